@@ -1,0 +1,12 @@
+"""The environments that come with jaxrl, imported as `jaxrl.envs`."""
+
+if __name__ != "jaxrl.envs":
+    raise ImportError(f"import this package as jaxrl.envs, not as {__name__}")
+
+from jaxrl.envs.cartpole import CartPole
+from jaxrl.registry import names, register
+
+register("CartPole-v0", CartPole, max_steps=200)
+register("CartPole-v1", CartPole, max_steps=500)
+
+__all__ = ["CartPole", "names"]

@@ -1,0 +1,90 @@
+"""CartPole: a pole balanced on a cart that is pushed left or right.
+
+Barto, Sutton and Anderson, "Neuronlike adaptive elements that can solve difficult learning
+control problems", 1983, with the numbers of Gymnasium's `CartPole-v1`.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.environment import Environment, TimeStep
+from jaxrl.pytree import leaf, pytree, static
+from jaxrl.spaces import Box, Discrete
+
+
+@pytree
+class CartPoleState:
+    """Position (m), velocity (m/s), the pole's angle (rad) and angular velocity (rad/s): f32[] each."""
+
+    x: jax.Array
+    x_dot: jax.Array
+    theta: jax.Array
+    theta_dot: jax.Array
+
+
+@pytree
+class CartPole(Environment):
+    """Push the cart left (0) or right (1); every step earns 1, the one that ends the episode too.
+
+    Observation: f32[4], the state. The episode terminates when the cart leaves +-`x_limit` or the
+    pole leans more than `theta_limit`.
+    """
+
+    gravity: float = leaf(9.8)
+    """Acceleration of gravity, m/s^2."""
+    cart_mass: float = leaf(1.0, above=0)
+    """Mass of the cart, kg."""
+    pole_mass: float = leaf(0.1, above=0)
+    """Mass of the pole, kg."""
+    length: float = leaf(0.5, above=0)
+    """Half the pole's length, m."""
+    force: float = leaf(10.0)
+    """Force of one push, N."""
+    tau: float = leaf(0.02, above=0)
+    """Time between two steps, s."""
+    theta_limit: float = leaf(12 * 2 * jnp.pi / 360, above=0)
+    """Angle beyond which the episode ends, rad."""
+    x_limit: float = leaf(2.4, above=0)
+    """Distance from the middle beyond which the episode ends, m."""
+    max_steps: int = static(500, minimum=1)
+    """Most steps of one episode."""
+
+    @property
+    def observation_space(self) -> Box:
+        """f32[4]; position and angle reach at most twice their limits, as Gymnasium has it."""
+        infinite = jnp.float32(jnp.inf)
+        high = jnp.stack([jnp.float32(self.x_limit * 2), infinite, jnp.float32(self.theta_limit * 2), infinite])
+        return Box(-high, high, (4,), jnp.float32)
+
+    @property
+    def action_space(self) -> Discrete:
+        """0 pushes left, 1 pushes right."""
+        return Discrete(2)
+
+    def reset(self, key: jax.Array) -> tuple[CartPoleState, jax.Array]:
+        """Draws all four numbers of the state uniformly from [-0.05, 0.05)."""
+        values = jax.random.uniform(key, (4,), jnp.float32, -0.05, 0.05)
+        return CartPoleState(values[0], values[1], values[2], values[3]), values
+
+    def step(self, state: CartPoleState, action: Any, key: jax.Array) -> tuple[CartPoleState, TimeStep]:
+        """One step of explicit Euler integration, the old velocities moving the positions."""
+        force = jnp.where(action == 1, self.force, -self.force)
+        total_mass = self.cart_mass + self.pole_mass
+        pole_moment = self.pole_mass * self.length
+        sin, cos = jnp.sin(state.theta), jnp.cos(state.theta)
+        push = (force + pole_moment * state.theta_dot**2 * sin) / total_mass
+        theta_acc = (self.gravity * sin - cos * push) / (
+            self.length * (4.0 / 3.0 - self.pole_mass * cos**2 / total_mass)
+        )
+        x_acc = push - pole_moment * theta_acc * cos / total_mass
+        after = CartPoleState(
+            x=state.x + self.tau * state.x_dot,
+            x_dot=state.x_dot + self.tau * x_acc,
+            theta=state.theta + self.tau * state.theta_dot,
+            theta_dot=state.theta_dot + self.tau * theta_acc,
+        )
+        terminated = (jnp.abs(after.x) > self.x_limit) | (jnp.abs(after.theta) > self.theta_limit)
+        obs = jnp.stack([after.x, after.x_dot, after.theta, after.theta_dot])
+        return after, TimeStep(obs, jnp.ones((), jnp.float32), terminated, jnp.zeros((), bool))

@@ -1,0 +1,170 @@
+"""The environment contract, and the only place that ends and restarts episodes.
+
+An environment is pure and unbatched, and never resets itself. `advance` adds the time limit and
+the automatic reset for every environment alike: the transition that an agent learns from holds
+the *true* successor observation, from before the reset, and the next decision is made from the
+observation after it.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.pytree import check_static, pytree
+from jaxrl.spaces import Space
+
+
+@pytree
+class TimeStep:
+    """What one step of an environment returns.
+
+    Attributes:
+      obs: the observation after the step, before any reset.
+      reward: f32[].
+      terminated: bool[], the episode ended by the environment's own rules: the value of `obs` is 0.
+      truncated: bool[], the episode was cut off: the value of `obs` is not 0. The time limit
+        `max_steps` is not the environment's business; the engine adds it.
+      info: scalars for people; nothing learns from them.
+    """
+
+    obs: Any
+    reward: Any
+    terminated: Any
+    truncated: Any = False
+    info: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Environment:
+    """Base class of environments: subclass it, decorate with `jaxrl.pytree`, define the methods.
+
+    Leaves are the physics, and may differ from member to member; static fields set shapes. A
+    subclass must have `max_steps`, the most steps of one episode (an int, static).
+    """
+
+    max_steps: int
+
+    def __post_init__(self) -> None:
+        if dataclasses.is_dataclass(self):
+            check_static(self)
+
+    @property
+    def observation_space(self) -> Space:
+        """The space that holds every observation."""
+        raise NotImplementedError(f"{type(self).__name__} has no observation_space")
+
+    @property
+    def action_space(self) -> Space:
+        """The space of actions."""
+        raise NotImplementedError(f"{type(self).__name__} has no action_space")
+
+    def reset(self, key: jax.Array) -> tuple[Any, Any]:
+        """Starts an episode: returns (state, observation)."""
+        raise NotImplementedError(f"{type(self).__name__} has no reset(key)")
+
+    def step(self, state: Any, action: Any, key: jax.Array) -> tuple[Any, TimeStep]:
+        """Takes one step: returns (state, TimeStep)."""
+        raise NotImplementedError(f"{type(self).__name__} has no step(state, action, key)")
+
+    def action_mask(self, state: Any) -> jax.Array | None:
+        """The allowed actions, bool[n], of a discrete action space; None where all are, always."""
+        return None
+
+    def render(self, state: Any) -> np.ndarray:
+        """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""
+        raise NotImplementedError(f"{type(self).__name__} has no render(state)")
+
+
+@pytree
+class Episode:
+    """An episode under way.
+
+    Attributes:
+      state: the environment's state.
+      obs: the observation that the next decision is made from.
+      mask: bool[n], the allowed actions in `state`, or None.
+      length: i32[], steps taken.
+      episode_return: f32[], the undiscounted sum of rewards so far.
+    """
+
+    state: Any
+    obs: Any
+    mask: Any
+    length: jax.Array
+    episode_return: jax.Array
+
+
+@pytree
+class Transition:
+    """One step as an agent learns from it.
+
+    Attributes:
+      obs, mask: what the decision was made from.
+      action: the action taken.
+      reward: f32[].
+      next_obs, next_mask: the true successor, from before any reset.
+      terminated: bool[]; stops bootstrapping.
+      truncated: bool[], by the environment or by the time limit; never stops bootstrapping.
+      length: i32[], steps of this episode up to and with this one.
+      episode_return: f32[], the sum of rewards up to and with this step.
+    """
+
+    obs: Any
+    mask: Any
+    action: Any
+    reward: jax.Array
+    next_obs: Any
+    next_mask: Any
+    terminated: jax.Array
+    truncated: jax.Array
+    length: jax.Array
+    episode_return: jax.Array
+
+    @property
+    def ended(self) -> jax.Array:
+        """bool[], whether the episode is over, for either reason."""
+        return self.terminated | self.truncated
+
+
+def start(env: Environment, key: jax.Array) -> Episode:
+    """Starts an episode of `env`."""
+    state, obs = env.reset(key)
+    return Episode(
+        state=state,
+        obs=obs,
+        mask=env.action_mask(state),
+        length=jnp.zeros((), jnp.int32),
+        episode_return=jnp.zeros((), jnp.float32),
+    )
+
+
+def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
+    """Takes one step without any reset: the time limit is applied, the episode may be over."""
+    state, step = env.step(episode.state, action, key)
+    length = episode.length + 1
+    episode_return = episode.episode_return + step.reward
+    mask = env.action_mask(state)
+    transition = Transition(
+        obs=episode.obs,
+        mask=episode.mask,
+        action=action,
+        reward=step.reward,
+        next_obs=step.obs,
+        next_mask=mask,
+        terminated=step.terminated,
+        truncated=step.truncated | (length >= env.max_steps),
+        length=length,
+        episode_return=episode_return,
+    )
+    return Episode(state, step.obs, mask, length, episode_return), transition
+
+
+def advance(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
+    """Takes one step and, where that ends the episode, starts the next one."""
+    step_key, reset_key = jax.random.split(key)
+    following, transition = take(env, episode, action, step_key)
+    fresh = start(env, reset_key)
+    ended = transition.ended
+    return jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, following), transition

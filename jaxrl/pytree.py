@@ -1,0 +1,162 @@
+"""Frozen dataclasses that are pytrees: the one building block of jaxrl.
+
+Their leaves are numbers that may be traced, batched over members and swept; their static
+fields decide shapes, trip counts and Python branches, and are part of a compiled program's
+identity.
+"""
+
+import dataclasses
+import numbers
+from collections.abc import Iterator
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import numpy as np
+
+_T = TypeVar("_T")
+_STATIC = "static"
+_BOUNDS = "bounds"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The values that a field accepts; `None` leaves a side open."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[Any, ...] | None = None
+
+    def __str__(self) -> str:
+        if self.choices is not None:
+            return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        sides = {">=": self.minimum, ">": self.above, "<=": self.maximum, "<": self.below}
+        return " and ".join(f"{sign} {limit:g}" for sign, limit in sides.items() if limit is not None)
+
+    def accept(self, value: Any) -> bool:
+        """Whether every number in `value` lies inside."""
+        if self.choices is not None:
+            return value in self.choices
+        values = np.asarray(value, np.float64)
+        return bool(
+            np.all(np.isfinite(values))
+            and (self.minimum is None or np.all(values >= self.minimum))
+            and (self.above is None or np.all(values > self.above))
+            and (self.maximum is None or np.all(values <= self.maximum))
+            and (self.below is None or np.all(values < self.below))
+        )
+
+
+def static(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+    """Declares a static field: hashable, compared by value, part of the compiled program.
+
+    Args:
+      default: the field's default; required when left out.
+      **bounds: the fields of `Bounds` (`minimum`, `maximum`, `above`, `below`, `choices`).
+    """
+    return dataclasses.field(default=default, metadata={_STATIC: True, _BOUNDS: Bounds(**bounds)})
+
+
+def leaf(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+    """Declares a leaf with bounds: a number that may be traced, batched and swept.
+
+    A field without any declaration is a leaf too. `None` as a leaf's value switches the feature
+    off: it is part of the program's identity, and any number switches it on.
+
+    Args:
+      default: the field's default; required when left out.
+      **bounds: the fields of `Bounds` (`minimum`, `maximum`, `above`, `below`, `choices`).
+    """
+    return dataclasses.field(default=default, metadata={_BOUNDS: Bounds(**bounds)})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, leaf, dataclasses.field))
+def pytree(cls: type[_T]) -> type[_T]:
+    """Makes a class a frozen dataclass and registers it as a pytree node.
+
+    JAX rebuilds such objects through their constructor with tracers in the leaves, so
+    `__post_init__` may look at static fields only.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    meta = [field.name for field in fields if is_static(field)]
+    data = [field.name for field in fields if not is_static(field)]
+    return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
+
+
+def is_static(field: dataclasses.Field) -> bool:
+    """Whether a dataclass field was declared with `static`."""
+    return bool(field.metadata.get(_STATIC, False))
+
+
+def field_bounds(field: dataclasses.Field) -> Bounds:
+    """The bounds that a field was declared with; all open where it has none."""
+    return field.metadata.get(_BOUNDS, Bounds())
+
+
+def check_static(node: Any) -> None:
+    """Checks a pytree dataclass's own static fields: hashable, and inside their bounds.
+
+    Raises:
+      TypeError: a static field is not hashable.
+      ValueError: a static field lies outside its bounds.
+    """
+    for field in dataclasses.fields(node):
+        if is_static(field):
+            value = getattr(node, field.name)
+            try:
+                hash(value)
+            except TypeError:
+                raise TypeError(
+                    f"{type(node).__name__}.{field.name} = {value!r} is a static field and must be hashable: "
+                    "pass a tuple instead of a list, or a number instead of an array"
+                ) from None
+            _check_bounds(node, field, value)
+
+
+def check_values(node: Any) -> None:
+    """Checks every concrete field of a pytree dataclass and of the pytree dataclasses inside it.
+
+    Raises:
+      TypeError: a leaf is not a number, or a static field is not hashable.
+      ValueError: a field lies outside its bounds.
+    """
+    check_static(node)
+    for owner, field, value in _leaves(node):
+        if value is None:
+            continue
+        try:
+            array = np.asarray(value)
+        except Exception:
+            array = np.asarray(None)
+        if array.dtype.kind not in "fiub" and not jax.dtypes.issubdtype(
+            getattr(value, "dtype", None), np.number
+        ):
+            raise TypeError(f"{type(owner).__name__}.{field.name} = {value!r} must be a number or an array of numbers")
+        _check_bounds(owner, field, value)
+
+
+def _leaves(node: Any) -> Iterator[tuple[Any, dataclasses.Field, Any]]:
+    for field in dataclasses.fields(node):
+        if is_static(field):
+            continue
+        value = getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            check_static(value)
+            yield from _leaves(value)
+        else:
+            yield node, field, value
+
+
+def _check_bounds(node: Any, field: dataclasses.Field, value: Any) -> None:
+    bounds = field_bounds(field)
+    if value is None or bounds == Bounds():
+        return
+    items = value if isinstance(value, tuple) else (value,)
+    for item in items:
+        numeric = isinstance(item, numbers.Number) or hasattr(item, "dtype")
+        whole = field.type not in (int, "int") or not isinstance(item, float) or item.is_integer()
+        if (bounds.choices is None and not numeric) or not whole or not bounds.accept(item):
+            kind = "a whole number " if not whole else ""
+            raise ValueError(f"{type(node).__name__}.{field.name} = {value!r} must be {kind}{bounds}")

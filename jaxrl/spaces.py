@@ -1,0 +1,54 @@
+"""What an environment's observations and actions look like."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.pytree import pytree, static
+
+
+@pytree
+class Discrete:
+    """The whole numbers 0 to n - 1, as i32[]."""
+
+    n: int = static(minimum=1)
+
+    shape = ()
+    dtype = jnp.int32
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draws one element uniformly: i32[]."""
+        return jax.random.randint(key, (), 0, self.n, jnp.int32)
+
+    def contains(self, value: Any) -> jax.Array:
+        """Whether `value` is an element: bool[]."""
+        return jnp.all((value >= 0) & (value < self.n))
+
+
+@pytree
+class Box:
+    """Arrays of one shape and dtype, every element between `low` and `high` (both included)."""
+
+    low: Any = -jnp.inf
+    high: Any = jnp.inf
+    shape: tuple[int, ...] = static(())
+    dtype: Any = static(jnp.float32)
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draws one array: uniform between finite bounds, normal around 0 (clipped) elsewhere."""
+        low = jnp.broadcast_to(jnp.asarray(self.low, jnp.float32), self.shape)
+        high = jnp.broadcast_to(jnp.asarray(self.high, jnp.float32), self.shape)
+        uniform_key, normal_key = jax.random.split(key)
+        finite = jnp.isfinite(low) & jnp.isfinite(high)
+        inside = jax.random.uniform(uniform_key, self.shape)
+        bounded = jnp.where(finite, low, 0) + inside * jnp.where(finite, high - low, 0)
+        unbounded = jnp.clip(jax.random.normal(normal_key, self.shape), low, high)
+        return jnp.where(finite, bounded, unbounded).astype(self.dtype)
+
+    def contains(self, value: Any) -> jax.Array:
+        """Whether every element of `value` is finite or bounded and inside: bool[]."""
+        return jnp.all((value >= self.low) & (value <= self.high))
+
+
+Space = Discrete | Box
