@@ -4,9 +4,11 @@ if __name__ != "jaxrl.envs":
     raise ImportError(f"import this package as jaxrl.envs, not as {__name__}")
 
 from jaxrl.envs.cartpole import CartPole
+from jaxrl.envs.plane_strike import PlaneStrike
 from jaxrl.registry import names, register
 
 register("CartPole-v0", CartPole, max_steps=200)
 register("CartPole-v1", CartPole, max_steps=500)
+register("PlaneStrike-v0", PlaneStrike)
 
-__all__ = ["CartPole", "names"]
+__all__ = ["CartPole", "PlaneStrike", "names"]

@@ -4,14 +4,22 @@ Barto, Sutton and Anderson, "Neuronlike adaptive elements that can solve difficu
 control problems", 1983, with the numbers of Gymnasium's `CartPole-v1`.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.pytree import leaf, pytree, static
+from jaxrl.rendering import picture
 from jaxrl.spaces import Box, Discrete
+
+_WIDTH, _HEIGHT, _TRACK = 600, 300, 228
+_MARGIN = 1.2
+_PAPER, _INK, _SHADE = (250, 250, 247), (52, 64, 84), (226, 229, 233)
+_CART, _POLE, _LIMIT = (71, 101, 150), (226, 138, 67), (205, 92, 92)
 
 
 @pytree
@@ -88,3 +96,47 @@ class CartPole(Environment):
         terminated = (jnp.abs(after.x) > self.x_limit) | (jnp.abs(after.theta) > self.theta_limit)
         obs = jnp.stack([after.x, after.x_dot, after.theta, after.theta_dot])
         return after, TimeStep(obs, jnp.ones((), jnp.float32), terminated, jnp.zeros((), bool))
+
+    def render(self, state: CartPoleState) -> np.ndarray:
+        """Draws the cart, the pole to scale and the limits of the track: uint8[300, 600, 3].
+
+        A pole that leans beyond `theta_limit` and the limit that a cart is beyond are drawn in red.
+        """
+        x, theta = float(state.x), float(state.theta)
+        x_limit, pole = float(self.x_limit), 2 * float(self.length)
+        scale = _WIDTH / (2 * _MARGIN * x_limit)
+        # A pole longer than the picture is high is drawn as long as fits.
+        pole_length = min(pole * scale, _TRACK - 50)
+        leaning = abs(theta) > float(self.theta_limit)
+
+        def paint(draw: Any, pixel: int) -> None:
+            _paint_track(draw, pixel, x_limit * scale, abs(x) > x_limit)
+            _paint_cart(draw, pixel, _WIDTH / 2 + x * scale, theta, pole_length, leaning)
+
+        return picture(_WIDTH, _HEIGHT, _PAPER, paint)
+
+
+def _paint_track(draw: Any, pixel: int, limit: float, beyond: bool) -> None:
+    """Paints the track, its middle and the posts at `limit` pixels to both sides of it."""
+    draw.rectangle((0, _TRACK * pixel, _WIDTH * pixel, _HEIGHT * pixel), fill=_SHADE)
+    draw.rectangle((0, (_TRACK - 1) * pixel, _WIDTH * pixel, (_TRACK + 1) * pixel), fill=_INK)
+    for offset, height in ((-limit, 14), (0, 5), (limit, 14)):
+        middle = _WIDTH / 2 + offset
+        color = _INK if offset == 0 else (_LIMIT if beyond else (158, 166, 178))
+        box = (middle - 1.5, _TRACK + 1, middle + 1.5, _TRACK + 1 + height)
+        draw.rectangle([pixel * edge for edge in box], fill=color)
+
+
+def _paint_cart(draw: Any, pixel: int, x: float, theta: float, pole_length: float, leaning: bool) -> None:
+    """Paints the cart with its middle at `x` pixels, and the pole upon it."""
+    axle = _TRACK - 36
+    for wheel in (x - 20, x + 20):
+        draw.ellipse([pixel * edge for edge in (wheel - 8, _TRACK - 17, wheel + 8, _TRACK - 1)], fill=_INK)
+    box = [pixel * edge for edge in (x - 38, _TRACK - 42, x + 38, _TRACK - 11)]
+    draw.rounded_rectangle(box, radius=7 * pixel, fill=_CART)
+    tip = (x + pole_length * math.sin(theta), axle - pole_length * math.cos(theta))
+    color = _LIMIT if leaning else _POLE
+    draw.line([pixel * place for place in (x, axle, *tip)], fill=color, width=10 * pixel)
+    for (centre_x, centre_y), radius, fill in (((x, axle), 5, color), (tip, 5, color), ((x, axle), 2.5, _INK)):
+        edges = (centre_x - radius, centre_y - radius, centre_x + radius, centre_y + radius)
+        draw.ellipse([pixel * edge for edge in edges], fill=fill)

@@ -6,6 +6,7 @@ identity.
 """
 
 import dataclasses
+import functools
 import numbers
 from collections.abc import Iterator
 from typing import Any, TypeVar, dataclass_transform
@@ -135,6 +136,64 @@ def check_values(node: Any) -> None:
         ):
             raise TypeError(f"{type(owner).__name__}.{field.name} = {value!r} must be a number or an array of numbers")
         _check_bounds(owner, field, value)
+
+
+def leaf_paths(node: Any) -> list[str]:
+    """The dotted paths of all leaves that hold a value, such as "learning_rate" or "env.length"."""
+    paths = []
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if is_static(field) or value is None:
+            continue
+        inside = leaf_paths(value) if dataclasses.is_dataclass(value) else None
+        paths += [field.name] if inside is None else [f"{field.name}.{path}" for path in inside]
+    return paths
+
+
+def replace_at(node: Any, path: str, value: Any) -> Any:
+    """A copy of a pytree dataclass with another value at a dotted path."""
+    name, _, rest = path.partition(".")
+    return dataclasses.replace(node, **{name: replace_at(getattr(node, name), rest, value) if rest else value})
+
+
+def get_at(node: Any, path: str) -> Any:
+    """The value at a dotted path."""
+    return functools.reduce(getattr, path.split("."), node)
+
+
+def check_at(node: Any, path: str, value: Any) -> None:
+    """Checks values for the field at a dotted path against its bounds.
+
+    Raises:
+      ValueError: one of them lies outside.
+    """
+    parent, _, name = path.rpartition(".")
+    owner = get_at(node, parent) if parent else node
+    field = next(field for field in dataclasses.fields(owner) if field.name == name)
+    _check_bounds(owner, field, value)
+
+
+def concrete(node: Any) -> Any:
+    """The same pytree dataclass with arrays of definite dtypes in place of Python numbers.
+
+    A number becomes i32 or bool where its field is annotated so, else f32: the dtype never depends on how
+    the number was written, so that no other spelling means another compilation.
+    """
+    changes = {}
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if is_static(field) or value is None:
+            continue
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = concrete(value)
+        elif isinstance(value, bool | int | float):
+            dtype = {int: np.int32, "int": np.int32, bool: np.bool_, "bool": np.bool_}.get(field.type, np.float32)
+            changes[field.name] = np.asarray(value, dtype)
+        else:
+            changes[field.name] = jax.tree.map(
+                lambda x: np.asarray(x, jax.dtypes.canonicalize_dtype(np.asarray(x).dtype)), value
+            )
+    return dataclasses.replace(node, **changes)
 
 
 def _leaves(node: Any) -> Iterator[tuple[Any, dataclasses.Field, Any]]:

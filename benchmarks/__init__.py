@@ -1,0 +1,1 @@
+"""Programs that measure jaxrl beside its peers; none of them is imported by the library."""

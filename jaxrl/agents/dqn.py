@@ -1,0 +1,258 @@
+"""Deep Q-learning.
+
+Mnih et al., "Human-level control through deep reinforcement learning", 2015; double Q-learning by
+van Hasselt, Guez and Silver, 2016; dueling heads by Wang et al., 2016.
+"""
+
+import dataclasses
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from jaxrl import buffers, networks, optimizers, schedules
+from jaxrl.agents.base import (
+    Agent,
+    Clock,
+    Mean,
+    Metrics,
+    collect,
+    episode_metrics,
+    masked,
+    require_discrete,
+    start_all,
+)
+from jaxrl.environment import Environment, Episode
+from jaxrl.pytree import leaf, pytree, static
+
+
+@pytree
+class Experience:
+    """What the replay buffer holds of a transition; fields as in `Transition`."""
+
+    obs: Any
+    action: jax.Array
+    reward: jax.Array
+    next_obs: Any
+    next_mask: Any
+    terminated: jax.Array
+
+
+@pytree
+class Learner:
+    """What learning changes: parameters of both networks and the optimizer's state."""
+
+    params: Any
+    target_params: Any
+    opt_state: Any
+
+
+@pytree
+class DQNState:
+    """State of one member.
+
+    Attributes:
+      learner: networks and optimizer.
+      replay: `Experience` with leaves `[capacity, ...]`.
+      episodes: leaves `[num_envs, ...]`.
+      key: the member's key; every iteration folds its number into it.
+    """
+
+    learner: Learner
+    replay: Any
+    episodes: Episode
+    key: jax.Array
+
+
+@pytree
+class DQN(Agent):
+    """Deep Q-learning with a replay buffer and a target network."""
+
+    env: Environment
+    """The environment to learn in."""
+    learning_rate: float = leaf(1e-3, above=0)
+    """Adam's step size at the start of the run."""
+    learning_rate_end_fraction: float = leaf(0.01, minimum=0)
+    """Share of the step size that is left at the end of the run; it falls linearly."""
+    discount: float = leaf(0.99, minimum=0, maximum=1)
+    """Discount of the return per step."""
+    epsilon_start: float = leaf(1.0, minimum=0, maximum=1)
+    """Probability of a random action at the first step."""
+    epsilon_end: float = leaf(0.04, minimum=0, maximum=1)
+    """Probability of a random action after the decay."""
+    epsilon_decay_steps: float = leaf(10_000.0, above=0)
+    """Environment steps over which epsilon falls linearly."""
+    tau: float = leaf(0.01, above=0, maximum=1)
+    """How far the target network moves towards the online one at each of its updates."""
+    max_grad_norm: float | None = leaf(None, above=0)
+    """Greatest global norm of a gradient; none: no clipping."""
+    huber_delta: float | None = leaf(None, above=0)
+    """Where the Huber loss turns from squared to linear; none: squared loss."""
+    hidden: tuple[int, ...] = static((64, 64), minimum=1)
+    """Widths of the hidden layers."""
+    batch_size: int = static(128, minimum=1)
+    """Transitions in one update."""
+    buffer_size: int = static(10_000, minimum=1)
+    """Transitions in the replay buffer (raised to a multiple of num_envs * train_every)."""
+    learning_starts: int = static(1_000, minimum=0)
+    """Environment steps before the first update."""
+    train_every: int = static(1, minimum=1)
+    """Steps of each environment between two updates."""
+    num_envs: int = static(1, minimum=1)
+    """Environments that one member plays at once."""
+    target_period: int = static(1, minimum=1)
+    """Updates between two moves of the target network."""
+    double: bool = static(True, choices=(False, True))
+    """Choose the next action by the online network, value it by the target network."""
+    dueling: bool = static(False, choices=(False, True))
+    """Split the head into the state's value and the actions' advantages."""
+
+    def check(self) -> None:
+        """Checks the action space, and that the first update finds something to learn from."""
+        require_discrete(self)
+        if self.buffer_size < self.steps_per_iteration:
+            raise ValueError(
+                f"DQN.buffer_size = {self.buffer_size} must hold one iteration: at least num_envs * train_every = "
+                f"{self.steps_per_iteration}"
+            )
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps between two updates."""
+        return self.num_envs * self.train_every
+
+    @property
+    def _capacity(self) -> int:
+        return buffers.rounded_capacity(self.buffer_size, self.steps_per_iteration)
+
+    @property
+    def _network(self) -> hk.Transformed:
+        actions = require_discrete(self)
+        heads = (actions, 1) if self.dueling else (actions,)
+        return networks.mlp(self.env.observation_space, self.hidden, heads)
+
+    def init(self, key: jax.Array) -> DQNState:
+        """Draws parameters, starts the environments, allocates an empty buffer."""
+        params_key, env_key, run_key = jax.random.split(key, 3)
+        obs = networks.example(self.env.observation_space)
+        params = self._network.init(params_key, obs[None])
+        learner = Learner(params, jax.tree.map(jnp.copy, params), self._optimizer(0.0).init(params))
+        episodes = start_all(self.env, env_key, self.num_envs)
+        return DQNState(learner, buffers.create(self._example(episodes), self._capacity), episodes, run_key)
+
+    def _example(self, episodes: Episode) -> Experience:
+        one = jax.tree.map(lambda x: x[0], episodes)
+        number = jnp.zeros((), jnp.float32)
+        return Experience(
+            one.obs, jnp.zeros((), jnp.int32), number, one.obs, one.mask, jnp.zeros((), bool)
+        )
+
+    def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
+        """Plays `train_every` steps, stores them, and learns from one batch."""
+        collect_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock.iteration))
+        steps = clock.iteration * self.steps_per_iteration
+        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
+
+        def act(obs: Any, mask: Any, key: jax.Array) -> jax.Array:
+            return self._explore(self._values(state.learner.params, obs), mask, epsilon, key)
+
+        episodes, played = collect(self.env, state.episodes, act, collect_key, self.train_every)
+        items = Experience(
+            played.obs, played.action, played.reward, played.next_obs, played.next_mask, played.terminated
+        )
+        items = jax.tree.map(lambda x: x.reshape(self.steps_per_iteration, *x.shape[2:]), items)
+        replay = buffers.write(state.replay, items, clock.iteration)
+        # The buffer goes into the branch but never comes out: as an output it would be copied.
+        learner, loss = jax.lax.cond(
+            steps + self.steps_per_iteration >= self.learning_starts,
+            lambda learner: self._learn(learner, replay, learn_key, clock),
+            lambda learner: (learner, Mean(jnp.float32(0), jnp.float32(0))),
+            state.learner,
+        )
+        return DQNState(learner, replay, episodes, state.key), {**episode_metrics(played), "loss": loss}
+
+    def _learn(self, learner: Learner, replay: Any, key: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
+        available = buffers.filled(replay, self.steps_per_iteration, clock.iteration)
+        batch = buffers.sample(replay, key, available, self.batch_size)
+        loss, gradients = jax.value_and_grad(self.loss)(learner.params, learner.target_params, batch)
+        rate = schedules.linear(
+            self.learning_rate, self.learning_rate * self.learning_rate_end_fraction, clock.fraction
+        )
+        params, opt_state = optimizers.apply(self._optimizer(rate), gradients, learner.opt_state, learner.params)
+        target_params = self._move_target(learner.target_params, params, clock)
+        return Learner(params, target_params, opt_state), Mean(loss, jnp.ones((), jnp.float32))
+
+    def loss(self, params: Any, target_params: Any, batch: Experience) -> jax.Array:
+        """The mean loss of the temporal-difference errors of a batch: f32[].
+
+        Args:
+          params: online parameters; the gradient is taken with respect to them.
+          target_params: parameters that value the successors.
+          batch: leaves `[batch, ...]`.
+        """
+        import rlax  # Here, because importing it takes a second that only learning needs.
+
+        values = self._values(params, batch.obs)
+        next_values = masked(self._values(target_params, batch.next_obs), batch.next_mask)
+        discounts = jnp.where(batch.terminated, 0.0, self.discount)
+        if self.double:
+            choice = masked(jax.lax.stop_gradient(self._values(params, batch.next_obs)), batch.next_mask)
+            errors = jax.vmap(rlax.double_q_learning)(
+                values, batch.action, batch.reward, discounts, next_values, choice
+            )
+        else:
+            errors = jax.vmap(rlax.q_learning)(values, batch.action, batch.reward, discounts, next_values)
+        if self.huber_delta is None:
+            return jnp.mean(rlax.l2_loss(errors))
+        return jnp.mean(rlax.huber_loss(errors, self.huber_delta))
+
+    def _move_target(self, target_params: Any, params: Any, clock: Clock) -> Any:
+        def moved(old: Any) -> Any:
+            return jax.tree.map(lambda o, p: o + self.tau * (p - o), old, params)
+
+        if self.target_period == 1:
+            return moved(target_params)
+        due = clock.iteration % self.target_period == 0
+        return jax.lax.cond(due, moved, lambda old: old, target_params)
+
+    def _optimizer(self, learning_rate: Any) -> Any:
+        return optimizers.optimizer("adam", learning_rate, self.max_grad_norm)
+
+    def _values(self, params: Any, obs: Any) -> jax.Array:
+        """f32[batch, actions] for observations `[batch, ...]`."""
+        heads = self._network.apply(params, obs)
+        if not self.dueling:
+            return heads[0]
+        advantages, value = heads
+        return value + advantages - jnp.mean(advantages, axis=-1, keepdims=True)
+
+    def _explore(self, values: jax.Array, mask: Any, epsilon: Any, key: jax.Array) -> jax.Array:
+        """Epsilon-greedy actions i32[batch]; random ones are uniform over those allowed."""
+        greedy = jnp.argmax(masked(values, mask), axis=-1)
+        coin, pick = jax.random.uniform(key, (2, values.shape[0]))
+        if mask is None:
+            random = jnp.floor(pick * values.shape[-1])
+        else:
+            allowed = jnp.cumsum(mask, axis=-1)
+            random = jnp.argmax(allowed > jnp.floor(pick * allowed[:, -1])[:, None], axis=-1)
+        return jnp.where(coin < epsilon, random.astype(jnp.int32), greedy.astype(jnp.int32))
+
+    def params(self, state: DQNState) -> Any:
+        """The online network's parameters."""
+        return state.learner.params
+
+    def kept(self, state: DQNState) -> DQNState:
+        """The state without its replay buffer."""
+        return dataclasses.replace(state, replay=None)
+
+    def outputs(self, params: Any, obs: Any) -> jax.Array:
+        """The value of every action: f32[n]."""
+        return self._values(params, obs[None])[0]
+
+    def policy(self, params: Any, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
+        """The action i32[]: greedy without a key, epsilon-greedy at `epsilon_end` with one."""
+        values = self.outputs(params, obs)
+        if key is None:
+            return jnp.argmax(masked(values, mask)).astype(jnp.int32)
+        return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, key)[0]

@@ -1,0 +1,336 @@
+"""REINFORCE: the policy gradient from whole episodes.
+
+Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
+learning", 1992. As is usual, the gradient of a step is not weighted by discount^t.
+"""
+
+import dataclasses
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from jaxrl import networks, optimizers, schedules
+from jaxrl.agents.base import (
+    Agent,
+    Clock,
+    Mean,
+    Metrics,
+    any_member,
+    episode_metrics,
+    masked,
+    play,
+    require_discrete,
+    start_all,
+)
+from jaxrl.environment import Environment, Episode, Transition
+from jaxrl.pytree import leaf, pytree, static
+
+
+@pytree
+class ReinforceState:
+    """State of one member; every iteration begins new episodes, so nothing else is carried."""
+
+    params: Any
+    opt_state: Any
+    key: jax.Array
+
+
+@pytree
+class Rollout:
+    """Whole episodes, side by side and one after another; leaves `[time, envs, ...]`.
+
+    Attributes:
+      played: the transitions.
+      valid: bool, whether the step belongs to one of the update's episodes.
+      value: f32, the learned value of the observation; 0 without one.
+      bootstrap: f32, the learned value of what follows an episode that was cut off; 0 elsewhere.
+    """
+
+    played: Transition
+    valid: jax.Array
+    value: jax.Array
+    bootstrap: jax.Array
+
+
+@pytree
+class Collecting:
+    """The collection under way: `time` i32[], `going` bool[], `active` bool[envs], `started` i32[] episodes."""
+
+    time: jax.Array
+    going: jax.Array
+    episodes: Episode
+    active: jax.Array
+    started: jax.Array
+    rollout: Rollout
+
+
+@pytree
+class Reinforce(Agent):
+    """REINFORCE with an optional baseline.
+
+    An update learns from exactly `episodes_per_update` whole episodes. `num_envs` environments play
+    them: whichever ends an episode begins the next one that is still owed, so that few steps are
+    idle and no episode is preferred for being short.
+    """
+
+    env: Environment
+    """The environment to learn in."""
+    learning_rate: float = leaf(2e-3, above=0)
+    """The optimizer's step size at the start of the run."""
+    learning_rate_end_fraction: float = leaf(0.0, minimum=0)
+    """Share of the step size that is left at the end of the run."""
+    discount: float = leaf(0.99, minimum=0, maximum=1)
+    """Discount of the return per step."""
+    entropy_cost: float = leaf(0.01, minimum=0)
+    """Weight of the entropy bonus at the start of the run; it falls linearly to 0."""
+    value_cost: float = leaf(0.5, minimum=0)
+    """Weight of the value's squared error; only with baseline "value"."""
+    max_grad_norm: float | None = leaf(1.0, above=0)
+    """Greatest global norm of a gradient; none: no clipping."""
+    hidden: tuple[int, ...] = static((64, 64), minimum=1)
+    """Widths of the hidden layers."""
+    inputs: str = static("raw", choices=networks.INPUTS)
+    """How the network reads an observation: raw, or its signs apart."""
+    num_envs: int = static(16, minimum=1)
+    """Environments that one member plays at once."""
+    episodes_per_update: int = static(32, minimum=1)
+    """Episodes in one update."""
+    baseline: str = static("time", choices=("none", "time", "value"))
+    """What is taken off the return: nothing, the batch's mean at the same time step, a learned value."""
+    normalize: bool = static(True, choices=(False, True))
+    """Divide the advantages by their standard deviation over the batch."""
+    optimizer: str = static("adam", choices=tuple(optimizers.OPTIMIZERS))
+    """The optimizer."""
+    schedule: str = static("cosine", choices=tuple(schedules.SHAPES))
+    """How the step size falls over the run."""
+    learn_rows: int = static(8, minimum=1)
+    """Time steps of all environments that one piece of the gradient is computed from."""
+
+    def check(self) -> None:
+        """Checks the action space, and that every environment has an episode to play."""
+        require_discrete(self)
+        if self.episodes_per_update < self.num_envs:
+            raise ValueError(
+                f"Reinforce.num_envs = {self.num_envs} must be at most episodes_per_update = "
+                f"{self.episodes_per_update}: more environments would have nothing to play"
+            )
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """The most environment steps of one update: every episode as long as can be."""
+        return self.episodes_per_update * self.env.max_steps
+
+    @property
+    def _network(self) -> hk.Transformed:
+        actions = require_discrete(self)
+        heads = (actions, 1) if self.baseline == "value" else (actions,)
+        return networks.mlp(self.env.observation_space, self.hidden, heads, self.inputs)
+
+    @property
+    def _rows(self) -> int:
+        """The most time steps that the episodes of an update can take side by side."""
+        rounds = -(-self.episodes_per_update // self.num_envs)
+        return -(-rounds * self.env.max_steps // self.learn_rows) * self.learn_rows
+
+    def init(self, key: jax.Array) -> ReinforceState:
+        """Draws parameters."""
+        params_key, run_key = jax.random.split(key)
+        params = self._network.init(params_key, networks.example(self.env.observation_space)[None])
+        return ReinforceState(params, self._optimizer(0.0).init(params), run_key)
+
+    def iterate(self, state: ReinforceState, clock: Clock) -> tuple[ReinforceState, Metrics]:
+        """Plays whole episodes and makes one update from all of them."""
+        rollout, time = self.collect(state.params, jax.random.fold_in(state.key, clock.iteration))
+        returns = self.returns(rollout, time)
+        gradients, losses = self._gradients(state.params, rollout, returns, time, clock)
+        fraction = clock.fraction
+        rate_end = self.learning_rate * self.learning_rate_end_fraction
+        rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, fraction)
+        params, opt_state = optimizers.apply(self._optimizer(rate), gradients, state.opt_state, state.params)
+        played = jnp.sum(rollout.valid, dtype=jnp.float32)
+        used = Mean(played, (time * self.num_envs).astype(jnp.float32))
+        metrics = {**episode_metrics(rollout.played, rollout.valid), **losses, "used_fraction": used}
+        return ReinforceState(params, opt_state, state.key), metrics
+
+    def collect(self, params: Any, key: jax.Array) -> tuple[Rollout, jax.Array]:
+        """Plays `episodes_per_update` whole episodes.
+
+        Returns:
+          The rollout, and how many of its time steps were played (i32[], the same for all members
+          that are trained together: those who are done earlier wait).
+        """
+        start_key, play_key = jax.random.split(key)
+        episodes = start_all(self.env, start_key, self.num_envs)
+
+        def step(carry: Collecting) -> Collecting:
+            return self._collect_step(params, carry, jax.random.fold_in(play_key, carry.time))
+
+        done = jax.lax.while_loop(lambda carry: carry.going, step, self._nothing_collected(params, episodes))
+        return done.rollout, done.time
+
+    def _nothing_collected(self, params: Any, episodes: Episode) -> Collecting:
+        row = jax.eval_shape(lambda e: self._play(params, e, jax.random.key(0))[1], episodes)
+        return Collecting(
+            time=jnp.zeros((), jnp.int32),
+            going=jnp.ones((), bool),
+            episodes=episodes,
+            active=jnp.ones(self.num_envs, bool),
+            started=jnp.int32(self.num_envs),
+            rollout=jax.tree.map(lambda x: jnp.zeros((self._rows, *x.shape), x.dtype), row),
+        )
+
+    def scratch(self) -> Any:
+        """The rollout of one update."""
+        return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
+
+    def _play(self, params: Any, episodes: Episode, key: jax.Array) -> tuple[Episode, Rollout]:
+        """One step of every environment: one row of the rollout, with all of it valid."""
+        logits, value = self._heads(params, episodes.obs)
+        following, played = play(self.env, episodes, lambda obs, mask, key: sample(logits, mask, key), key)
+        cut_off = played.truncated & ~played.terminated
+        bootstrap = jnp.zeros_like(value)
+        if self.baseline == "value":
+            bootstrap = jnp.where(cut_off, self._heads(params, played.next_obs)[1], 0)
+        return following, Rollout(played, jnp.ones_like(cut_off), value, bootstrap)
+
+    def _collect_step(self, params: Any, carry: Collecting, key: jax.Array) -> Collecting:
+        episodes, row = self._play(params, carry.episodes, key)
+        row = dataclasses.replace(row, valid=carry.active)
+        ended = row.played.ended & carry.active
+        # Episodes that are still owed go to the environments that have just become free, in order.
+        begins = ended & (carry.started + jnp.cumsum(ended) <= self.episodes_per_update)
+        active = (carry.active & ~ended) | begins
+        return Collecting(
+            time=carry.time + 1,
+            going=any_member(jnp.any(active)),
+            episodes=episodes,
+            active=active,
+            started=carry.started + jnp.sum(begins, dtype=jnp.int32),
+            rollout=jax.tree.map(lambda whole, part: whole.at[carry.time].set(part), carry.rollout, row),
+        )
+
+    def returns(self, rollout: Rollout, time: jax.Array) -> jax.Array:
+        """The discounted return from every step to the end of its episode.
+
+        Args:
+          rollout: leaves `[time, envs, ...]`.
+          time: i32[], how many rows of it were played; not batched over members.
+
+        Returns:
+          f32[time, envs]; an episode that was cut off counts its learned value as what follows.
+        """
+
+        def back(steps_done: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            returns, following = carry
+            row = time - 1 - steps_done
+            played = rollout.played
+            following = jnp.where(played.ended[row], rollout.bootstrap[row], following)
+            following = played.reward[row] + self.discount * following
+            return returns.at[row].set(following), following
+
+        nothing = (jnp.zeros_like(rollout.value), jnp.zeros(self.num_envs, jnp.float32))
+        return jax.lax.fori_loop(0, time, back, nothing)[0]
+
+    def advantages(self, rollout: Rollout, returns: jax.Array) -> jax.Array:
+        """Returns less the baseline, divided by their deviation if so wished: f32[time, envs]."""
+        valid = rollout.valid.astype(jnp.float32)
+        advantages = returns - rollout.value
+        if self.baseline == "time":
+            step = rollout.played.length - 1
+            nothing = jnp.zeros(self.env.max_steps, jnp.float32)
+            totals, counts = nothing.at[step].add(returns * valid), nothing.at[step].add(valid)
+            advantages = returns - (totals / jnp.maximum(counts, 1))[step]
+        if self.normalize:
+            count = jnp.sum(valid)
+            mean = jnp.sum(advantages * valid) / count
+            variance = jnp.sum(jnp.square(advantages - mean) * valid) / count
+            advantages = (advantages - mean) / (jnp.sqrt(variance) + 1e-6)
+        return jnp.where(rollout.valid, advantages, 0)
+
+    def _gradients(
+        self, params: Any, rollout: Rollout, returns: jax.Array, time: jax.Array, clock: Clock
+    ) -> tuple[Any, Metrics]:
+        """The gradient of the mean loss over all valid steps, piece by piece: rows never played cost nothing."""
+        count = jnp.sum(rollout.valid, dtype=jnp.float32)
+        entropy_cost = schedules.linear(self.entropy_cost, 0.0, clock.fraction)
+        batch = (rollout, returns, self.advantages(rollout, returns))
+
+        def piece(number: jax.Array, carry: Any) -> Any:
+            rows = jax.tree.map(
+                lambda x: jax.lax.dynamic_slice_in_dim(x, number * self.learn_rows, self.learn_rows), batch
+            )
+            (_, metrics), gradients = jax.value_and_grad(self.loss, has_aux=True)(params, *rows, entropy_cost)
+            return jax.tree.map(jnp.add, carry, (gradients, metrics))
+
+        shapes = jax.eval_shape(jax.grad(self.loss, has_aux=True), params, *batch, entropy_cost)
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        pieces = -(-time // self.learn_rows)
+        gradients, totals = jax.lax.fori_loop(0, pieces, piece, nothing)
+        gradients = jax.tree.map(lambda g: g / count, gradients)
+        return gradients, {name: Mean(total, count) for name, total in totals.items()}
+
+    def loss(
+        self, params: Any, rollout: Rollout, returns: jax.Array, advantages: jax.Array, entropy_cost: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss summed over valid steps.
+
+        Args:
+          params: parameters of the policy, and of the value if there is one.
+          rollout: leaves `[time, envs, ...]`.
+          returns: f32[time, envs].
+          advantages: f32[time, envs].
+          entropy_cost: f32[], the weight of the entropy bonus.
+
+        Returns:
+          (loss f32[], sums by name f32[]).
+        """
+        import rlax  # Here, because importing it takes a second that only learning needs.
+
+        flat, returns, advantages = jax.tree.map(
+            lambda x: x.reshape(-1, *x.shape[2:]), (rollout, returns, advantages)
+        )
+        weights = flat.valid.astype(jnp.float32)
+        rows = weights.shape[0]
+        logits, values = self._heads(params, flat.played.obs)
+        logits = masked(logits, flat.played.mask)
+        policy_loss = rlax.policy_gradient_loss(logits, flat.played.action, advantages, weights) * rows
+        entropy = -rlax.entropy_loss(logits, weights) * rows
+        loss = policy_loss - entropy_cost * entropy
+        if self.baseline == "value":
+            loss += self.value_cost * jnp.sum(rlax.l2_loss(values, returns) * weights)
+        return loss, {"loss": loss, "entropy": entropy}
+
+    def _optimizer(self, learning_rate: Any) -> Any:
+        return optimizers.optimizer(self.optimizer, learning_rate, self.max_grad_norm)
+
+    def _heads(self, params: Any, obs: Any) -> tuple[jax.Array, jax.Array]:
+        """Logits f32[batch, actions] and values f32[batch] (0 where none is learned)."""
+        heads = self._network.apply(params, obs)
+        if self.baseline == "value":
+            return heads[0], heads[1][:, 0]
+        return heads[0], jnp.zeros(heads[0].shape[0], jnp.float32)
+
+    def outputs(self, params: Any, obs: Any) -> jax.Array:
+        """The logit of every action: f32[n]."""
+        return self._heads(params, obs[None])[0][0]
+
+    def policy(self, params: Any, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
+        """The action i32[]: the likeliest without a key, sampled with one."""
+        logits = self.outputs(params, obs)
+        if key is None:
+            return jnp.argmax(masked(logits, mask)).astype(jnp.int32)
+        return sample(logits[None], None if mask is None else mask[None], key)[0]
+
+
+def sample(logits: jax.Array, mask: Any, key: jax.Array) -> jax.Array:
+    """Draws actions i32[batch] in proportion to exp(logits[batch, n]) among those allowed.
+
+    By the inverse of the cumulated probabilities: one random number an action, not one a choice.
+    """
+    probabilities = jax.nn.softmax(masked(logits, mask))
+    cumulated = jnp.cumsum(probabilities, axis=-1)
+    # Kept below the total after rounding, so that the first sum above it is that of a possible action.
+    level = jax.random.uniform(key, logits.shape[:1]) * cumulated[:, -1] * (1 - 2e-7)
+    return jnp.argmax(cumulated > level[:, None], axis=-1).astype(jnp.int32)

@@ -1,0 +1,191 @@
+"""Blocks of members: trained from slot to slot, kept, and joined to a result."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxrl import loop
+from jaxrl.agents.base import Mean
+from jaxrl.devices import AXIS, member_keys
+from jaxrl.plan import Plan
+from jaxrl.progress import Progress
+from jaxrl.result import Result
+from jaxrl.runs import RunDirectory
+
+PAUSE_SECONDS = 0.5
+"""How long the devices run between two looks at the host: the bar, Ctrl-C, checkpoints."""
+BASE_SEED = 0
+"""The seed that every member's own seed is folded into."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block that was trained.
+
+    Attributes:
+      number: from 0.
+      state: what its members keep, `[members, ...]`, the filling of the last block included.
+      log: one `Mean` a metric, f32[members, slots].
+      note: "block", "slot" (slots done), "seconds", "compile_seconds".
+    """
+
+    number: int
+    state: Any
+    log: dict[str, Mean]
+    note: dict[str, Any]
+
+
+class Trainer:
+    """Trains the blocks of a plan, with one progress bar and checkpoints."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: RunDirectory | None,
+        checkpoint_seconds: float,
+        progress: bool,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self._plan = plan
+        self._run = run
+        self._checkpoint_seconds = checkpoint_seconds
+        self._interrupted = interrupted
+        self._edges = loop.slot_edges(plan.iterations, plan.slots)
+        self._last_checkpoint = time.monotonic()
+        self._slots_a_call = 1
+        self._slots_left = plan.blocks * plan.slots
+        self._draw = progress
+        self._bar: Progress | None = None
+
+    def skip(self, slots: int) -> None:
+        """Takes slots that are done already out of the progress bar."""
+        self._slots_left -= slots
+
+    def train_block(self, number: int) -> Block:
+        """Trains a block, from its checkpoint where there is one, to its end or to an interruption."""
+        plan, varied = self._plan, tuple(self._plan.vary)
+        agent = plan.batched_agent(plan.chosen(number))
+        state, log, note = self._begin(number, agent)
+        call = functools.partial(loop.run, agent, edges=self._edges, varied=varied, mesh=plan.mesh)
+        note, begin = dict(note), time.monotonic()
+        # No slot at all: this only compiles, so that compiling and running are timed apart.
+        nowhere = np.int32(note["slot"])
+        state, log = jax.block_until_ready(call(state, log, nowhere, nowhere))
+        note["compile_seconds"] += time.monotonic() - begin
+        while note["slot"] < plan.slots and not self._interrupted():
+            first, begin = note["slot"], time.monotonic()
+            last = min(first + self._slots_a_call, plan.slots)
+            state, log = call(state, log, np.int32(first), np.int32(last))
+            latest = np.array(jax.block_until_ready(log["episode_return"].total))[:, first:last]
+            counts = np.array(log["episode_return"].count)[:, first:last]
+            seconds = time.monotonic() - begin
+            note |= {"slot": last, "seconds": note["seconds"] + seconds}
+            # At most twice as many as before: slots before learning starts are much shorter than later ones.
+            fitting = int((last - first) * PAUSE_SECONDS / max(seconds, 1e-6))
+            self._slots_a_call = max(1, min(fitting, 2 * (last - first)))
+            self._show(last - first, latest.sum(), counts.sum())
+            if last < plan.slots and time.monotonic() - self._last_checkpoint >= self._checkpoint_seconds:
+                self._checkpoint(state, log, note)
+        return self._end(number, state, log, note)
+
+    def _begin(self, number: int, agent: Any) -> tuple[Any, Any, dict[str, Any]]:
+        plan = self._plan
+        keys = _keys(plan, number)
+        init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
+        template = (jax.eval_shape(init, agent, keys), _empty_log(plan))
+        found = self._run.load_checkpoint(number, template) if self._run is not None else None
+        if found is None:
+            tree = (init(agent, keys), jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template[1]))
+            note = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
+        else:
+            tree, note = found
+            self.skip(note["slot"])
+        state, log = jax.device_put(tree, NamedSharding(plan.mesh, PartitionSpec(AXIS)))
+        return state, log, note
+
+    def _show(self, slots: int, total: float, count: float) -> None:
+        if not self._draw:
+            return
+        if self._bar is None:
+            plan = self._plan
+            steps = plan.iterations * plan.agent.steps_per_iteration * plan.members // (plan.blocks * plan.slots)
+            description = f"{type(plan.agent).__name__}, {plan.members} members"
+            self._bar = Progress(self._slots_left, steps, description)
+        self._bar.advance(slots, total / count if count else float("nan"))
+
+    def _checkpoint(self, state: Any, log: Any, note: dict[str, Any]) -> None:
+        if self._run is not None:
+            self._run.save_checkpoint((state, log), note)
+        self._last_checkpoint = time.monotonic()
+
+    def _end(self, number: int, state: Any, log: Any, note: dict[str, Any]) -> Block:
+        kept = host((self._plan.agent.kept(state), log))
+        if self._run is not None:
+            if note["slot"] == self._plan.slots:
+                self._run.save_block(number, kept, note)
+            else:
+                self._checkpoint(state, log, note)
+        return Block(number, *kept, note)
+
+
+def kept_template(plan: Plan) -> Any:
+    """The shapes of what a finished block has on disk: (state, log)."""
+    init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
+    state = jax.eval_shape(init, plan.batched_agent(plan.chosen(0)), _keys(plan, 0))
+    return plan.agent.kept(state), _empty_log(plan)
+
+
+def join(plan: Plan, blocks: list[Block]) -> Result:
+    """The result of the blocks that were trained, their filling taken out."""
+    if not blocks:
+        raise KeyboardInterrupt("interrupted before anything was trained")
+    states = [jax.tree.map(lambda x, b=block: x[: plan.real(b.number)], block.state) for block in blocks]
+    logs = [jax.tree.map(lambda x, b=block: x[: plan.real(b.number)], block.log) for block in blocks]
+    members = np.concatenate([plan.chosen(b.number)[: plan.real(b.number)] for b in blocks])
+    complete = len(blocks) == plan.blocks and all(block.note["slot"] == plan.slots for block in blocks)
+    return Result(
+        agent=plan.agent,
+        vary={path: values[members] for path, values in plan.vary.items()},
+        seeds=plan.seeds[members],
+        iterations=plan.iterations,
+        log=finished_log(jax.tree.map(lambda *parts: np.concatenate(parts), *logs)),
+        state=jax.tree.map(_concatenate, *states),
+        seconds=sum(block.note["seconds"] for block in blocks),
+        compile_seconds=sum(block.note["compile_seconds"] for block in blocks),
+        complete=complete,
+    )
+
+
+def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
+    """Divides the sums of a log by their counts; see `Result.log`."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log = {name: np.asarray(mean.total / mean.count, np.float32) for name, mean in sums.items()}
+    steps = np.cumsum(sums["steps"].total, axis=1, dtype=np.float64)
+    reached = sums["diverged"].count > 0
+    del log["steps"]
+    return {"step": np.where(reached, steps, np.nan), **log, "diverged": sums["diverged"].total > 0}
+
+
+def host(tree: Any) -> Any:
+    """The arrays of a pytree copied to NumPy; random keys stay JAX arrays."""
+    return jax.tree.map(lambda x: x if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else np.array(x), tree)
+
+
+def _concatenate(*parts: Any) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return jax.random.wrap_key_data(np.concatenate([jax.random.key_data(part) for part in parts]))
+
+
+def _keys(plan: Plan, number: int) -> jax.Array:
+    return member_keys(jax.random.key(BASE_SEED), plan.seeds[plan.chosen(number)])
+
+
+def _empty_log(plan: Plan) -> dict[str, Mean]:
+    return jax.eval_shape(lambda: loop.empty_log(plan.agent, plan.block, plan.slots))

@@ -1,0 +1,286 @@
+"""The command `jaxrl`: training, evaluating, drawing and checking from a shell."""
+
+import dataclasses
+import functools
+import operator
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol
+
+import jax
+import tyro
+
+from jaxrl import registry
+from jaxrl.agents import ALGORITHMS
+from jaxrl.cli_options import Parameters, make_environment
+from jaxrl.cli_tables import console, evaluation_rows, print_environment, print_rows
+from jaxrl.cli_train import INTERRUPTED, describe, train_command
+from jaxrl.devices import use_cpu_cores
+from jaxrl.evaluation import evaluate
+from jaxrl.training import load
+
+WRONG_USE = 2
+"""The exit code after bad input."""
+TRACEBACK = "JAXRL_TRACEBACK"
+"""The environment variable that shows where an error came from."""
+
+_USER_ERRORS = (
+    *(ValueError, TypeError, OSError, EOFError, OverflowError, MemoryError, NotImplementedError),
+    jax.errors.JaxRuntimeError,
+)
+_SPELLINGS = {"resume=True": "--resume", "jaxrl.check_env(env)": "jaxrl check NAME"}
+_ABOUT = f"""Trains thousands of reinforcement-learning agents at once, in one compiled JAX program.
+
+Examples:
+  jaxrl train dqn --env CartPole-v1 --seeds 64 --steps 50000 --out runs/first
+  jaxrl evaluate runs/first
+  jaxrl render runs/first best.gif
+  jaxrl check my_module:MyEnvironment
+
+`jaxrl COMMAND --help` tells more, `jaxrl --version` the version. Exit codes: 0 done, 1 a check failed, 2 bad input,
+130 interrupted. {TRACEBACK}=1 shows where an error came from."""
+
+
+class Command(Protocol):
+    """What tyro parses a command into."""
+
+    def execute(self) -> int:
+        """Does it, and returns the exit code."""
+
+
+Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Folder of a run, as given to --out.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Plays greedy episodes with every member of a run, and tells how good they are."""
+
+    examples: ClassVar[str] = "jaxrl evaluate runs/first\njaxrl evaluate runs/first --episodes 100 --seed 1"
+
+    run: Run
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 32
+    """Episodes a member."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of the episodes; the same seed gives the same starts again."""
+
+    def execute(self) -> int:
+        """Prints the table."""
+        result = _load(self.run)
+        returns = evaluate(result, self.episodes, self.seed)
+        print_rows(f"{type(result.agent).__name__} in {self.run}", evaluation_rows(result, returns))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Render:
+    """Plays one greedy episode with a member of a run, and writes it as a GIF."""
+
+    examples: ClassVar[str] = "jaxrl render runs/first best.gif\njaxrl render runs/first third.gif --member 3 --seed 1"
+
+    run: Run
+    gif: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GIF", help="The file to write.")]
+    member: Annotated[str, tyro.conf.arg(metavar="best|N")] = "best"
+    """Which member: the best, or the one at that place, from 0."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of the episode."""
+    frames_per_second: Annotated[
+        float | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2 to 50, so that it lasts about 10 seconds)"),
+    ] = None
+    """Pictures a second, at most 50."""
+
+    def execute(self) -> int:
+        """Writes the GIF."""
+        from jaxrl.rendering import episode_frames, save_gif
+
+        if self.gif.suffix.lower() != ".gif":
+            raise ValueError(f"{self.gif} must end in .gif")
+        if not self.gif.absolute().parent.is_dir():
+            raise ValueError(f"{self.gif} can't be written: the folder does not exist")
+        result = _load(self.run)
+        if self.member == "best":
+            member = result.best()
+        else:
+            number = int(self.member) if self.member.isdecimal() else -1
+            if not 0 <= number < result.members:
+                raise ValueError(f"--member {self.member!r} must be best, or a number from 0 to {result.members - 1}")
+            member = result.member(number)
+        env = member.agent.env
+        frames = episode_frames(env, lambda obs, mask, _: member.policy(obs, mask=mask), jax.random.key(self.seed))
+        rate = self.frames_per_second
+        save_gif(self.gif, frames, min(50.0, max(2.0, len(frames) / 10)) if rate is None else rate)
+        what = f"member {member.number} (seed {member.seed}), {len(frames) - 1} steps"
+        console().print(f"{self.gif}: {what}", soft_wrap=True)
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Environments:
+    """Lists the environments with their spaces, parameters and defaults."""
+
+    examples: ClassVar[str] = "jaxrl envs\njaxrl envs CartPole-v1"
+
+    names: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(metavar="[NAME ...]", help="Which ones.", help_behavior_hint="(default: all registered ones)"),
+    ] = ()
+
+    def execute(self) -> int:
+        """Prints the tables."""
+        for name in self.names or registry.names():
+            print_environment(name)
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Checks that an environment keeps the contract that training relies on.
+
+    The exit code is 1 where it finds errors; warnings alone leave it at 0.
+    """
+
+    examples: ClassVar[str] = "jaxrl check my_module:MyEnvironment\njaxrl check CartPole-v1 --env-parameter length=0.7"
+
+    env: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="ENV", help="module:Class, looked for in this folder too, or a registered name."),
+    ]
+    env_parameter: Parameters = ()
+    steps: Annotated[int, tyro.conf.arg(metavar="N")] = 1000
+    """Environment steps of the random rollout."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of the random keys and actions."""
+
+    def execute(self) -> int:
+        """Prints the findings."""
+        from jaxrl.checking import check_env
+
+        env = make_environment(self.env, self.env_parameter)
+        report = check_env(env, seed=self.seed, steps=self.steps, raise_errors=False)
+        console().print(str(report), soft_wrap=True)
+        return 1 if report.errors else 0
+
+
+_COMMANDS: dict[str, type[Any]] = {"evaluate": Evaluate, "render": Render, "envs": Environments, "check": Check}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+      argv: the words after `jaxrl`; by default those of the process.
+
+    Returns:
+      The exit code.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"jaxrl {metadata.version('jaxrl')}")
+        return 0
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # For module:Class, also in the configuration of a run.
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            return _guarded(functools.partial(_parse_and_execute, words))
+        except SystemExit as stop:  # tyro's, after a help text or an error of its own.
+            return stop.code if isinstance(stop.code, int) else WRONG_USE
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    """Does something, and turns what a user can cause into one line and an exit code."""
+    try:
+        code = action()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as error:
+        print(f"jaxrl: {error or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as `head`, has gone: nothing is wrong, and Python must not flush at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except _USER_ERRORS as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        print(f"jaxrl: error: {_one_line(error)}", file=sys.stderr)
+        return WRONG_USE
+
+
+def _parse_and_execute(words: list[str]) -> int:
+    # Before anything can start JAX; where it has started, as in a notebook, its devices are as they are.
+    try:
+        use_cpu_cores()
+    except RuntimeError:
+        pass
+    return _parse(words).execute()
+
+
+def _parse(words: list[str]) -> Command:
+    if words[:1] == ["train"] and len(words) > 1 and words[1] in ALGORITHMS:
+        command = train_command(words[1], words[1:])
+        about = describe(words[1], command, words[1:])
+        return tyro.cli(command, prog=f"jaxrl train {words[1]}", description=about, args=words[2:])
+    if words and words[0] in _COMMANDS:
+        kind = _COMMANDS[words[0]]
+        examples = "\n".join(f"  {line}" for line in kind.examples.splitlines())
+        about = f"{tyro_text(kind)}\n\nExamples:\n{examples}"
+        return tyro.cli(kind, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
+    # An overview, a wrong word, or tyro's own options for completion in the shell.
+    return tyro.cli(_everything(), prog="jaxrl", description=_ABOUT, args=words)
+
+
+def tyro_text(kind: type) -> str:
+    """The docstring of a command, a paragraph a line."""
+    paragraphs = (kind.__doc__ or "").strip().split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _everything() -> Any:
+    """All commands as one type."""
+
+    def union(kinds: dict[str, Any]) -> Any:
+        return functools.reduce(
+            operator.or_, [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in kinds.items()]
+        )
+
+    algorithms = union({name: train_command(name) for name in ALGORITHMS})
+
+    def train(algorithm: Any) -> Any:
+        """Trains many agents at once."""
+        return algorithm
+
+    train.__annotations__["algorithm"] = tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[algorithms]]
+    training = Annotated[Any, tyro.conf.subcommand("train", constructor=train)]
+    return functools.reduce(operator.or_, [training, union(_COMMANDS)])
+
+
+def _load(path: Path) -> Any:
+    result = load(path)
+    if not result.complete:
+        print(f"jaxrl: {path} is not finished: these are the members of its finished blocks", file=sys.stderr)
+    return result
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error) or type(error).__name__
+    for python, shell in _SPELLINGS.items():
+        text = text.replace(python, shell)
+    return " ".join(text.split())
+
+
+def _show_warning(message: Any, *place: Any, **more: Any) -> None:
+    print(f"jaxrl: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The options of `jaxrl train`, made from the agents' own dataclasses: a field is an option, its docstring the help."""
+
+import ast
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import inspect
+import textwrap
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from jaxrl import registry
+from jaxrl.agents import Agent
+from jaxrl.pytree import Bounds, field_bounds
+
+NO_PRESET = "none"
+"""The name that switches presets off."""
+
+Parameters = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="NAME=VALUE",
+        help="A field of the environment in place of its default, such as length=0.7 or placement=published; "
+        "`jaxrl envs` lists them.",
+    ),
+]
+"""The type of `--env-parameter`, in every command that has it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What is trained, for how long, on what, and where it is kept."""
+
+    env: Annotated[str, tyro.conf.arg(metavar="NAME")] = tyro.MISSING
+    """The environment to learn in: a registered name (`jaxrl envs` lists them), or module:Class for one of your own."""
+    env_parameter: Parameters = ()
+    preset: Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """Settings known to work; every option given as well goes before them. An environment may have a preset of its
+    own, which is taken unless this says none."""
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (1,)
+    """One number: how many members are trained, with the seeds 0, 1, 2, and so on. Several numbers: these seeds."""
+    steps: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: as --iterations says)"),
+    ] = None
+    """Environment steps of every member, rounded down to whole iterations."""
+    iterations: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(
+            metavar="N", help_behavior_hint="(default: the preset's, or 50,000 steps, but at least 300 iterations)"
+        ),
+    ] = None
+    """Iterations of every member, in place of --steps; one iteration collects steps and learns from them."""
+    out: Annotated[
+        Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)")
+    ] = None
+    """Folder to keep the run in, new or empty: configuration, members, metrics, TensorBoard's files, learning curves,
+    and checkpoints to go on from."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in --out where it was stopped or killed. Give the same options again."""
+    slots: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Rows of the log, which are the points of the learning curves."""
+    block: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: what suits the devices)"),
+    ] = None
+    """Members trained at once; the others wait their turn. It changes speed and memory, not results."""
+    devices: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: all; every CPU core is one)"),
+    ] = None
+    """How many devices to train on."""
+    checkpoint_seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
+    """Least time between two checkpoints in --out."""
+    progress: bool = True
+    """Draw a progress bar."""
+
+    @property
+    def seeds_wanted(self) -> int | list[int]:
+        """The seeds as `jaxrl.train` takes them."""
+        return self.seeds[0] if len(self.seeds) == 1 else list(self.seeds)
+
+
+def agent_options(agent_class: type[Agent], defaults: dict[str, Any]) -> type:
+    """A dataclass with the fields of an agent, its environment left out.
+
+    Args:
+      agent_class: the agent.
+      defaults: by field, in place of the class's own defaults.
+    """
+    hints = typing.get_type_hints(agent_class)
+    docs = field_docs(agent_class)
+    fields = []
+    for field in dataclasses.fields(typing.cast(Any, agent_class)):
+        if field.name != "env":
+            bounds = field_bounds(field)
+            argument = tyro.conf.arg(
+                help=docs.get(field.name, ""), help_behavior_hint=functools.partial(_hint, bounds)
+            )
+            option = Annotated[_option_type(hints[field.name], bounds), argument]
+            fields.append((field.name, option, dataclasses.field(default=defaults.get(field.name, field.default))))
+    options = dataclasses.make_dataclass(f"{agent_class.__name__}Options", fields, frozen=True)
+    options.__doc__ = f"Fields of jaxrl.{agent_class.__name__}."
+    return options
+
+
+def _hint(bounds: Bounds, default: str) -> str:
+    limits = "" if bounds.choices is not None or bounds == Bounds() else f", must be {bounds}"
+    return f"(default: {default}{limits})"
+
+
+def _option_type(hint: Any, bounds: Bounds) -> Any:
+    """The type that tyro shall parse: choices by their names, and "none" for an optional number."""
+    if bounds.choices is not None and all(isinstance(choice, str) for choice in bounds.choices):
+        return Literal[bounds.choices]
+    if isinstance(hint, types.UnionType) and set(typing.get_args(hint)) == {float, type(None)}:
+        return Annotated[hint, _optional_number]
+    return hint
+
+
+_optional_number = PrimitiveConstructorSpec[Any](
+    nargs=1,
+    metavar="FLOAT|none",
+    instance_from_str=lambda words: None if words[0].lower() == "none" else float(words[0]),
+    is_instance=lambda value: value is None or isinstance(value, int | float),
+    str_from_instance=lambda value: ["none" if value is None else str(value)],
+)
+
+
+def field_docs(owner: type) -> dict[str, str]:
+    """The docstrings below a class's fields, one line each, those of its base classes included."""
+    docs: dict[str, str] = {}
+    for base in reversed(owner.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        except (OSError, TypeError, SyntaxError):
+            continue
+        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+        for statement, following in zip(body, body[1:], strict=False):
+            if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+                continue
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs
+
+
+def parse_parameters(words: Sequence[str]) -> dict[str, Any]:
+    """Reads "name=value" words: numbers, booleans and tuples as in Python, anything else as text.
+
+    Raises:
+      ValueError: a word is not of that form, or a name comes twice.
+    """
+    parameters: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--env-parameter {word!r} must be of the form NAME=VALUE, such as length=0.7")
+        if name in parameters:
+            raise ValueError(f"--env-parameter {name} is given twice")
+        parameters[name] = _value(text.strip())
+    return parameters
+
+
+def _value(text: str) -> Any:
+    for read in (ast.literal_eval, float):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+def make_environment(name: str, words: Sequence[str]) -> Any:
+    """The environment of that name with its "name=value" words.
+
+    Raises:
+      ValueError: it is unknown, or can't be built.
+      TypeError: a parameter that it needs is missing.
+    """
+    try:
+        return registry.make(name, **parse_parameters(words))
+    except (ValueError, TypeError):
+        raise
+    except Exception as error:  # A module of the user's own may fail in any way while it is imported.
+        raise ValueError(f"environment {name!r} can't be built: {type(error).__name__}: {error}") from error
+
+
+def presets_of(algorithm: str) -> dict[str, Any]:
+    """The presets of an algorithm, by name."""
+    module = _presets()
+    return {} if module is None else {k: p for k, p in module.PRESETS.items() if p.algorithm == algorithm}
+
+
+def choose_preset(algorithm: str, env: str | None, name: str | None) -> tuple[str, Any] | None:
+    """The name and the preset that the user's words mean, or None.
+
+    Args:
+      algorithm: such as "dqn".
+      env: the name of the environment, if it was given.
+      name: the preset's name, if it was given.
+
+    Raises:
+      ValueError: there is no such preset, or it is for another algorithm.
+    """
+    module = _presets()
+    everything = {} if module is None else module.PRESETS
+    if name == NO_PRESET:
+        return None
+    if name is not None:
+        if name not in everything:
+            known = ", ".join(presets_of(algorithm)) or NO_PRESET
+            raise ValueError(f"unknown preset {name!r}{registry.nearest(name, everything)}; {algorithm} has: {known}")
+        if everything[name].algorithm != algorithm:
+            other = everything[name].algorithm
+            raise ValueError(f"preset {name!r} is for {other}: jaxrl train {other} --preset {name}")
+        return name, everything[name]
+    found = None if module is None or env is None else module.default_preset(algorithm, env)
+    return None if found is None else (next(k for k, p in everything.items() if p == found), found)
+
+
+def _presets() -> Any:
+    return importlib.import_module("jaxrl.presets") if importlib.util.find_spec("jaxrl.presets") else None

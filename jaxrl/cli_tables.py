@@ -1,0 +1,119 @@
+"""What the command line prints: tables of results and of environments."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jaxrl import registry, reports
+from jaxrl.cli_options import field_docs
+from jaxrl.pytree import Bounds, concrete, field_bounds
+from jaxrl.spaces import Discrete, Space
+from jaxrl.statistics import bootstrap_interval, interquartile_mean
+
+_WIDTH = 110
+_SCORED_AT_ONCE = 256
+
+
+def console() -> Console:
+    """A console on standard output: as wide as the terminal, or of a fixed width in a file."""
+    chosen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, markup=False, emoji=False, width=None if chosen else _WIDTH)
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Prints a table of (what, value)."""
+    table = Table(title=title, title_style="bold", title_justify="left", box=box.ROUNDED, show_header=False)
+    table.add_column(style="cyan")
+    table.add_column(overflow="fold")
+    for what, value in rows:
+        table.add_row(what, value)
+    console().print(table)
+
+
+def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
+    """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
+    rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
+    # The summary with returns has these rows and no others that the summary without them lacks.
+    rows += [row for row in reports.summary_rows(result, returns) if row not in reports.summary_rows(result)]
+    means = np.where(result.log["diverged"][:, -1], -np.inf, returns.mean(axis=1))
+    best = int(np.argmax(means))
+    rows.append(("best member", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
+    return rows + exact_score_rows(result)
+
+
+def exact_score_rows(result: Any) -> list[tuple[str, str]]:
+    """The exact score of Plane Strike's members, as (what, value); nothing for another environment."""
+    from jaxrl.envs import PlaneStrike
+
+    env = result.agent.env
+    if not isinstance(env, PlaneStrike):
+        return []
+    scores = _exact_scores(result)
+    low, high = bootstrap_interval(scores)
+    interval = f" (95% interval {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
+    best = int(np.argmin(scores))
+    return [
+        ("exact score", f"mean strikes over all {len(env.placements)} placements, fewer is better"),
+        ("exact score, median", f"{np.median(scores):.3f}"),
+        ("exact score, interquartile mean", f"{interquartile_mean(scores):.3f}{interval}"),
+        ("exact score, best member", f"{best} (seed {result.seeds[best]}): {scores[best]:.3f}"),
+    ]
+
+
+def _exact_scores(result: Any) -> np.ndarray:
+    """The mean number of strikes of every member, f64[members]."""
+    import jax
+
+    from jaxrl.envs.plane_strike_score import score
+
+    agent = concrete(result.agent)
+
+    @jax.jit
+    @jax.vmap
+    def scores(params: Any) -> jax.Array:
+        return score(agent.env, lambda obs, mask: agent.policy(params, obs, mask=mask))
+
+    parts = []
+    for first in range(0, result.members, _SCORED_AT_ONCE):
+        part = slice(first, first + _SCORED_AT_ONCE)
+        parts.append(np.asarray(scores(jax.tree.map(lambda x, part=part: x[part], result.params)), np.float64))
+    return np.concatenate(parts)
+
+
+def print_environment(name: str) -> None:
+    """Prints an environment's spaces, and its parameters with their defaults.
+
+    Raises:
+      ValueError: it is unknown.
+    """
+    env = registry.make(name)
+    doc = (type(env).__doc__ or "").strip().splitlines()
+    out = console()
+    out.print(name, style="bold")
+    out.print(f"  {doc[0] if doc else type(env).__name__}")
+    out.print(f"  observations: {_describe(env.observation_space)}; actions: {_describe(env.action_space)}")
+    table = Table(box=box.ROUNDED, header_style="cyan")
+    for column in ("parameter", "default", "must be", "meaning"):
+        table.add_column(column, overflow="fold")
+    docs = field_docs(type(env))
+    for field in dataclasses.fields(cast(Any, env)):
+        bounds, value = field_bounds(field), getattr(env, field.name)
+        default = f"{value:g}" if isinstance(value, float) else str(value)
+        table.add_row(field.name, default, "" if bounds == Bounds() else str(bounds), docs.get(field.name, ""))
+    out.print(table)
+    out.print()
+
+
+def _describe(space: Space) -> str:
+    if isinstance(space, Discrete):
+        return f"whole numbers 0 to {space.n - 1}"
+    low, high = np.unique(np.asarray(space.low)), np.unique(np.asarray(space.high))
+    shape = f"{np.dtype(space.dtype).name}{list(space.shape)}"
+    return f"{shape} from {low[0]:g} to {high[0]:g}" if low.size == high.size == 1 else shape

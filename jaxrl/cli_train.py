@@ -1,0 +1,161 @@
+"""The commands `jaxrl train dqn`, `jaxrl train reinforce`, and one for every other algorithm that there is."""
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import tyro
+
+from jaxrl import registry
+from jaxrl.agents import ALGORITHMS, Agent
+from jaxrl.cli_options import RunOptions, agent_options, choose_preset, make_environment, presets_of
+from jaxrl.cli_tables import console, print_rows
+from jaxrl.reports import summary_rows
+from jaxrl.result import Result
+from jaxrl.training import train
+
+DEFAULT_STEPS = 50_000
+"""Environment steps of every member where neither steps, nor iterations, nor a preset say how many."""
+LEAST_ITERATIONS = 300
+"""The least iterations that the default number of steps may mean."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as of a shell."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """The parsed command; `train_command` makes a subclass of it with the fields of one algorithm."""
+
+    algorithm: ClassVar[str]
+    words: ClassVar[Sequence[str]]
+
+    run: Any
+    agent: Any
+
+    def execute(self) -> int:
+        """Trains, and says what came of it."""
+        options: RunOptions = self.run
+        chosen = choose_preset(self.algorithm, options.env, options.preset)
+        agent = self.build(chosen[1].fields if chosen else {})
+        iterations = options.iterations
+        if options.steps is None and iterations is None:
+            enough = max(DEFAULT_STEPS // agent.steps_per_iteration, LEAST_ITERATIONS)
+            iterations = chosen[1].iterations if chosen else enough
+        if chosen:
+            console().print(f"preset {chosen[0]}: {chosen[1].description}")
+        result = train(
+            agent,
+            options.steps,
+            iterations=iterations,
+            seeds=options.seeds_wanted,
+            out=options.out,
+            resume=options.resume,
+            slots=options.slots,
+            block=options.block,
+            devices=options.devices,
+            checkpoint_seconds=options.checkpoint_seconds,
+            progress=options.progress,
+        )
+        self._report(result)
+        return 0 if result.complete else INTERRUPTED
+
+    def build(self, preset_fields: dict[str, Any]) -> Agent:
+        """The agent with its environment; raises as those do where a value is wrong."""
+        fields = {field.name: getattr(self.agent, field.name) for field in dataclasses.fields(self.agent)}
+        env = make_environment(self.run.env, self.run.env_parameter)
+        # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
+        return ALGORITHMS[self.algorithm](env=env, **{**preset_fields, **fields})  # type: ignore[call-arg]
+
+    def _report(self, result: Result) -> None:
+        options: RunOptions = self.run
+        returns = None
+        try:
+            if not result.complete:
+                print("interrupted: playing greedy episodes with what there is (Ctrl-C skips them)", file=sys.stderr)
+            returns = result.returns
+        except KeyboardInterrupt:
+            pass
+        title = f"{type(result.agent).__name__} on {options.env}"
+        rows = summary_rows(result, returns)
+        if result.complete and options.out is not None:
+            rows.append(("files", f"{options.out} (learning curves: {options.out / 'curves.png'})"))
+        print_rows(title if result.complete else f"{title}, interrupted", rows)
+        out = console()
+        if options.out is None:
+            out.print("Nothing was kept: --out FOLDER keeps the run.")
+        elif not result.complete:
+            again = [word for word in self.words if word != "--resume"]
+            out.print(f"To go on: {shlex.join(['jaxrl', 'train', *again, '--resume'])}", soft_wrap=True)
+        else:
+            out.print(f"To look at it: tensorboard --logdir {shlex.quote(str(options.out / 'tensorboard'))}")
+
+
+def train_command(algorithm: str, words: Sequence[str] = ()) -> type[Train]:
+    """The type of `jaxrl train ALGORITHM`, whose defaults are those of the preset that the words mean.
+
+    Args:
+      algorithm: such as "dqn".
+      words: what follows `jaxrl train` on the command line, or nothing.
+
+    Raises:
+      ValueError: the words name a preset that there is not.
+    """
+    agent_class = ALGORITHMS[algorithm]
+    env, name = _named(words)
+    chosen = choose_preset(algorithm, env, name)
+    options = agent_options(agent_class, dict(chosen[1].fields) if chosen else {})
+    run = RunOptions(env=chosen[1].env) if chosen else RunOptions()
+    command = dataclasses.make_dataclass(
+        f"Train{agent_class.__name__}",
+        [
+            ("run", tyro.conf.OmitArgPrefixes[RunOptions], dataclasses.field(default=run)),
+            ("agent", tyro.conf.OmitArgPrefixes[options], dataclasses.field(default_factory=options)),  # type: ignore[valid-type]
+        ],
+        bases=(Train,),
+        namespace={"algorithm": algorithm, "words": tuple(words)},
+        frozen=True,
+    )
+    command.__doc__ = (agent_class.__doc__ or agent_class.__name__).strip().splitlines()[0]
+    return command
+
+
+def describe(algorithm: str, command: type[Train], words: Sequence[str]) -> str:
+    """The text above the options in `jaxrl train ALGORITHM --help`."""
+    env, name = _named(words)
+    chosen = choose_preset(algorithm, env, name)
+    example_env = {"reinforce": "PlaneStrike-v0"}.get(algorithm, "CartPole-v1")
+    begin = f"  jaxrl train {algorithm} --env {example_env} --seeds"
+    lines = [
+        f"{command.__doc__}",
+        "",
+        "Trains all members at once and prints a table: speed, and the greedy return of the trained members with its "
+        "95% bootstrap interval. Ctrl-C ends early and keeps what is done (exit code 130).",
+        "",
+        "Examples:",
+        f"{begin} 64 --out runs/first",
+        f"{begin} 3 5 7 --steps 20000 --learning-rate 5e-4 --hidden 128 128",
+        f"{begin} 64 --out runs/first --resume",
+        "",
+        f"Environments: {', '.join(registry.names())}.",
+    ]
+    if chosen:
+        lines += ["", f"The defaults below are those of the preset {chosen[0]}: {chosen[1].description}"]
+    elif presets := presets_of(algorithm):
+        lines += ["", "Presets (name one, or its environment, before --help to see its values as the defaults):"]
+        lines += [f"  {name} for {preset.env}: {preset.description}" for name, preset in presets.items()]
+    return "\n".join(lines)
+
+
+def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
+    """The values of --env and --preset, looked up before the other options can be known."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--env")
+    parser.add_argument("--preset")
+    try:
+        found, _ = parser.parse_known_args(list(words))
+    except argparse.ArgumentError:  # A value is missing, of which the real parser will tell.
+        return None, None
+    return found.env, found.preset

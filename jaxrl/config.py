@@ -1,0 +1,288 @@
+"""Agents and environments as plain data: written to a run's folder, read back, compared.
+
+A configuration is what JSON holds. A pytree dataclass is `{"class": import path, "fields": {...}}`,
+a tuple is a list, `None`, strings, whole numbers and finite floats are themselves. All else is an
+object with one telling key: `{"float": "inf"}`, `{"list": [...]}`, `{"dict": {...}}`,
+`{"dtype": ...}` and `{"array": ...}`. Every value comes back exactly as it was.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.registry import nearest
+
+_JAX_DTYPES = (
+    jnp.bool_,
+    *(jnp.int8, jnp.int16, jnp.int32, jnp.int64),
+    *(jnp.uint8, jnp.uint16, jnp.uint32, jnp.uint64),
+    *(jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64),
+)
+_DTYPES: dict[str, dict[str, Any]] = {
+    "jax": {scalar.dtype.name: scalar for scalar in _JAX_DTYPES},
+    "numpy": {scalar.dtype.name: scalar.dtype.type for scalar in _JAX_DTYPES},
+    "numpy.dtype": {scalar.dtype.name: scalar.dtype for scalar in _JAX_DTYPES},
+    "python": {scalar.__name__: scalar for scalar in (bool, int, float)},
+}
+_SHORT = 60
+_MISSING = object()
+
+
+def to_config(value: Any) -> Any:
+    """Turns a pytree dataclass, with all that is inside it, into plain data.
+
+    Args:
+      value: a pytree dataclass (an agent with its environment inside), or any value of its fields:
+        numbers, strings, None, tuples, lists, dicts, dtypes, NumPy and JAX numbers and arrays.
+
+    Returns:
+      A dict (for a pytree dataclass) that `json` writes without loss; `from_config` inverts it.
+
+    Raises:
+      TypeError: a field holds something that is not plain data, such as a function.
+    """
+    return _store(value, type(value).__name__)
+
+
+def from_config(config: Any) -> Any:
+    """Builds again what `to_config` stored.
+
+    Only classes that are pytree dataclasses are built; importing one runs its module. A field that
+    the configuration leaves out takes its default.
+
+    Raises:
+      ValueError: the class can't be imported or is no pytree dataclass, a field is unknown or
+        missing, or the data is not what `to_config` writes.
+    """
+    return _load(config, "the configuration")
+
+
+def differences(there: Any, here: Any) -> list[str]:
+    """What differs between two configurations, one line each; empty where they are equal.
+
+    Args:
+      there: a configuration by `to_config` (say, the stored one), or a dict that holds some.
+      here: another.
+
+    Returns:
+      Lines such as "DQN.learning_rate: 0.001 there, 0.002 here".
+    """
+    return list(_compare(there, here, ""))
+
+
+def _store(value: Any, path: str) -> Any:
+    # np.float64 is a float: NumPy's numbers are arrays here, before Python's are looked at.
+    if isinstance(value, (np.generic, np.ndarray, jax.Array)):
+        return _store_array(value, path)
+    if value is None or isinstance(value, (bool, str)) or type(value) is int:
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if type(value) is tuple:
+        return [_store(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    if type(value) is list:
+        return {"list": [_store(item, f"{path}[{index}]") for index, item in enumerate(value)]}
+    if type(value) is dict and all(type(key) is str for key in value):
+        return {"dict": {key: _store(item, f"{path}[{key!r}]") for key, item in value.items()}}
+    if dataclasses.is_dataclass(value) and _is_pytree(type(value)):
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        fields = {name: _store(getattr(value, name), f"{path}.{name}") for name in names}
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "fields": fields}
+    for kind, known in _DTYPES.items():
+        for name, dtype in known.items():
+            if value is dtype or (kind == "numpy.dtype" and isinstance(value, np.dtype) and value == dtype):
+                return {"dtype": name, "of": kind}
+    raise TypeError(
+        f"{path} = {value!r} can't be stored: a field holds numbers, strings, None, tuples, lists, dicts, dtypes, "
+        "arrays or pytree dataclasses (a function can be chosen by name instead)"
+    )
+
+
+def _store_array(value: Any, path: str) -> dict[str, Any]:
+    if isinstance(value, jax.core.Tracer) or value.dtype.name not in _DTYPES["jax"]:
+        raise TypeError(f"{path} = {value!r} can't be stored: pass concrete numbers of a real dtype")
+    array = np.asarray(value)
+    name = array.dtype.name
+    wide = array.astype(np.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array
+    # JSON knows no infinity and no NaN.
+    items = [
+        item if not isinstance(item, float) or math.isfinite(item) else repr(item) for item in wide.ravel().tolist()
+    ]
+    kind = "jax" if isinstance(value, jax.Array) else "numpy" if isinstance(value, np.ndarray) else "numpy scalar"
+    stored: dict[str, Any] = {"array": items, "shape": list(array.shape), "dtype": name, "of": kind}
+    # A weak type decides what dtypes a program computes in, and whether it is compiled anew.
+    return stored | {"weak": True} if kind == "jax" and value.weak_type else stored
+
+
+def _load(config: Any, path: str) -> Any:
+    if config is None or isinstance(config, (bool, int, float, str)):
+        return config
+    if isinstance(config, list):
+        return tuple(_load(item, f"{path}[{index}]") for index, item in enumerate(config))
+    if isinstance(config, dict):
+        if config.keys() == {"class", "fields"} and isinstance(config["fields"], dict):
+            return _load_node(str(config["class"]), config["fields"])
+        with contextlib.suppress(KeyError, TypeError, OverflowError, StopIteration):
+            return _load_tagged(config, path)
+    raise ValueError(f"{path} holds {_short(config)}, which is no configuration by jaxrl: was the file changed?")
+
+
+def _load_tagged(config: dict[str, Any], path: str) -> Any:
+    tag: str = next(iter(config))
+    content: Any = config[tag]
+    if tag == "float":
+        return float(content)
+    if tag == "list":
+        return [_load(item, f"{path}[{index}]") for index, item in enumerate(content)]
+    if tag == "dict" and isinstance(content, dict):
+        return {key: _load(item, f"{path}[{key!r}]") for key, item in content.items()}
+    if tag == "dtype":
+        return _DTYPES[config["of"]][content]
+    if tag == "array":
+        return _load_array(config, path)
+    raise KeyError(tag)
+
+
+def _load_array(config: dict[str, Any], path: str) -> Any:
+    dtype = _DTYPES["numpy.dtype"][config["dtype"]]
+    numbers = [float(item) if isinstance(item, str) else item for item in config["array"]]
+    array = np.array(numbers, dtype).reshape(config["shape"])
+    if config["of"] == "numpy scalar":
+        return array[()]
+    if config["of"] == "numpy":
+        return array
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError(f'{path} is a JAX array of {dtype}: set jax.config.update("jax_enable_x64", True) to load it')
+    # An update keeps the weak type of what it updates; a conversion would lose it.
+    return jnp.full(array.shape, dtype.type(0).item()).at[...].set(array) if "weak" in config else jnp.asarray(array)
+
+
+def _load_node(class_path: str, stored: dict[str, Any]) -> Any:
+    cls = _import(class_path)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    for name in stored:
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise ValueError(f"{cls.__name__} has no field {name!r}{nearest(name, fields)}; it has: {known}")
+    for name, field in fields.items():
+        optional = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
+        if name not in stored and not optional:
+            raise ValueError(f"the configuration of {cls.__name__} lacks the field {name!r}, which has no default")
+    return cls(**{name: _load(value, f"{cls.__name__}.{name}") for name, value in stored.items()})
+
+
+def _import(path: str) -> Any:
+    parts = path.split(".")
+    if "<locals>" in parts or not all(part.isidentifier() for part in parts) or len(parts) < 2:
+        raise ValueError(f"class {path} can't be imported: define it in a module, outside of any function")
+    module, rest = _import_module(path, parts)
+    found: Any = module
+    for name in rest:
+        scope = vars(found)
+        if name not in scope:
+            known = [key for key, value in scope.items() if _is_pytree(value)]
+            advice = ": define it in a module" if module.__name__ == "__main__" else nearest(name, known)
+            raise ValueError(f"class {path} can't be imported: {found.__name__} has no class {name!r}{advice}")
+        found = scope[name]
+        if not inspect.isclass(found):
+            break
+    if not _is_pytree(found):
+        raise ValueError(f"{path} is no class made by jaxrl.pytree, so it is not built from a configuration")
+    return found
+
+
+def _import_module(path: str, parts: list[str]) -> tuple[ModuleType, list[str]]:
+    """Imports the longest leading part of `path` that is a module; returns the rest too."""
+    module: ModuleType | None = None
+    for count in range(1, len(parts)):
+        name = ".".join(parts[:count])
+        if module is not None and parts[count - 1] in vars(module) and inspect.isclass(vars(module)[parts[count - 1]]):
+            return module, parts[count - 1 :]
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise ValueError(f"class {path} can't be imported: {error}") from error
+            hint = nearest(parts[count - 1], _submodules(module))
+            raise ValueError(
+                f"class {path} can't be imported: there is no module {name!r}{hint}; define the class in a module "
+                "that Python finds (see sys.path)"
+            ) from error
+        except Exception as error:
+            raise ValueError(f"class {path} can't be imported: {type(error).__name__}: {error}") from error
+    assert module is not None
+    return module, parts[-1:]
+
+
+def _submodules(package: ModuleType | None) -> list[str]:
+    return [found.name for found in pkgutil.iter_modules(getattr(package, "__path__", []))]
+
+
+def _is_pytree(cls: Any) -> bool:
+    """Whether `cls` is a frozen dataclass that JAX knows as a pytree node; runs none of its code."""
+    if not inspect.isclass(cls) or not dataclasses.is_dataclass(cls):
+        return False
+    if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return False
+    try:
+        blank = object.__new__(cls)
+    except TypeError:  # a subclass of a built-in type
+        return False
+    for field in dataclasses.fields(cls):
+        object.__setattr__(blank, field.name, None)
+    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(blank))
+
+
+def _compare(there: Any, here: Any, path: str) -> Iterator[str]:
+    classes = [side.get("class") if isinstance(side, dict) else None for side in (there, here)]
+    if classes[0] != classes[1] or not (isinstance(there, dict) and isinstance(here, dict)):
+        if not _same(there, here):
+            yield f"{path or 'the configuration'}: {_short(there)} there, {_short(here)} here"
+        return
+    if classes[0] is not None and "fields" in there and "fields" in here:
+        path = path or classes[0].rpartition(".")[2]
+        there, here = there["fields"], here["fields"]
+    elif {"array", "float", "list", "dtype"} & there.keys() & here.keys():
+        if not _same(there, here):
+            yield f"{path}: {_short(there)} there, {_short(here)} here"
+        return
+    elif there.keys() == here.keys() == {"dict"}:
+        there, here = there["dict"], here["dict"]
+    for key in dict.fromkeys([*there, *here]):
+        inner = f"{path}.{key}" if path else str(key)
+        yield from _compare(there.get(key, _MISSING), here.get(key, _MISSING), inner)
+
+
+def _same(there: Any, here: Any) -> bool:
+    if isinstance(there, list) and isinstance(here, list):
+        return len(there) == len(here) and all(map(_same, there, here))
+    if isinstance(there, dict) and isinstance(here, dict):
+        return there.keys() == here.keys() and all(_same(there[key], here[key]) for key in there)
+    # 1, 1.0 and True are equal in Python, but not the same program.
+    return type(there) is type(here) and there == here
+
+
+def _short(value: Any) -> str:
+    if value is _MISSING:
+        return "missing"
+    text = repr(value)
+    if isinstance(value, dict):
+        if "class" in value:
+            return str(value["class"])
+        if len(value) == 1 and "float" in value:
+            return str(value["float"])
+        if "dtype" in value:
+            text = f"{value['dtype']} {value['array']}" if "array" in value else str(value["dtype"])
+    elif isinstance(value, list):
+        text = "(" + ", ".join(_short(item) for item in value) + ("," if len(value) == 1 else "") + ")"
+    return text if len(text) <= _SHORT else text[: _SHORT - 3] + "..."

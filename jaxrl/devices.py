@@ -1,0 +1,64 @@
+"""Devices, and the members' place on them."""
+
+import os
+
+import jax
+import numpy as np
+import psutil
+from jax.sharding import Mesh
+
+AXIS = "members"
+"""The one axis of every mesh, and the leading axis of every batched array."""
+
+
+def use_cpu_cores(cores: int | None = None) -> None:
+    """Makes every CPU core a device of its own, so that blocks of members run on all of them.
+
+    Call it before anything else that uses JAX: it changes the setting `jax_num_cpu_devices` of the whole
+    process. Without a CPU backend in use it has no effect.
+
+    Args:
+      cores: how many; by default all that this process may use.
+
+    Raises:
+      ValueError: `cores` is not positive.
+      RuntimeError: JAX has started its backend already.
+    """
+    if cores is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if cores < 1:
+        raise ValueError(f"cores = {cores} must be at least 1")
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError as error:
+        raise RuntimeError("use_cpu_cores must come before anything that starts JAX's backend") from error
+
+
+def member_mesh(members: int, devices: int | None = None) -> Mesh:
+    """A mesh over the local devices, no more of them than there are members.
+
+    Raises:
+      ValueError: there are not as many devices as asked for.
+    """
+    available = jax.local_devices()
+    if devices is not None and not 1 <= devices <= len(available):
+        raise ValueError(f"devices = {devices} must be between 1 and {len(available)}, the devices that JAX sees here")
+    count = min(members, devices or len(available))
+    return Mesh(np.asarray(available[:count]), (AXIS,))
+
+
+def member_keys(base: jax.Array, seeds: np.ndarray) -> jax.Array:
+    """One key a member, from its seed alone: keys[members]."""
+    return jax.vmap(lambda seed: jax.random.fold_in(base, seed))(np.asarray(seeds, np.uint32))
+
+
+def free_memory(mesh: Mesh) -> int:
+    """Bytes that are free on the mesh's devices in all; on a CPU, of the machine."""
+    total = 0
+    for device in mesh.devices.flat:
+        stats = device.memory_stats() if device.platform != "cpu" else None
+        if stats is None or "bytes_limit" not in stats:
+            return psutil.virtual_memory().available
+        total += stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    return total

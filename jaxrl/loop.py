@@ -1,0 +1,154 @@
+"""The training loop: pure, and the only one.
+
+One call trains every member of a block from one slot of the log to another, in one compiled
+program: a loop over slots, in it a loop over iterations, in it all members side by side. The bounds
+are traced, so that other lengths and other places to pause need no new compilation, and pausing
+changes no number.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from jaxrl.agents.base import Agent, Clock, Mean
+from jaxrl.devices import AXIS
+from jaxrl.pytree import concrete, replace_at
+
+def slot_edges(iterations: int, slots: int) -> np.ndarray:
+    """The first iteration of every slot, and the end: i32[slots + 1]."""
+    return np.asarray([slot * iterations // slots for slot in range(slots + 1)], np.int32)
+
+
+def member_axes(agent: Agent, varied: tuple[str, ...]) -> Agent:
+    """The agent with 0 in every leaf that is batched over members and None in the others.
+
+    Args:
+      agent: the agent.
+      varied: paths of the batched leaves, such as "learning_rate" or "env.length".
+    """
+    paths, treedef = jax.tree_util.tree_flatten_with_path(agent)
+    axes = [0 if path_name(path) in varied else None for path, _ in paths]
+    return jax.tree_util.tree_unflatten(treedef, axes)
+
+
+def batched_agent(agent: Agent, vary: dict[str, np.ndarray], chosen: np.ndarray) -> Agent:
+    """The agent with definite dtypes, and with the chosen members' values `[members, ...]` in its varied leaves."""
+    agent = concrete(agent)
+    for path, values in vary.items():
+        agent = replace_at(agent, path, values[chosen])
+    return agent
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A leaf's place as a dotted path."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+@functools.partial(jax.jit, static_argnames=("varied", "mesh"))
+def init(agent: Agent, keys: jax.Array, varied: tuple[str, ...], mesh: Mesh) -> Any:
+    """The states of a block before training: leaves `[members, ...]`, spread over the mesh."""
+    axes = member_axes(agent, varied)
+    body = jax.vmap(lambda agent, key: agent.init(key), in_axes=(axes, 0))
+    return over_members(body, mesh, (specs(axes, agent), PartitionSpec(AXIS)))(agent, keys)
+
+
+@functools.partial(jax.jit, static_argnames=("varied", "mesh"), donate_argnames=("state", "log"))
+def run(
+    agent: Agent,
+    state: Any,
+    log: dict[str, Mean],
+    first: jax.Array,
+    last: jax.Array,
+    edges: jax.Array,
+    varied: tuple[str, ...],
+    mesh: Mesh,
+) -> tuple[Any, dict[str, Mean]]:
+    """Trains a block from slot `first` up to, and without, slot `last`.
+
+    Args:
+      agent: leaves of shape `[members, ...]` where varied, shared by all members elsewhere.
+      state: leaves `[members, ...]`; donated.
+      log: leaves f32[members, slots]; donated.
+      first: i32[].
+      last: i32[].
+      edges: i32[slots + 1], as by `slot_edges`.
+      varied: paths of the agent's batched leaves.
+      mesh: the devices that share the members.
+
+    Returns:
+      (state, log) after the slots.
+    """
+    axes = member_axes(agent, varied)
+
+    def block(agent: Agent, state: Any, log: Any, first: Any, last: Any, edges: Any) -> tuple[Any, Any]:
+        def slot(number: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            state, log = carry
+            state, row = _slot(agent, axes, state, log, edges[number], edges[number + 1], edges[-1])
+            return state, jax.tree.map(lambda whole, part: whole.at[:, number].set(part), log, row)
+
+        return jax.lax.fori_loop(first, last, slot, (state, log))
+
+    members, shared = PartitionSpec(AXIS), PartitionSpec()
+    return over_members(block, mesh, (specs(axes, agent), members, members, shared, shared, shared))(
+        agent, state, log, first, last, edges
+    )
+
+
+def _slot(
+    agent: Agent, axes: Agent, state: Any, log: dict[str, Mean], begin: Any, end: Any, iterations: Any
+) -> tuple[Any, dict[str, Mean]]:
+    """The iterations of one slot: returns the state and the slot's row, leaves f32[members]."""
+    iterate = jax.vmap(lambda agent, state, clock: agent.iterate(state, clock), in_axes=(axes, 0, None))
+
+    def iteration(number: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        state, row = carry
+        state, metrics = iterate(agent, state, Clock(number, iterations))
+        return state, jax.tree.map(jnp.add, row, metrics)
+
+    sums = {name: mean for name, mean in log.items() if name != "diverged"}
+    row = jax.tree.map(lambda whole: jnp.zeros(whole.shape[0], whole.dtype), sums)
+    state, row = jax.lax.fori_loop(begin, end, iteration, (state, row))
+    params = jax.vmap(agent.params)(state)
+    diverged = ~functools.reduce(jnp.logical_and, map(_finite, jax.tree.leaves(params)))
+    return state, row | {"diverged": Mean(diverged.astype(jnp.float32), jnp.ones(diverged.shape, jnp.float32))}
+
+
+def _finite(values: jax.Array) -> jax.Array:
+    """Whether all of a member's numbers are finite: bool[members]."""
+    return jnp.all(jnp.isfinite(values), axis=tuple(range(1, values.ndim)))
+
+
+def empty_log(agent: Agent, members: int, slots: int) -> dict[str, Mean]:
+    """A log of zeros for a block: one `Mean` a metric, leaves f32[members, slots].
+
+    Args:
+      agent: the agent of one member, or of many (only its structure is looked at).
+      members: of the block.
+      slots: rows of the log.
+    """
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    metrics = jax.eval_shape(lambda key, i: agent.iterate(agent.init(key), Clock(i, i))[1], jax.random.key(0), number)
+
+    def zeros() -> Mean:
+        return Mean(jnp.zeros((members, slots)), jnp.zeros((members, slots)))
+
+    return {name: zeros() for name in [*metrics, "diverged"]}
+
+
+def specs(axes: Agent, agent: Agent) -> Any:
+    """A partition of the agent's leaves: batched ones over the members, the others everywhere."""
+    return jax.tree.map(
+        lambda _, axis: PartitionSpec() if axis is None else PartitionSpec(AXIS),
+        agent,
+        axes,
+        is_leaf=lambda x: x is None,
+    )
+
+
+def over_members(body: Any, mesh: Mesh, in_specs: Any) -> Any:
+    """`body` on every device of the mesh with its share of the members, without any collective."""
+    return jax.shard_map(body, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(AXIS), check_vma=False)

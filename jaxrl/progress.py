@@ -1,0 +1,55 @@
+"""One progress bar for a whole run, drawn by jax-tqdm.
+
+The bar's steps are compiled into a program of their own, called whenever a slot of the log is
+finished. So the training program holds no callback: it may run on several devices (where the
+ordered callbacks of jax-tqdm are refused), be resumed in the middle, and be kept by JAX's
+persistent compilation cache (which skips programs with callbacks).
+"""
+
+import jax
+import jax.numpy as jnp
+from jax_tqdm import PBar, loop_tqdm
+
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}, {rate_fmt}{postfix[0]}]"
+
+
+class _Note:
+    """Text at the end of the bar, read anew whenever the bar is drawn."""
+
+    text = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __format__(self, spec: str) -> str:
+        return self.text
+
+
+class Progress:
+    """A bar over `slots` slots of `steps_per_slot` environment steps each, over all members."""
+
+    def __init__(self, slots: int, steps_per_slot: int, description: str) -> None:
+        self._slots = slots
+        self._done = 0
+        self._note = _Note()
+        bar = loop_tqdm(
+            slots,
+            print_rate=1,
+            desc=description,
+            unit=" steps",
+            unit_scale=steps_per_slot,
+            bar_format=_FORMAT,
+            postfix=[self._note],
+            dynamic_ncols=True,
+        )
+        self._tick = jax.jit(bar(lambda slot, carry: carry))
+
+    def advance(self, slots: int, mean_return: float) -> None:
+        """Moves the bar on; `mean_return` is shown behind it unless it is NaN."""
+        if mean_return == mean_return:
+            self._note.text = f", return {mean_return:.4g}"
+        for _ in range(slots):
+            if self._done < self._slots:
+                jax.block_until_ready(self._tick(jnp.int32(self._done), PBar(id=jnp.int32(0), carry=jnp.int32(0))))
+            self._done += 1
+        jax.effects_barrier()

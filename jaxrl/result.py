@@ -1,0 +1,107 @@
+"""What a run gives back."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl import loop
+from jaxrl.agents.base import Agent
+from jaxrl.evaluation import evaluate
+from jaxrl.pytree import concrete, replace_at
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Trained members.
+
+    Attributes:
+      agent: the agent that all members share.
+      vary: values f32[members, ...] in which they differ, by dotted path; empty where only seeds differ.
+      seeds: i64[members].
+      iterations: of every member.
+      log: f32[members, slots] each: "episode_return", "episode_length" and "loss" (means over the slot,
+        NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
+        steps at the slot's end, NaN where a stopped run did not come to it) and "diverged"
+        bool[members, slots] (a parameter was not finite).
+      state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`.
+      seconds: of training, without compiling.
+      compile_seconds: of compiling; near 0 where the program was compiled before.
+      complete: whether every member was trained to the end.
+    """
+
+    agent: Agent
+    vary: dict[str, np.ndarray]
+    seeds: np.ndarray
+    iterations: int
+    log: dict[str, np.ndarray]
+    state: Any
+    seconds: float
+    compile_seconds: float
+    complete: bool = True
+
+    @property
+    def members(self) -> int:
+        """The number of members."""
+        return len(self.seeds)
+
+    @functools.cached_property
+    def params(self) -> Any:
+        """The parameters to act with, NumPy arrays `[members, ...]`."""
+        return self.agent.params(self.state)
+
+    def batched_agent(self, chosen: np.ndarray) -> Agent:
+        """The agent with the chosen members' own values in its varied leaves."""
+        return loop.batched_agent(self.agent, self.vary, chosen)
+
+    @functools.cached_property
+    def returns(self) -> np.ndarray:
+        """Greedy returns f32[members, 32], as by `jaxrl.evaluate`; played at the first use."""
+        return evaluate(self)
+
+    def remember_returns(self, returns: np.ndarray) -> None:
+        """Takes greedy returns that were played before, f32[members, episodes]."""
+        self.__dict__["returns"] = returns
+
+    def member(self, number: int) -> "Member":
+        """One member by its place, from 0.
+
+        Raises:
+          IndexError: there is no such member.
+        """
+        if not -self.members <= number < self.members:
+            raise IndexError(f"member {number} is not there: the result has members 0 to {self.members - 1}")
+        number %= self.members
+        agent = self.agent
+        for path, values in self.vary.items():
+            agent = replace_at(agent, path, values[number].item() if values.ndim == 1 else values[number])
+        params = jax.tree.map(lambda x: x[number], self.params)
+        log = {name: values[number] for name, values in self.log.items()}
+        return Member(agent, number, int(self.seeds[number]), params, log)
+
+    def best(self) -> "Member":
+        """The member with the greatest mean greedy return; one that diverged only where all did."""
+        mean = self.returns.mean(axis=1)
+        return self.member(int(np.argmax(np.where(self.log["diverged"].any(axis=1), -np.inf, mean))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One trained agent: its hyperparameters, parameters and log ([slots] each, as `Result.log`)."""
+
+    agent: Agent
+    number: int
+    seed: int
+    params: Any
+    log: dict[str, np.ndarray]
+
+    def policy(self, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
+        """The action for one observation: greedy without a key, exploring with one."""
+        return _policy(concrete(self.agent), self.params, obs, key, mask)
+
+
+@jax.jit
+def _policy(agent: Agent, params: Any, obs: Any, key: Any, mask: Any) -> jax.Array:
+    return agent.policy(params, obs, key, mask)

@@ -1,0 +1,272 @@
+"""Run directories: the configuration, finished blocks, the block under way, and the reports.
+
+    config.json            what was asked for, and what it ran on; written first
+    blocks/0000/           a finished block: what its members keep, and their log
+    checkpoint/            the block under way: the whole state, to go on from (gone at the end)
+    greedy_returns.npy     f32[members, episodes]
+    metrics.parquet, tensorboard/, curves.png
+
+Every part appears whole or not at all, so a run may be killed at any moment.
+"""
+
+import datetime
+import io
+import json
+import os
+import platform
+import shutil
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl import checkpoints
+from jaxrl.config import differences, from_config, to_config
+from jaxrl.plan import Plan
+
+_FORMAT = "jaxrl run, version 1"
+_LEFTOVERS = ("*.json.partial", "*.npy.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
+_REQUEST = ("agent", "vary", "seeds", "iterations", "slots")
+_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax", "orbax-checkpoint")
+
+
+class RunDirectoryError(ValueError):
+    """A run directory is missing, damaged, foreign, or of another run."""
+
+
+class RunDirectory:
+    """One run on disk."""
+
+    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
+        self.path = Path(path)
+        self.config = config
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], plan: Plan) -> "RunDirectory":
+        """Starts a run in a folder that is new or empty.
+
+        Raises:
+          RunDirectoryError: the folder holds something already, or can't be written.
+        """
+        folder = Path(path)
+        if folder.exists() and not folder.is_dir():
+            raise RunDirectoryError(f"out = {folder} is a file: give a folder that is new or empty")
+        if (folder / "config.json").exists():
+            raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
+        run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": _made_with(plan)})
+        try:
+            # A kill while the configuration was written leaves its beginning behind.
+            if folder.exists() and any(item.name != "config.json.partial" for item in folder.iterdir()):
+                raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / "config.json", json.dumps(run.config, indent=2).encode())
+        except OSError as error:
+            raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "RunDirectory":
+        """Opens a run that is there.
+
+        Raises:
+          RunDirectoryError: there is no run, or its configuration can't be read.
+        """
+        file = Path(path) / "config.json"
+        if not file.exists():
+            raise RunDirectoryError(f"{path} holds no run: it has no config.json")
+        try:
+            config = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"{file} can't be read: {error}") from error
+        if not isinstance(config, dict) or config.get("format") != _FORMAT:
+            raise RunDirectoryError(f"{file} is not of a run that this jaxrl knows ({_FORMAT!r}): {path} is left alone")
+        made_with = config.get("made_with")
+        if not isinstance(made_with, dict) or type(made_with.get("block")) is not int or made_with["block"] < 1:
+            raise RunDirectoryError(f"{file} is damaged: made_with.block is no whole number; {path} is left alone")
+        return cls(path, config)
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], plan: Plan) -> "RunDirectory":
+        """Opens the run that `plan` describes, or starts it where there is none yet.
+
+        Raises:
+          RunDirectoryError: the folder holds another run, or something else.
+        """
+        if not (Path(path) / "config.json").exists():
+            return cls.create(path, plan)
+        run = cls.open(path)
+        asked = _request(plan)
+        changes = differences({name: run.config.get(name) for name in asked}, asked)
+        if changes:
+            raise RunDirectoryError(f"{path} holds another run, and is left alone: " + "; ".join(changes))
+        made, now = run.config["made_with"], _made_with(plan)
+        changed = [name for name in ("device", "devices", "block", "packages") if made.get(name) != now.get(name)]
+        if changed:
+            warnings.warn(
+                f"{path} was begun with other {', '.join(changed)}: results go on, equal to rounding only", stacklevel=3
+            )
+        return run
+
+    @classmethod
+    def stored_block_size(cls, path: str | os.PathLike[str]) -> int | None:
+        """Members of one block of the run at `path`, or None where there is no run yet."""
+        return cls.open(path).block_size() if (Path(path) / "config.json").exists() else None
+
+    def block_size(self) -> int:
+        """Members of one block of this run."""
+        return self.config["made_with"]["block"]
+
+    def request(self) -> dict[str, Any]:
+        """What was asked for, as arguments: agent, vary, seeds, iterations, slots.
+
+        Raises:
+          RunDirectoryError: the configuration can't be used, such as one whose classes can't be imported.
+        """
+        try:
+            return {
+                "agent": from_config(self.config["agent"]),
+                "vary": from_config(self.config["vary"]),
+                "seeds": np.asarray(self.config["seeds"], np.int64),
+                "iterations": int(self.config["iterations"]),
+                "slots": int(self.config["slots"]),
+            }
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise RunDirectoryError(f"{self.path / 'config.json'} can't be used: {error}") from error
+
+    def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
+        """Keeps a finished block, and drops its checkpoint."""
+        checkpoints.save(self._block(block), tree, note | {"run": self._identity})
+        # Killed here, the checkpoint stays; its note tells that it is of no later block.
+        checkpoints.discard(self._checkpoint)
+
+    def has_block(self, block: int) -> bool:
+        """Whether a block is finished."""
+        return self._block(block).exists()
+
+    def load_block(self, block: int, template: Any) -> tuple[Any, dict[str, Any]]:
+        """A finished block and its note.
+
+        Raises:
+          RunDirectoryError: it is damaged, or of another run.
+        """
+        found = self._restore(self._block(block), block, template)
+        if found is None:
+            raise RunDirectoryError(f"{self._block(block)} holds another block: put every block back in its place")
+        return found
+
+    def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
+        """Keeps the block under way; `note["block"]` says which it is."""
+        checkpoints.save(self._checkpoint, tree, note | {"run": self._identity})
+
+    def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
+        """The checkpoint of a block and its note, or None where there is none of this block.
+
+        Raises:
+          RunDirectoryError: it is damaged, or of another run.
+        """
+        folder = checkpoints.find(self._checkpoint)
+        return self._restore(folder, block, template) if folder is not None else None
+
+    def _restore(self, folder: Path, block: int, template: Any) -> Any:
+        try:
+            note = checkpoints.read_note(folder)
+            if note.get("run") != self._identity:
+                raise checkpoints.DamagedCheckpointError(
+                    f"{folder} is of another run, or {self.path / 'config.json'} was changed since"
+                )
+            if note.get("block") != block:
+                return None
+            return checkpoints.restore(folder, template)
+        except checkpoints.DamagedCheckpointError as error:
+            raise RunDirectoryError(
+                f"{error}; nothing was changed. Remove {folder} and train with resume=True to compute it again"
+            ) from error
+
+    @property
+    def _identity(self) -> int:
+        """Ties what is computed to what was asked for."""
+        return checkpoints.checksum_of({name: self.config.get(name) for name in _REQUEST})
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    def _block(self, block: int) -> Path:
+        return self.path / "blocks" / f"{block:04d}"
+
+    def save_returns(self, returns: np.ndarray) -> None:
+        """Keeps the greedy returns f32[members, episodes]."""
+        content = io.BytesIO()
+        np.save(content, returns)
+        write_whole(self.path / "greedy_returns.npy", content.getvalue())
+
+    def load_returns(self, members: int) -> np.ndarray | None:
+        """The greedy returns f32[members, episodes], or None before they were played.
+
+        Raises:
+          RunDirectoryError: the file is damaged.
+        """
+        file = self.path / "greedy_returns.npy"
+        if not file.exists():
+            return None
+        try:
+            returns = np.load(file)
+            if returns.dtype.kind != "f" or returns.ndim != 2 or len(returns) != members:
+                raise ValueError(f"it holds {returns.dtype}{list(returns.shape)}")
+        except (OSError, ValueError, EOFError) as error:
+            raise RunDirectoryError(
+                f"{file} is damaged ({error}): remove it and train with resume=True to play those episodes again"
+            ) from error
+        return returns
+
+    def has_reports(self) -> bool:
+        """Whether everything that people look at is there; the chart is written last."""
+        return all((self.path / name).exists() for name in ("metrics.parquet", "tensorboard", "curves.png"))
+
+    def tidy(self) -> None:
+        """Drops what a complete run has no use for, and what kills have left behind."""
+        checkpoints.discard(self._checkpoint)
+        for pattern in _LEFTOVERS:
+            for path in self.path.glob(pattern):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file beside and renames it, so that it is never seen in part."""
+    beside = path.with_name(path.name + ".partial")
+    with open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    checkpoints.sync(path.parent)
+
+
+def _request(plan: Plan) -> dict[str, Any]:
+    return {
+        "agent": to_config(plan.agent),
+        "vary": to_config(plan.vary),
+        "seeds": plan.seeds.tolist(),
+        "iterations": plan.iterations,
+        "slots": plan.slots,
+    }
+
+
+def _made_with(plan: Plan) -> dict[str, Any]:
+    device = plan.mesh.devices.flat[0]
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "system": platform.platform(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "devices": plan.mesh.size,
+        "block": plan.block,
+        "jax_enable_x64": bool(jax.config.jax_enable_x64),
+    }

@@ -1,0 +1,172 @@
+"""train() and load(): what a user calls."""
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jaxrl import reports
+from jaxrl.agents.base import Agent
+from jaxrl.blocks import Block, Trainer, join, kept_template
+from jaxrl.devices import member_mesh
+from jaxrl.plan import Plan, make_plan
+from jaxrl.result import Result
+from jaxrl.runs import RunDirectory, RunDirectoryError
+
+
+def train(
+    agent: Agent,
+    steps: int | None = None,
+    *,
+    iterations: int | None = None,
+    seeds: Any = 1,
+    vary: dict[str, Any] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    slots: int = 100,
+    block: int | None = None,
+    devices: int | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: bool = True,
+    memory_limit: int | None = None,
+) -> Result:
+    """Trains many members of one agent at once.
+
+    Ctrl-C ends the run at the next slot of the log and gives back what is done; a second one stops
+    at once. With `out`, a run that was stopped or killed goes on with `resume=True`, to bit for bit the
+    numbers that it would have had.
+
+    Args:
+      agent: the agent with its environment, such as `jaxrl.DQN(jaxrl.make("CartPole-v1"))`.
+      steps: environment steps of every member (give this or `iterations`); rounded down to whole
+        iterations. Where an iteration's steps vary, no more than this many are taken.
+      iterations: iterations of every member.
+      seeds: the number of members, or a list of distinct seeds between 0 and 2^32 - 2. A seed gives the
+        same numbers alone as among a thousand.
+      vary: values [members, ...] for leaves in which members differ, by dotted path
+        ("learning_rate", "env.length"). Seeds may then repeat.
+      out: folder of the run; new or empty.
+      resume: go on with the run in `out`, or start it if it is not there yet.
+      slots: rows of the log, at least one for every 2^24 steps.
+      block: members trained at once; by default what suits the devices.
+      devices: how many devices to use; by default all that JAX sees here.
+      checkpoint_seconds: least time between two checkpoints of a run with `out`.
+      progress: whether to draw a progress bar.
+      memory_limit: bytes that may be used; by default what is free.
+
+    Returns:
+      The trained members, all on the host.
+
+    Raises:
+      TypeError: an argument or a field is of the wrong kind, or the agent does not fit the
+        environment's spaces.
+      ValueError: a field or an argument is out of range, the environment fails its contract, the run
+        needs more memory than there is, or `out` can't be used. All this comes before compiling.
+    """
+    if resume and out is None:
+        raise ValueError("resume=True needs out, the folder of the run to go on with")
+    stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
+    plan = make_plan(
+        agent,
+        steps=steps,
+        iterations=iterations,
+        seeds=seeds,
+        vary=vary,
+        slots=slots,
+        block=stored or block,
+        devices=devices,
+        memory_limit=memory_limit,
+    )
+    if stored is not None:
+        plan = _as_begun(plan, stored)
+    run = None
+    if out is not None:
+        run = RunDirectory.resume(out, plan) if resume else RunDirectory.create(out, plan)
+    with _interrupts() as interrupted:
+        result = _run_blocks(plan, run, Trainer(plan, run, checkpoint_seconds, progress, interrupted), interrupted)
+    if run is not None and result.complete:
+        _report(run, result)
+    return result
+
+
+def _as_begun(plan: Plan, block: int) -> Plan:
+    """The plan with the block size of the run on disk, which also fits where members do not fill whole blocks."""
+    if block % plan.mesh.size:
+        fitting = max(count for count in range(1, plan.mesh.size) if block % count == 0)
+        raise RunDirectoryError(
+            f"the run was begun with blocks of {block} members, which {plan.mesh.size} devices can't share evenly: "
+            f"pass devices={fitting}"
+        )
+    return dataclasses.replace(plan, block=block)
+
+
+def _run_blocks(plan: Plan, run: RunDirectory | None, trainer: Trainer, interrupted: Callable[[], bool]) -> Result:
+    blocks: list[Block] = []
+    for number in range(plan.blocks):
+        if run is not None and run.has_block(number):
+            blocks.append(_read_block(run, plan, number))
+            trainer.skip(plan.slots)
+        elif not interrupted():
+            blocks.append(trainer.train_block(number))
+    return join(plan, blocks)
+
+
+def _read_block(run: RunDirectory, plan: Plan, number: int) -> Block:
+    kept, note = run.load_block(number, kept_template(plan))
+    return Block(number, *kept, note)
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """The result of a run on disk; of an unfinished one, its finished blocks.
+
+    Raises:
+      RunDirectoryError: there is no run, nothing of it is finished, or it is damaged.
+    """
+    run = RunDirectory.open(path)
+    plan = Plan(**run.request(), block=run.block_size(), mesh=member_mesh(1))
+    finished = [number for number in range(plan.blocks) if run.has_block(number)]
+    if not finished:
+        raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
+    result = join(plan, [_read_block(run, plan, number) for number in finished])
+    returns = run.load_returns(result.members) if result.complete else None
+    if returns is not None:
+        result.remember_returns(returns)
+    return result
+
+
+def _report(run: RunDirectory, result: Result) -> None:
+    """Writes what people look at; everything that it is made from is on disk already."""
+    stored = run.load_returns(result.members)
+    if stored is None:
+        run.save_returns(result.returns)
+    else:
+        result.remember_returns(stored)
+    if not run.has_reports():
+        reports.write_metrics(result, run.path / "metrics.parquet")
+        reports.write_tensorboard(result, run.path / "tensorboard")
+        reports.write_curves(result, run.path / "curves.png", result.returns)
+    run.tidy()
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C into a flag, so that nothing half done is lost; the second one is as ever."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: Any) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield flag.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,232 @@
+"""What every agent must pass: a new one is a row in `CASES`."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sample_environments import Corridor, MaskedRandomWalk, Steering
+
+import jaxrl
+from jaxrl import loop
+from jaxrl.agents import ALGORITHMS
+from jaxrl.agents.base import Agent, Clock, start_all
+from jaxrl.agents.dqn import Experience
+from jaxrl.agents.reinforce import Rollout
+from jaxrl.environment import Transition
+from jaxrl.pytree import check_values, get_at, leaf_paths
+
+DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
+
+
+def dqn_targets(transitions: Transition) -> list[float]:
+    """What DQN moves each step's value to, read off the gradient of its loss on a table of values."""
+    env = Corridor()
+    agent = jaxrl.DQN(env, hidden=(), discount=DISCOUNT, double=False)
+    table = agent.init(jax.random.key(0)).learner.params
+    zeros = jax.tree.map(jnp.zeros_like, table)
+    successors = jax.tree.map(lambda x: jnp.full_like(x, SUCCESSOR_VALUE) if x.ndim == 1 else x * 0, table)
+    targets = []
+    for i in range(len(transitions.reward)):
+        one = jax.tree.map(lambda x, i=i: x[i : i + 1], transitions)
+        batch = Experience(one.obs, one.action, one.reward, one.next_obs, None, one.terminated)
+        gradient = jax.grad(agent.loss)(zeros, successors, batch)
+        weights = next(x for x in jax.tree.leaves(gradient) if x.ndim == 2)
+        targets.append(-float(weights[one.obs[0], one.action[0]]))
+    return targets
+
+
+def reinforce_targets(transitions: Transition) -> list[float]:
+    """The returns by which REINFORCE weighs each step, with a learned value behind a cut."""
+    steps = len(transitions.reward)
+    agent = jaxrl.Reinforce(
+        Corridor(), num_envs=1, episodes_per_update=1, discount=DISCOUNT, baseline="value", normalize=False
+    )
+    column = jax.tree.map(lambda x: x[:, None], transitions)
+    cut = (column.truncated & ~column.terminated) * SUCCESSOR_VALUE
+    rollout = Rollout(column, jnp.ones((steps, 1), bool), jnp.zeros((steps, 1)), cut)
+    return agent.returns(rollout, jnp.int32(steps))[:, 0].tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One agent: how to make a small one, and how to read off the targets that it learns."""
+
+    make: Callable[..., Agent]
+    targets: Callable[[Transition], list[float]]
+    expected_targets: list[float]
+
+
+# Rewards 1, 2, 4, 8; the second step terminates its episode, the fourth is cut off. A one-step method
+# looks one step ahead, a Monte Carlo method to the end of the episode.
+CASES = {
+    "dqn": Case(
+        lambda env, **fields: jaxrl.DQN(
+            env,
+            **{"hidden": (8,), "batch_size": 4, "buffer_size": 32, "learning_starts": 4, "num_envs": 2} | fields,
+        ),
+        dqn_targets,
+        [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
+    ),
+    "reinforce": Case(
+        lambda env, **fields: jaxrl.Reinforce(
+            env, **{"hidden": (8,), "num_envs": 2, "episodes_per_update": 4, "baseline": "value"} | fields
+        ),
+        reinforce_targets,
+        [1 + 0.5 * 2, 2.0, 4 + 0.5 * (8 + 0.5 * 10), 8 + 0.5 * 10],
+    ),
+}
+
+every_agent = pytest.mark.parametrize("name", sorted(ALGORITHMS))
+
+
+def small(name: str, env: Any = None, **fields: Any) -> Agent:
+    return CASES[name].make(jaxrl.make("CartPole-v1", max_steps=20) if env is None else env, **fields)
+
+
+def train(agent: Agent, **arguments: Any) -> jaxrl.Result:
+    return jaxrl.train(agent, **{"iterations": 12, "slots": 3, "progress": False} | arguments)
+
+
+def assert_close(one: Any, other: Any) -> None:
+    """Equal up to what reordered float32 sums leave after a few Adam steps."""
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one, other)
+
+
+def test_every_algorithm_has_a_case():
+    assert set(CASES) == set(ALGORITHMS)
+
+
+@every_agent
+def test_members_together_equal_members_alone(name):
+    together = train(small(name), seeds=[3, 7, 11])
+    for place, seed in enumerate(together.seeds):
+        alone = train(small(name), seeds=[seed])
+        assert_close(jax.tree.map(lambda x, p=place: x[p : p + 1], together.params), alone.params)
+        np.testing.assert_allclose(together.log["episode_return"][place], alone.log["episode_return"][0], rtol=1e-5)
+
+
+@every_agent
+def test_members_differ_by_seed(name):
+    weights = jax.tree.leaves(train(small(name), seeds=3).params)[1]
+    assert not np.allclose(weights[0], weights[1])
+    assert not np.allclose(weights[1], weights[2])
+
+
+@every_agent
+def test_one_compilation_serves_other_seeds_lengths_and_leaf_values(name):
+    agent = small(name)
+    train(agent, seeds=2)
+    compiled = loop.run._cache_size()
+    train(agent, seeds=[8, 9])
+    train(agent, seeds=2, iterations=24)
+    train(small(name, learning_rate=1, discount=0.5), seeds=2)
+    train(small(name, env=jaxrl.make("CartPole-v1", max_steps=20, length=2)), seeds=2)
+    assert loop.run._cache_size() == compiled
+    train(small(name, hidden=(9,)), seeds=2)
+    assert loop.run._cache_size() == compiled + 1
+
+
+@every_agent
+def test_every_leaf_can_differ_between_members(name):
+    agent = small(name)
+    vary = {path: [0.9 * get_at(agent, path) + 1e-3, 0.8 * get_at(agent, path)] for path in leaf_paths(agent)}
+    vary = {path: np.asarray(values, np.float32) for path, values in vary.items()}
+    together = train(agent, seeds=[5, 5], vary=vary)
+    for place in range(2):
+        alone = train(together.member(place).agent, seeds=[5])
+        assert_close(jax.tree.map(lambda x, p=place: x[p : p + 1], together.params), alone.params)
+
+
+@every_agent
+def test_the_state_keeps_its_structure(name):
+    agent = small(name)
+    state = jax.eval_shape(agent.init, jax.random.key(0))
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    after, metrics = jax.eval_shape(lambda s, i: agent.iterate(s, Clock(i, i)), state, number)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+        assert (one.shape, one.dtype, one.weak_type) == (other.shape, other.dtype, other.weak_type)
+    assert {"steps", "episode_return", "episode_length", "loss"} <= set(metrics)
+    assert {leaf.shape for leaf in jax.tree.leaves(metrics)} == {()}
+
+
+@every_agent
+def test_no_key_is_used_twice(name):
+    agent = small(name)
+    with jax.debug_key_reuse(True):
+        state = jax.jit(agent.init)(jax.random.key(0))
+        state, _ = jax.jit(agent.iterate)(state, Clock(jnp.int32(5), jnp.int32(9)))
+
+
+def test_the_key_check_finds_a_reused_key():
+    @jaxrl.pytree
+    class Careless(jaxrl.DQN):
+        def iterate(self, state: Any, clock: Clock) -> Any:
+            jax.random.normal(state.key)
+            return super().iterate(state, clock)
+
+    agent = Careless(jaxrl.make("CartPole-v1"), batch_size=4, buffer_size=8)
+    with jax.debug_key_reuse(True), pytest.raises(jax.errors.KeyReuseError):
+        jax.jit(agent.iterate)(agent.init(jax.random.key(0)), Clock(jnp.int32(5), jnp.int32(9)))
+
+
+@every_agent
+def test_termination_stops_bootstrapping_and_truncation_does_not(name):
+    flags = {"terminated": [False, True, False, False], "truncated": [False, False, False, True]}
+    transitions = Transition(
+        obs=jnp.asarray([0, 1, 0, 1]),
+        mask=None,
+        action=jnp.asarray([1, 0, 1, 0]),
+        reward=jnp.asarray([1.0, 2.0, 4.0, 8.0]),
+        next_obs=jnp.asarray([1, 2, 1, 2]),
+        next_mask=None,
+        length=jnp.asarray([1, 2, 1, 2]),
+        episode_return=jnp.asarray([1.0, 3.0, 4.0, 12.0]),
+        **{flag: jnp.asarray(values) for flag, values in flags.items()},
+    )
+    np.testing.assert_allclose(CASES[name].targets(transitions), CASES[name].expected_targets)
+
+
+@every_agent
+def test_masks_are_respected_while_training_and_when_greedy(name):
+    result = train(small(name, env=MaskedRandomWalk()), seeds=3, iterations=40)
+    # A forbidden action earns 100, an episode of allowed ones 5 at most.
+    assert np.nanmax(result.log["episode_return"]) <= 5
+    assert result.returns.max() <= 5
+    assert np.nanmax(np.abs(result.log["loss"])) < 100
+
+
+@every_agent
+def test_sampled_and_greedy_actions_are_allowed(name):
+    env = MaskedRandomWalk()
+    agent = small(name, env=env)
+    params = agent.params(agent.init(jax.random.key(0)))
+    params = jax.tree.map(lambda x: x * 50, params)
+    episodes = start_all(env, jax.random.key(1), 500)
+    keys = jax.random.split(jax.random.key(2), 500)
+    sampled = jax.vmap(lambda o, m, k: agent.policy(params, o, k, m))(episodes.obs, episodes.mask, keys)
+    greedy = jax.vmap(lambda o, m: agent.policy(params, o, mask=m))(episodes.obs, episodes.mask)
+    for actions in (sampled, greedy):
+        assert actions.dtype == jnp.int32
+        assert np.asarray(episodes.mask)[np.arange(500), np.asarray(actions)].all()
+
+
+@every_agent
+def test_a_continuous_action_space_is_refused(name):
+    with pytest.raises(TypeError, match=r"needs a Discrete action space, and Steering has Box.*discrete"):
+        small(name, env=Steering())
+
+
+@every_agent
+def test_defaults_are_inside_their_bounds(name):
+    check_values(ALGORITHMS[name](jaxrl.make("CartPole-v1")))
+
+
+@every_agent
+def test_environment_by_name_is_refused(name):
+    with pytest.raises(TypeError, match=r"env = 'CartPole-v1' must be an environment: jaxrl\.make"):
+        ALGORITHMS[name]("CartPole-v1")
