@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=16, help="most members on one device at a time")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    if jax.config.jax_platforms in (None, "", "cpu"):
+    if jax.config.read("jax_platforms") in (None, "", "cpu"):
         jax.config.update("jax_num_cpu_devices", arguments.devices)
     for members in arguments.members:
         numbers = measure(members, arguments.steps, arguments.devices, arguments.block, arguments.repeats)

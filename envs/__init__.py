@@ -7,7 +7,7 @@ from jaxrl.envs.cartpole import CartPole
 from jaxrl.envs.plane_strike import PlaneStrike
 from jaxrl.registry import names, register
 
-register("CartPole-v0", CartPole, max_steps=200)
+register("CartPole-v0", CartPole, max_steps=200, solved_return=195.0)
 register("CartPole-v1", CartPole, max_steps=500)
 register("PlaneStrike-v0", PlaneStrike)
 

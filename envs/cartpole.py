@@ -40,24 +40,26 @@ class CartPole(Environment):
     pole leans more than `theta_limit`.
     """
 
-    gravity: float = leaf(9.8)
+    gravity: float = leaf(default=9.8)
     """Acceleration of gravity, m/s^2."""
-    cart_mass: float = leaf(1.0, above=0)
+    cart_mass: float = leaf(default=1.0, above=0)
     """Mass of the cart, kg."""
-    pole_mass: float = leaf(0.1, above=0)
+    pole_mass: float = leaf(default=0.1, above=0)
     """Mass of the pole, kg."""
-    length: float = leaf(0.5, above=0)
+    length: float = leaf(default=0.5, above=0)
     """Half the pole's length, m."""
-    force: float = leaf(10.0)
+    force: float = leaf(default=10.0)
     """Force of one push, N."""
-    tau: float = leaf(0.02, above=0)
+    tau: float = leaf(default=0.02, above=0)
     """Time between two steps, s."""
-    theta_limit: float = leaf(12 * 2 * jnp.pi / 360, above=0)
+    theta_limit: float = leaf(default=12 * 2 * jnp.pi / 360, above=0)
     """Angle beyond which the episode ends, rad."""
-    x_limit: float = leaf(2.4, above=0)
+    x_limit: float = leaf(default=2.4, above=0)
     """Distance from the middle beyond which the episode ends, m."""
-    max_steps: int = static(500, minimum=1)
+    max_steps: int = static(default=500, minimum=1)
     """Most steps of one episode."""
+    solved_return: float | None = static(default=475.0)
+    """Return from which on the task counts as solved, as Gymnasium has it."""
 
     @property
     def observation_space(self) -> Box:

@@ -50,22 +50,24 @@ class PlaneStrike(Environment):
     the struck cell was; the game terminates at the eighth hit.
     """
 
-    hit_reward: float = leaf(1.0)
+    hit_reward: float = leaf(default=1.0)
     """Reward of a new hit."""
-    miss_reward: float = leaf(0.0)
+    miss_reward: float = leaf(default=0.0)
     """Reward of a strike on a cell without plane, the first time and every other time."""
-    repeat_reward: float = leaf(-1.0)
+    repeat_reward: float = leaf(default=-1.0)
     """Reward of striking a cell again that was hit before; a miss struck again gives `miss_reward`."""
-    finish_reward: float = leaf(0.0)
+    finish_reward: float = leaf(default=0.0)
     """What the eighth hit earns on top of `hit_reward`."""
-    size: int = static(8, minimum=5)
+    size: int = static(default=8, minimum=5)
     """Rows, and columns, of the board."""
-    placement: str = static("app", choices=("app", "published"))
+    placement: str = static(default="app", choices=("app", "published"))
     """How the plane is placed. "app": as the Android app does, every place equally likely (120 on
     the board of 8). "published": as the Python environment does, the orientation first and then one
     of its places, where the upward plane never uses the last column (115 on the board of 8)."""
-    max_steps: int = static(64, minimum=1)
+    max_steps: int = static(default=64, minimum=1)
     """Most strikes of one game."""
+
+    shorter_is_better = True
 
     @property
     def observation_space(self) -> Box:

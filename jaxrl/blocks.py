@@ -56,6 +56,7 @@ class Trainer:
         self._run = run
         self._checkpoint_seconds = checkpoint_seconds
         self._interrupted = interrupted
+        self._log = _empty_log(plan)
         self._edges = loop.slot_edges(plan.iterations, plan.slots)
         self._last_checkpoint = time.monotonic()
         self._slots_a_call = 1
@@ -98,10 +99,10 @@ class Trainer:
         plan = self._plan
         keys = _keys(plan, number)
         init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
-        template = (jax.eval_shape(init, agent, keys), _empty_log(plan))
+        template = (jax.eval_shape(init, agent, keys), self._log)
         found = self._run.load_checkpoint(number, template) if self._run is not None else None
         if found is None:
-            tree = (init(agent, keys), jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template[1]))
+            tree = (init(agent, keys), jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self._log))
             note = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
         else:
             tree, note = found

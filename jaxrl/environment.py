@@ -45,6 +45,10 @@ class Environment:
     """
 
     max_steps: int
+    solved_return: float | None = None
+    """Undiscounted return from which on people call it solved, if they agree on one."""
+    shorter_is_better: bool = False
+    """Whether a better policy ends its episodes sooner."""
 
     def __post_init__(self) -> None:
         if dataclasses.is_dataclass(self):
@@ -161,9 +165,10 @@ def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tup
     return Episode(state, step.obs, mask, length, episode_return), transition
 
 
-def advance(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
+def advance(
+    env: Environment, episode: Episode, action: Any, step_key: jax.Array, reset_key: jax.Array
+) -> tuple[Episode, Transition]:
     """Takes one step and, where that ends the episode, starts the next one."""
-    step_key, reset_key = jax.random.split(key)
     following, transition = take(env, episode, action, step_key)
     fresh = start(env, reset_key)
     ended = transition.ended

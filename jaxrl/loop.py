@@ -18,6 +18,7 @@ from jaxrl.agents.base import Agent, Clock, Mean
 from jaxrl.devices import AXIS
 from jaxrl.pytree import concrete, replace_at
 
+
 def slot_edges(iterations: int, slots: int) -> np.ndarray:
     """The first iteration of every slot, and the end: i32[slots + 1]."""
     return np.asarray([slot * iterations // slots for slot in range(slots + 1)], np.int32)

@@ -29,6 +29,7 @@ _KINDS = {
     "float": "one number",
     "int": "a whole number",
     "bool": "True or False",
+    "str": "a string",
     "tuple[int, ...]": "a tuple of whole numbers",
     "None": "None",
 }
@@ -139,6 +140,8 @@ def _check_fields(node: Any) -> None:
 def _fits(value: Any, kind: str, fixed: bool) -> bool:
     if kind == "None" or value is None:
         return kind == "None" and value is None
+    if kind == "str":
+        return isinstance(value, str)
     if kind == "tuple[int, ...]":
         return isinstance(value, tuple) and all(_fits(item, "int", fixed) for item in value)
     array = np.asarray(value)
@@ -224,7 +227,10 @@ def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndar
                 f"vary has no leaf {path!r}{nearest(path, known)}; {type(agent).__name__} has: {', '.join(known)}"
             )
         leaf = np.asarray(get_at(template, path))
-        varied[path] = _varied(agent, path, values, (members, *leaf.shape)).astype(leaf.dtype)
+        array = _varied(agent, path, values, (members, *leaf.shape))
+        varied[path] = array.astype(leaf.dtype)
+        if leaf.dtype.kind in "iub" and np.any(varied[path] != array):
+            raise ValueError(f"vary[{path!r}] = {values!r} must be whole numbers of type {leaf.dtype.name}")
     return dict(sorted(varied.items()))
 
 

@@ -53,7 +53,7 @@ def static(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
     """Declares a static field: hashable, compared by value, part of the compiled program.
 
     Args:
-      default: the field's default; required when left out.
+      default: the field's default; required when left out. Pass it by name: type checkers know it so.
       **bounds: the fields of `Bounds` (`minimum`, `maximum`, `above`, `below`, `choices`).
     """
     return dataclasses.field(default=default, metadata={_STATIC: True, _BOUNDS: Bounds(**bounds)})
@@ -66,7 +66,7 @@ def leaf(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
     off: it is part of the program's identity, and any number switches it on.
 
     Args:
-      default: the field's default; required when left out.
+      default: the field's default; required when left out. Pass it by name: type checkers know it so.
       **bounds: the fields of `Bounds` (`minimum`, `maximum`, `above`, `below`, `choices`).
     """
     return dataclasses.field(default=default, metadata={_BOUNDS: Bounds(**bounds)})
@@ -127,15 +127,14 @@ def check_values(node: Any) -> None:
     for owner, field, value in _leaves(node):
         if value is None:
             continue
-        try:
-            array = np.asarray(value)
-        except Exception:
-            array = np.asarray(None)
-        if array.dtype.kind not in "fiub" and not jax.dtypes.issubdtype(
-            getattr(value, "dtype", None), np.number
-        ):
+        dtype = getattr(value, "dtype", None)
+        if not isinstance(value, bool | int | float) and (dtype is None or not _numeric(dtype)):
             raise TypeError(f"{type(owner).__name__}.{field.name} = {value!r} must be a number or an array of numbers")
         _check_bounds(owner, field, value)
+
+
+def _numeric(dtype: Any) -> bool:
+    return jax.dtypes.issubdtype(dtype, np.number) or jax.dtypes.issubdtype(dtype, np.bool_)
 
 
 def leaf_paths(node: Any) -> list[str]:
@@ -217,5 +216,5 @@ def _check_bounds(node: Any, field: dataclasses.Field, value: Any) -> None:
         numeric = isinstance(item, numbers.Number) or hasattr(item, "dtype")
         whole = field.type not in (int, "int") or not isinstance(item, float) or item.is_integer()
         if (bounds.choices is None and not numeric) or not whole or not bounds.accept(item):
-            kind = "a whole number " if not whole else ""
+            kind = "" if bounds.choices or (whole and numeric) else "a number " if whole else "a whole number "
             raise ValueError(f"{type(node).__name__}.{field.name} = {value!r} must be {kind}{bounds}")

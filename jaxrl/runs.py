@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from jaxrl import checkpoints
+from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.plan import Plan
 
@@ -126,9 +127,12 @@ class RunDirectory:
           RunDirectoryError: the configuration can't be used, such as one whose classes can't be imported.
         """
         try:
+            agent, vary = from_config(self.config["agent"]), from_config(self.config["vary"])
+            if not isinstance(agent, Agent) or not isinstance(vary, dict):
+                raise TypeError("it has no agent, or no vary")
             return {
-                "agent": from_config(self.config["agent"]),
-                "vary": from_config(self.config["vary"]),
+                "agent": agent,
+                "vary": vary,
                 "seeds": np.asarray(self.config["seeds"], np.int64),
                 "iterations": int(self.config["iterations"]),
                 "slots": int(self.config["slots"]),
@@ -268,5 +272,5 @@ def _made_with(plan: Plan) -> dict[str, Any]:
         "device": f"{device.platform}: {device.device_kind}",
         "devices": plan.mesh.size,
         "block": plan.block,
-        "jax_enable_x64": bool(jax.config.jax_enable_x64),
+        "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
     }

@@ -32,8 +32,8 @@ class Box:
 
     low: Any = -jnp.inf
     high: Any = jnp.inf
-    shape: tuple[int, ...] = static(())
-    dtype: Any = static(jnp.float32)
+    shape: tuple[int, ...] = static(default=())
+    dtype: Any = static(default=jnp.float32)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draws one array: uniform between finite bounds, normal around 0 (clipped) elsewhere."""

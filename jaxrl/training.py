@@ -105,18 +105,21 @@ def _as_begun(plan: Plan, block: int) -> Plan:
 
 def _run_blocks(plan: Plan, run: RunDirectory | None, trainer: Trainer, interrupted: Callable[[], bool]) -> Result:
     blocks: list[Block] = []
+    template: Any = None
     for number in range(plan.blocks):
         if run is not None and run.has_block(number):
-            blocks.append(_read_block(run, plan, number))
+            # Made once, because tracing the agent for every block would take longer than reading them.
+            template = template or kept_template(plan)
+            blocks.append(_read_block(run, template, number))
             trainer.skip(plan.slots)
         elif not interrupted():
             blocks.append(trainer.train_block(number))
     return join(plan, blocks)
 
 
-def _read_block(run: RunDirectory, plan: Plan, number: int) -> Block:
-    kept, note = run.load_block(number, kept_template(plan))
-    return Block(number, *kept, note)
+def _read_block(run: RunDirectory, template: Any, number: int) -> Block:
+    (state, log), note = run.load_block(number, template)
+    return Block(number, state, log, note)
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -130,7 +133,8 @@ def load(path: str | os.PathLike[str]) -> Result:
     finished = [number for number in range(plan.blocks) if run.has_block(number)]
     if not finished:
         raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
-    result = join(plan, [_read_block(run, plan, number) for number in finished])
+    template = kept_template(plan)
+    result = join(plan, [_read_block(run, template, number) for number in finished])
     returns = run.load_returns(result.members) if result.complete else None
     if returns is not None:
         result.remember_returns(returns)

@@ -1,4 +1,4 @@
-"""One good tiny environment, and for every code of `check_env` environments that break just that."""
+"""For every code of `check_env`, environments that break just that."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,102 +7,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tiny_environments import Luggage, Push, Walk, WalkState
 
-import jaxrl
-from jaxrl import Box, Discrete, TimeStep
+from jaxrl import Box, Environment, leaf, pytree, static
 
-
-@jaxrl.pytree
-class WalkState:
-    position: jax.Array
-    key: jax.Array
-
-
-@jaxrl.pytree
-class Walk(jaxrl.Environment):
-    """Good: a walk to the left or right, started at random, that ends beyond `limit`."""
-
-    limit: float = jaxrl.leaf(3.0, above=0)
-    max_steps: int = jaxrl.static(20, minimum=1)
-
-    @property
-    def observation_space(self) -> Any:
-        return Box(-10.0, 10.0, (2,))
-
-    @property
-    def action_space(self) -> Any:
-        return Discrete(2)
-
-    def reset(self, key: jax.Array) -> Any:
-        draw_key, state_key = jax.random.split(key)
-        return self.start(jax.random.uniform(draw_key, (), jnp.float32, -1.0, 1.0), state_key)
-
-    def start(self, position: Any, key: jax.Array) -> Any:
-        state = WalkState(position, key)
-        return state, self.observe(state)
-
-    def observe(self, state: Any) -> Any:
-        return jnp.stack([state.position, jnp.abs(state.position)])
-
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        next_key, draw_key = jax.random.split(state.key)
-        move = jnp.where(action == 1, 1.0, -1.0) * jax.random.uniform(draw_key)
-        state = self.move(WalkState(state.position + move, next_key))
-        obs, reward = self.observe(state), self.reward(state)
-        return state, TimeStep(obs, reward, self.over(state), jnp.zeros((), bool), self.info(state))
-
-    def move(self, state: Any) -> Any:
-        return state
-
-    def reward(self, state: Any) -> Any:
-        return jnp.float32(1.0)
-
-    def over(self, state: Any) -> Any:
-        return jnp.abs(state.position) > self.limit
-
-    def info(self, state: Any) -> Any:
-        return {"distance": jnp.abs(state.position)}
-
-    def action_mask(self, state: Any) -> Any:
-        return jnp.stack([state.position > -self.limit, state.position < self.limit])
-
-
-@jaxrl.pytree
-class Push(Walk):
-    """Good: continuous actions, no mask, an image-like observation and a step that ignores its key."""
-
-    @property
-    def observation_space(self) -> Any:
-        return Box(0, 255, (2, 2), jnp.uint8)
-
-    @property
-    def action_space(self) -> Any:
-        return Box(-1.0, 1.0, (1,))
-
-    def observe(self, state: Any) -> Any:
-        return jnp.full((2, 2), jnp.clip(state.position * 10 + 100, 0, 255)).astype(jnp.uint8)
-
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        state = WalkState(state.position + action[0], state.key)
-        return state, TimeStep(self.observe(state), jnp.float32(0), self.over(state))
-
-    def action_mask(self, state: Any) -> Any:
-        return None
-
-
-BROKEN: list[tuple[str, str, str, Callable[[], Any]]] = []
-"""(code, what the message must name, name of the case, how to build the environment)."""
+BROKEN: list[tuple[str, str, type]] = []
+"""(code, what the message must name, the environment's class)."""
 
 
 def broken(code: str, seen: str, *, decorate: bool = True) -> Callable[[type], type]:
     """Registers a class as the proof that `check_env` finds `code` and says what it saw."""
 
     def register(cls: type) -> type:
-        made = jaxrl.pytree(cls) if decorate else cls
-        BROKEN.append((code, seen, cls.__name__, made))
+        made = pytree(cls) if decorate else cls
+        BROKEN.append((code, seen, made))
         return made
 
     return register
+
+
+def variant(code: str, seen: str, name: str, base: type = Walk, /, **members: Any) -> None:
+    """Registers a new class: `base` with these methods and fields, which are `static(...)` or `leaf(...)`."""
+    fields = {key: type(value.default) for key, value in members.items() if isinstance(value, dataclasses.Field)}
+    broken(code, seen)(type(name, (base,), {"__annotations__": fields, **members}))
 
 
 # The class, its fields and its spaces.
@@ -119,50 +46,31 @@ class Undecorated(Walk):
 
 
 @broken("max-steps", "max_steps = None")
-class NoMaxSteps(jaxrl.Environment):
-    observation_space = Walk.observation_space
-    action_space = Walk.action_space
-    reset, start, observe, move, step = Walk.reset, Walk.start, Walk.observe, Walk.move, Walk.step
+class NoMaxSteps(Environment):
+    observation_space, action_space = Walk.observation_space, Walk.action_space
+    reset, start, observe, step = Walk.reset, Walk.start, Walk.observe, Walk.step
     reward, over, info = Walk.reward, lambda self, state: jnp.abs(state.position) > 3, Walk.info
 
 
-@broken("max-steps", "is a leaf")
-class LeafMaxSteps(Walk):
-    max_steps: int = 20
-
-
-@broken("max-steps", "max_steps = 0")
-class ZeroMaxSteps(Walk):
-    max_steps: int = jaxrl.static(0)
-
-
-@broken("max-steps", "max_steps = 20.0")
-class FloatMaxSteps(Walk):
-    max_steps: Any = jaxrl.static(20.0)
+variant("max-steps", "is a leaf", "LeafMaxSteps", max_steps=leaf(default=20))
+variant("max-steps", "max_steps = 0", "ZeroMaxSteps", max_steps=static(default=0))
+variant("max-steps", "max_steps = 20.0", "FloatMaxSteps", max_steps=static(default=20.0))
+variant("field-type", "TextLeaf.mode = 'easy'", "TextLeaf", mode=leaf(default="easy"))
+variant("field-bounds", "must be > 0", "NegativeLimit", limit=leaf(default=-1.0, above=0))
 
 
 @broken("field-type", "must be hashable")
 class UnhashableField(Walk):
-    walls: Any = jaxrl.static(())
+    walls: Any = static(default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "walls", [1, 2])
 
 
-@broken("field-type", "TextLeaf.mode = 'easy'")
-class TextLeaf(Walk):
-    mode: Any = "easy"
-
-
-@broken("field-bounds", "must be > 0")
-class NegativeLimit(Walk):
-    limit: float = jaxrl.leaf(-1.0, above=0)
-
-
-@broken("observation-space", "is of type method")
-class ObservationSpaceMethod(Walk):
-    def observation_space(self) -> Any:
-        return Box(-10.0, 10.0, (2,))
+@broken("leaf-traced", "building the environment with traced fields raised TracerBoolConversionError")
+class CheckedLeaf(Walk):
+    def __post_init__(self) -> None:
+        assert self.limit > 0
 
 
 @broken("leaf-traced", "observation_space with the environment's fields traced raised TracerIntegerConversionError")
@@ -172,6 +80,12 @@ class TracedObservationSpace(Walk):
     @property
     def observation_space(self) -> Any:
         return Box(-10.0, 10.0, (self.size.__index__(),))
+
+
+@broken("observation-space", "is of type method")
+class ObservationSpaceMethod(Walk):
+    def observation_space(self) -> Any:
+        return Box(-10.0, 10.0, (2,))
 
 
 @broken("action-space", "KeyError: 'actions'")
@@ -184,21 +98,10 @@ class RaisingActionSpace(Walk):
 # The methods, in plain Python, compiled and batched.
 
 
-@broken("raises", "step raised ZeroDivisionError")
-class RaisingStep(Walk):
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        return 1 // 0
-
-
-@broken("raises", "NoReset has no reset(key)")
-class NoReset(Walk):
-    reset = jaxrl.Environment.reset
-
-
-@broken("raises", "step raised TypeError")
-class NoKey(Walk):
-    def step(self, state: Any, action: Any) -> Any:
-        return super().step(state, action, None)
+variant("raises", "step raised ZeroDivisionError", "RaisingStep", step=lambda self, state, action, key: 1 // 0)
+variant("raises", "NoReset has no reset(key)", "NoReset", reset=Environment.reset)
+variant("raises", "step raised TypeError", "NoKey", step=lambda self, state, action: None)
+variant("raises", "action_mask raised IndexError", "RaisingMask", action_mask=lambda self, state: [][0])
 
 
 @broken("raises", "FrozenInstanceError: cannot assign to field 'limit'")
@@ -208,14 +111,13 @@ class Assigning(Walk):
         return super().observe(state)
 
 
-@broken("raises", "action_mask raised IndexError")
-class RaisingMask(Walk):
-    def action_mask(self, state: Any) -> Any:
-        return [][0]
-
-
 kept: list[Any] = []
+counter = [0]
 printed = print
+
+
+def is_traced(state: WalkState) -> bool:
+    return isinstance(state.position, jax.core.Tracer)
 
 
 @broken("side-effect", "reset keeps a traced value")
@@ -234,12 +136,9 @@ class Mutating(Walk):
 
 @broken("prints", "step prints 'moved'")
 class Printing(Walk):
-    def move(self, state: Any) -> Any:
+    def reward(self, state: Any) -> Any:
         printed("moved")
-        return state
-
-
-counter = [0]
+        return super().reward(state)
 
 
 @broken("impure", "reset gave two results")
@@ -258,14 +157,8 @@ class Counting(Walk):
 @broken("impure", "step became two programs")
 class CountingTraces(Walk):
     def reward(self, state: Any) -> Any:
-        counter[0] += isinstance(state.position, jax.core.Tracer)
+        counter[0] += is_traced(state)
         return jnp.float32(counter[0])
-
-
-@broken("jit-differs", "step gives other numbers")
-class TracerDependent(Walk):
-    def reward(self, state: Any) -> Any:
-        return jnp.float32(isinstance(state.position, jax.core.Tracer))
 
 
 @broken("jit", "compiling step raised TracerBoolConversionError")
@@ -282,33 +175,18 @@ class LeafAsShape(Walk):
         return jnp.full((self.size,), state.position)
 
 
-@broken("leaf-traced", "building the environment with traced fields raised TracerBoolConversionError")
-class CheckedLeaf(Walk):
-    def __post_init__(self) -> None:
-        assert self.limit > 0
-
-
 @broken("vmap", "step under jax.vmap raised NotImplementedError")
 class Callback(Walk):
     def reward(self, state: Any) -> Any:
         return jax.pure_callback(lambda x: x, jax.ShapeDtypeStruct((), jnp.float32), state.position)
 
 
-@broken("leaf-dtype", "float32 with the fields as arrays")
-class HalfObservation(Walk):
-    observation_space = Box(-10.0, 10.0, (2,), jnp.float16)
-
-    def observe(self, state: Any) -> Any:
-        return super().observe(state).astype(jnp.float16) / self.limit
-
-
 class Settings:
     """Compares by identity, so copies differ."""
 
 
-@broken("recompiles", "a copy of the environment")
-class IdentityField(Walk):
-    settings: Any = jaxrl.static(Settings())
+variant("jit-differs", "step gives other numbers", "TracerDependent", reward=lambda _, s: jnp.float32(is_traced(s)))
+variant("recompiles", "a copy of the environment", "IdentityField", settings=static(default=Settings()))
 
 
 # What the methods return.
@@ -346,58 +224,30 @@ class WrongShapeAtReset(Walk):
         return WalkState(position, key), position
 
 
-@broken("obs-shape", "a dict of 1 leaves")
-class DictObservation(Walk):
-    def observe(self, state: Any) -> Any:
-        return {"position": state.position}
-
-
 @broken("obs-dtype", "int32[2], not float32")
 class IntegerObservation(Walk):
     def observe(self, state: Any) -> Any:
         return super().observe(state).astype(jnp.int32)
 
 
-@broken("reward-shape", "reward is float32[2]")
-class RewardVector(Walk):
-    def reward(self, state: Any) -> Any:
-        return jnp.zeros((2,), jnp.float32)
+@broken("obs-dtype", "reset's observation is float32[2], not float16")
+class PromotedObservation(Walk):
+    """A field is an f32 array in training, so it promotes what a Python number leaves alone."""
+
+    observation_space = Box(-10.0, 10.0, (2,), jnp.float16)
+
+    def observe(self, state: Any) -> Any:
+        return super().observe(state).astype(jnp.float16) / self.limit
 
 
-@broken("reward-dtype", "reward is int32[]")
-class IntegerReward(Walk):
-    def reward(self, state: Any) -> Any:
-        return jnp.int32(1)
-
-
-@broken("reward-dtype", "reward is bool[]")
-class BoolReward(Walk):
-    def reward(self, state: Any) -> Any:
-        return state.position > 0
-
-
-@broken("flag-shape", "terminated is bool[1]")
-class FlagVector(Walk):
-    def over(self, state: Any) -> Any:
-        return super().over(state)[None]
-
-
-@broken("flag-dtype", "terminated is int32[]")
-class IntegerFlag(Walk):
-    def over(self, state: Any) -> Any:
-        return super().over(state).astype(jnp.int32)
-
-
-@broken("info", "info['both'] is float32[2]")
-class InfoVector(Walk):
-    def info(self, state: Any) -> Any:
-        return {"both": jnp.zeros((2,), jnp.float32)}
-
-
-@broken("info", "info is None")
-class NoInfo(Walk):
-    def info(self, state: Any) -> Any:
-        return None
+variant("obs-shape", "a dict of 1 leaves", "DictObservation", observe=lambda self, state: {"position": state.position})
+variant("reward-shape", "reward is float32[2]", "RewardVector", reward=lambda self, state: jnp.zeros((2,), jnp.float32))
+variant("reward-dtype", "reward is int32[]", "IntegerReward", reward=lambda self, state: jnp.int32(1))
+variant("reward-dtype", "reward is bool[]", "BoolReward", reward=lambda self, state: state.position > 0)
+variant("flag-shape", "terminated is bool[1]", "FlagVector", over=lambda self, state: state.position[None] > 3)
+variant("flag-dtype", "terminated is int32[]", "IntegerFlag", over=lambda self, state: jnp.int32(state.position > 3))
+variant("info", "info['both'] is float32[2]", "InfoVector", info=lambda self, state: {"both": self.observe(state)})
+variant("info", "info is None", "NoInfo", info=lambda self, state: None)
 
 
 @broken("state-structure", "from reset to step")
@@ -407,18 +257,13 @@ class TupleState(Walk):
         return (state.position, state.key), step
 
 
-@broken("state-shape", "state['path'] changes from reset to step, float32[1] to float32[2]")
-class GrowingState(Walk):
-    def reset(self, key: jax.Array) -> Any:
-        state, obs = super().reset(key)
-        return {"walk": state, "path": obs[:1]}, obs
+@broken("state-shape", "state['luggage'] changes from reset to step, float32[1] to float32[2]")
+class GrowingState(Luggage):
+    def packed(self) -> Any:
+        return jnp.zeros((1,), jnp.float32)
 
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        walk, step = super().step(state["walk"], action, key)
-        return {"walk": walk, "path": jnp.concatenate([state["path"], step.obs[:1]])}, step
-
-    def action_mask(self, state: Any) -> Any:
-        return super().action_mask(state["walk"])
+    def carried(self, luggage: Any, walk: Any) -> Any:
+        return jnp.append(luggage, walk.position)
 
 
 @broken("state-dtype", "state.position changes from reset to step, int32[] to float32[]")
@@ -427,48 +272,30 @@ class IntegerStart(Walk):
         return WalkState(jnp.int32(position * 3), key), super().start(position, key)[1]
 
 
-@broken("weak-type", "reward of step is weakly typed float32")
-class PythonReward(Walk):
-    def reward(self, state: Any) -> Any:
-        return 1.0
+@pytree
+class LateDtype(Luggage):
+    """The Python number in reset's state hides until the second step that the state's dtype changes."""
+
+    def packed(self) -> Any:
+        return {"scale": 1.0, "half": jnp.float16(0)}
+
+    def carried(self, luggage: Any, walk: Any) -> Any:
+        return {"scale": jnp.float32(1), "half": luggage["half"] * luggage["scale"]}
 
 
-@broken("weak-type", "state.time of reset is weakly typed int32")
-class PythonState(Walk):
-    def reset(self, key: jax.Array) -> Any:
-        state, obs = super().reset(key)
-        return TimedState(state, 0), obs
+@broken("weak-type", "state['luggage'] of reset is weakly typed int32")
+class PythonState(Luggage):
+    def packed(self) -> Any:
+        return 0
 
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        walk, step = super().step(state.walk, action, key)
-        return TimedState(walk, jnp.int32(state.time + 1)), step
-
-    def action_mask(self, state: Any) -> Any:
-        return super().action_mask(state.walk)
+    def carried(self, luggage: Any, walk: Any) -> Any:
+        return jnp.int32(luggage + 1)
 
 
-@jaxrl.pytree
-class TimedState:
-    walk: Any
-    time: Any
-
-
-@broken("mask-space", "for the action space Box")
-class MaskedBox(Push):
-    def action_mask(self, state: Any) -> Any:
-        return jnp.ones((1,), bool)
-
-
-@broken("mask-shape", "action_mask is bool[3]")
-class LongMask(Walk):
-    def action_mask(self, state: Any) -> Any:
-        return jnp.ones((3,), bool)
-
-
-@broken("mask-dtype", "action_mask is float32[2]")
-class FloatMask(Walk):
-    def action_mask(self, state: Any) -> Any:
-        return jnp.ones((2,), jnp.float32)
+variant("weak-type", "reward of step is weakly typed float32", "PythonReward", reward=lambda self, state: 1.0)
+variant("mask-space", "for the action space Box", "MaskedBox", Push, action_mask=lambda self, state: jnp.ones(1, bool))
+variant("mask-shape", "action_mask is bool[3]", "LongMask", action_mask=lambda self, state: jnp.ones(3, bool))
+variant("mask-dtype", "action_mask is float32[2]", "FloatMask", action_mask=lambda self, state: self.observe(state))
 
 
 # Random numbers.
@@ -497,45 +324,18 @@ class FixedStart(Walk):
 # What happens in a random rollout.
 
 
-@broken("obs-outside", "outside Box(low=-2.0")
-class NarrowBox(Walk):
-    observation_space = Box(-2.0, 2.0, (2,))
-
-
 @broken("obs-not-finite", "obs between")
-class LogObservation(Walk):
+class InfiniteObservation(Walk):
     observation_space = Box(shape=(2,))
 
     def observe(self, state: Any) -> Any:
         return jnp.stack([state.position, jnp.where(state.position > 2, jnp.inf, 0.0)])
 
 
-@broken("reward-not-finite", "reward between nan and nan")
-class LogReward(Walk):
-    def reward(self, state: Any) -> Any:
-        return jnp.log(2 - state.position)
-
-
 @broken("state-nan", "random rollout")
-class NanState(Walk):
-    def move(self, state: Any) -> Any:
-        return state
-
-    def reset(self, key: jax.Array) -> Any:
-        state, obs = super().reset(key)
-        return (state, jnp.float32(0)), obs
-
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        walk, step = super().step(state[0], action, key)
-        return (walk, jnp.sqrt(walk.position + 2)), step
-
-    def action_mask(self, state: Any) -> Any:
-        return super().action_mask(state[0])
-
-
-@broken("action-outside", "action between")
-class InvertedBox(Push):
-    action_space = Box(1.0, -1.0, (1,))
+class NanState(Luggage):
+    def carried(self, luggage: Any, walk: Any) -> Any:
+        return jnp.sqrt(walk.position + 2)
 
 
 @broken("mask-empty", "mask between 0 and 0")
@@ -544,17 +344,6 @@ class EmptyMask(Walk):
         return jnp.broadcast_to(jnp.abs(state.position) < 2, (2,))
 
 
-@jaxrl.pytree
-class LateDtype(Walk):
-    """The Python number in reset's state hides until the second step that the state's dtype changes."""
-
-    def reset(self, key: jax.Array) -> Any:
-        state, obs = super().reset(key)
-        return {"walk": state, "scale": 1.0, "half": jnp.float16(0)}, obs
-
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        walk, step = super().step(state["walk"], action, key)
-        return {"walk": walk, "scale": jnp.float32(1), "half": state["half"] * state["scale"]}, step
-
-    def action_mask(self, state: Any) -> Any:
-        return super().action_mask(state["walk"])
+variant("obs-outside", "outside Box(low=-2.0", "NarrowBox", observation_space=Box(-2.0, 2.0, (2,)))
+variant("reward-not-finite", "between nan and nan", "LogReward", reward=lambda self, state: jnp.log(2 - state.position))
+variant("action-outside", "action between", "InvertedBox", Push, action_space=Box(1.0, -1.0, (1,)))

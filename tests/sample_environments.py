@@ -16,9 +16,9 @@ class Corridor(Environment):
     one-hot through `Discrete`; after the last cell it is `cells`.
     """
 
-    pay: float = leaf(1.0)
-    cells: int = static(3, minimum=1)
-    max_steps: int = static(10, minimum=1)
+    pay: float = leaf(default=1.0)
+    cells: int = static(default=3, minimum=1)
+    max_steps: int = static(default=10, minimum=1)
 
     @property
     def observation_space(self) -> Discrete:
@@ -45,8 +45,8 @@ class MaskedRandomWalk(Environment):
     A forbidden action would earn 100: an agent that takes one, or believes in one, shows it.
     """
 
-    spread: float = leaf(1.0, above=0)
-    max_steps: int = static(5, minimum=1)
+    spread: float = leaf(default=1.0, above=0)
+    max_steps: int = static(default=5, minimum=1)
 
     @property
     def observation_space(self) -> Box:
@@ -75,7 +75,7 @@ class MaskedRandomWalk(Environment):
 class Steering(Environment):
     """A continuous action space, for agents that have no use for one."""
 
-    max_steps: int = static(5, minimum=1)
+    max_steps: int = static(default=5, minimum=1)
 
     @property
     def observation_space(self) -> Box:

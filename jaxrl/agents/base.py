@@ -132,16 +132,19 @@ def start_all(env: Environment, key: jax.Array, num_envs: int) -> Episode:
 
 def play(env: Environment, episodes: Episode, act: Act, key: jax.Array) -> tuple[Episode, Transition]:
     """One step of every episode, with the automatic reset: leaves `[envs, ...]`."""
-    act_key, step_key = jax.random.split(key)
-    actions = act(episodes.obs, episodes.mask, act_key)
-    keys = jax.random.split(step_key, episodes.length.shape[0])
-    return jax.vmap(lambda e, a, k: advance(env, e, a, k))(episodes, actions, keys)
+    num_envs = episodes.length.shape[0]
+    # One split for all: every further one would be a pass of the random generator over all members.
+    keys = jax.random.split(key, 1 + 2 * num_envs)
+    actions = act(episodes.obs, episodes.mask, keys[0])
+    step = jax.vmap(lambda e, a, step_key, reset_key: advance(env, e, a, step_key, reset_key))
+    return step(episodes, actions, keys[1 : 1 + num_envs], keys[1 + num_envs :])
 
 
-def collect(
-    env: Environment, episodes: Episode, act: Act, key: jax.Array, steps: int
-) -> tuple[Episode, Transition]:
+def collect(env: Environment, episodes: Episode, act: Act, key: jax.Array, steps: int) -> tuple[Episode, Transition]:
     """Plays a fixed number of steps: transitions with leaves `[steps, envs, ...]`."""
+    if steps == 1:
+        episodes, transitions = play(env, episodes, act, key)
+        return episodes, jax.tree.map(lambda x: x[None], transitions)
     return jax.lax.scan(lambda e, k: play(env, e, act, k), episodes, jax.random.split(key, steps))
 
 

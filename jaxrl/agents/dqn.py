@@ -71,41 +71,41 @@ class DQN(Agent):
 
     env: Environment
     """The environment to learn in."""
-    learning_rate: float = leaf(1e-3, above=0)
+    learning_rate: float = leaf(default=1e-3, above=0)
     """Adam's step size at the start of the run."""
-    learning_rate_end_fraction: float = leaf(0.01, minimum=0)
+    learning_rate_end_fraction: float = leaf(default=0.01, minimum=0)
     """Share of the step size that is left at the end of the run; it falls linearly."""
-    discount: float = leaf(0.99, minimum=0, maximum=1)
+    discount: float = leaf(default=0.99, minimum=0, maximum=1)
     """Discount of the return per step."""
-    epsilon_start: float = leaf(1.0, minimum=0, maximum=1)
+    epsilon_start: float = leaf(default=1.0, minimum=0, maximum=1)
     """Probability of a random action at the first step."""
-    epsilon_end: float = leaf(0.04, minimum=0, maximum=1)
+    epsilon_end: float = leaf(default=0.04, minimum=0, maximum=1)
     """Probability of a random action after the decay."""
-    epsilon_decay_steps: float = leaf(10_000.0, above=0)
+    epsilon_decay_steps: float = leaf(default=10_000.0, above=0)
     """Environment steps over which epsilon falls linearly."""
-    tau: float = leaf(0.01, above=0, maximum=1)
+    tau: float = leaf(default=0.01, above=0, maximum=1)
     """How far the target network moves towards the online one at each of its updates."""
-    max_grad_norm: float | None = leaf(None, above=0)
+    max_grad_norm: float | None = leaf(default=None, above=0)
     """Greatest global norm of a gradient; none: no clipping."""
-    huber_delta: float | None = leaf(None, above=0)
+    huber_delta: float | None = leaf(default=None, above=0)
     """Where the Huber loss turns from squared to linear; none: squared loss."""
-    hidden: tuple[int, ...] = static((64, 64), minimum=1)
+    hidden: tuple[int, ...] = static(default=(64, 64), minimum=1)
     """Widths of the hidden layers."""
-    batch_size: int = static(128, minimum=1)
+    batch_size: int = static(default=128, minimum=1)
     """Transitions in one update."""
-    buffer_size: int = static(10_000, minimum=1)
+    buffer_size: int = static(default=10_000, minimum=1)
     """Transitions in the replay buffer (raised to a multiple of num_envs * train_every)."""
-    learning_starts: int = static(1_000, minimum=0)
+    learning_starts: int = static(default=1_000, minimum=0)
     """Environment steps before the first update."""
-    train_every: int = static(1, minimum=1)
+    train_every: int = static(default=1, minimum=1)
     """Steps of each environment between two updates."""
-    num_envs: int = static(1, minimum=1)
+    num_envs: int = static(default=1, minimum=1)
     """Environments that one member plays at once."""
-    target_period: int = static(1, minimum=1)
+    target_period: int = static(default=1, minimum=1)
     """Updates between two moves of the target network."""
-    double: bool = static(True, choices=(False, True))
+    double: bool = static(default=True, choices=(False, True))
     """Choose the next action by the online network, value it by the target network."""
-    dueling: bool = static(False, choices=(False, True))
+    dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
 
     def check(self) -> None:
@@ -144,9 +144,7 @@ class DQN(Agent):
     def _example(self, episodes: Episode) -> Experience:
         one = jax.tree.map(lambda x: x[0], episodes)
         number = jnp.zeros((), jnp.float32)
-        return Experience(
-            one.obs, jnp.zeros((), jnp.int32), number, one.obs, one.mask, jnp.zeros((), bool)
-        )
+        return Experience(one.obs, jnp.zeros((), jnp.int32), number, one.obs, one.mask, jnp.zeros((), bool))
 
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""

@@ -77,35 +77,35 @@ class Reinforce(Agent):
 
     env: Environment
     """The environment to learn in."""
-    learning_rate: float = leaf(2e-3, above=0)
+    learning_rate: float = leaf(default=2e-3, above=0)
     """The optimizer's step size at the start of the run."""
-    learning_rate_end_fraction: float = leaf(0.0, minimum=0)
+    learning_rate_end_fraction: float = leaf(default=0.0, minimum=0)
     """Share of the step size that is left at the end of the run."""
-    discount: float = leaf(0.99, minimum=0, maximum=1)
+    discount: float = leaf(default=0.99, minimum=0, maximum=1)
     """Discount of the return per step."""
-    entropy_cost: float = leaf(0.01, minimum=0)
+    entropy_cost: float = leaf(default=0.01, minimum=0)
     """Weight of the entropy bonus at the start of the run; it falls linearly to 0."""
-    value_cost: float = leaf(0.5, minimum=0)
+    value_cost: float = leaf(default=0.5, minimum=0)
     """Weight of the value's squared error; only with baseline "value"."""
-    max_grad_norm: float | None = leaf(1.0, above=0)
+    max_grad_norm: float | None = leaf(default=1.0, above=0)
     """Greatest global norm of a gradient; none: no clipping."""
-    hidden: tuple[int, ...] = static((64, 64), minimum=1)
+    hidden: tuple[int, ...] = static(default=(64, 64), minimum=1)
     """Widths of the hidden layers."""
-    inputs: str = static("raw", choices=networks.INPUTS)
+    inputs: str = static(default="raw", choices=networks.INPUTS)
     """How the network reads an observation: raw, or its signs apart."""
-    num_envs: int = static(16, minimum=1)
+    num_envs: int = static(default=16, minimum=1)
     """Environments that one member plays at once."""
-    episodes_per_update: int = static(32, minimum=1)
+    episodes_per_update: int = static(default=32, minimum=1)
     """Episodes in one update."""
-    baseline: str = static("time", choices=("none", "time", "value"))
+    baseline: str = static(default="time", choices=("none", "time", "value"))
     """What is taken off the return: nothing, the batch's mean at the same time step, a learned value."""
-    normalize: bool = static(True, choices=(False, True))
+    normalize: bool = static(default=True, choices=(False, True))
     """Divide the advantages by their standard deviation over the batch."""
-    optimizer: str = static("adam", choices=tuple(optimizers.OPTIMIZERS))
+    optimizer: str = static(default="adam", choices=tuple(optimizers.OPTIMIZERS))
     """The optimizer."""
-    schedule: str = static("cosine", choices=tuple(schedules.SHAPES))
+    schedule: str = static(default="cosine", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""
-    learn_rows: int = static(8, minimum=1)
+    learn_rows: int = static(default=8, minimum=1)
     """Time steps of all environments that one piece of the gradient is computed from."""
 
     def check(self) -> None:
@@ -288,9 +288,7 @@ class Reinforce(Agent):
         """
         import rlax  # Here, because importing it takes a second that only learning needs.
 
-        flat, returns, advantages = jax.tree.map(
-            lambda x: x.reshape(-1, *x.shape[2:]), (rollout, returns, advantages)
-        )
+        flat, returns, advantages = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (rollout, returns, advantages))
         weights = flat.valid.astype(jnp.float32)
         rows = weights.shape[0]
         logits, values = self._heads(params, flat.played.obs)

@@ -87,7 +87,8 @@ def test_a_bayesian_planner_scores_as_known():
     own, mean = jax.jit(lambda: (strikes(env, likeliest(env)), score(env, likeliest(env))))()
     np.testing.assert_array_equal(own, numpy_planner_strikes(env))
     assert float(mean) == pytest.approx(np.asarray(own).mean(), rel=1e-6)
-    assert round(float(mean), 2) == 12.08
+    # The known score, 12.08, is 1449 strikes in 120 games.
+    assert np.asarray(own).sum() == 1449
 
 
 def test_a_numpy_policy_plays_through_a_callback():

@@ -3,9 +3,8 @@
 import ast
 import dataclasses
 import functools
-import importlib
-import importlib.util
 import inspect
+import itertools
 import textwrap
 import types
 import typing
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from jaxrl import registry
+from jaxrl import presets, registry
 from jaxrl.agents import Agent
 from jaxrl.pytree import Bounds, field_bounds
 
@@ -42,29 +41,27 @@ class RunOptions:
     """The environment to learn in: a registered name (`jaxrl envs` lists them), or module:Class for one of your own."""
     env_parameter: Parameters = ()
     preset: Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
-    """Settings known to work; every option given as well goes before them. An environment may have a preset of its
-    own, which is taken unless this says none."""
+    """Settings known to work; other options override them. If --env has a preset, it is taken unless this is none."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (1,)
     """One number: how many members are trained, with the seeds 0, 1, 2, and so on. Several numbers: these seeds."""
     steps: Annotated[
         int | None,
         tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: as --iterations says)"),
+        tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: of the preset, or 50,000)"),
     ] = None
     """Environment steps of every member, rounded down to whole iterations."""
     iterations: Annotated[
         int | None,
         tyro.conf.DisallowNone,
-        tyro.conf.arg(
-            metavar="N", help_behavior_hint="(default: the preset's, or 50,000 steps, but at least 300 iterations)"
-        ),
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: as many as --steps make, but at least 300)"),
     ] = None
     """Iterations of every member, in place of --steps; one iteration collects steps and learns from them."""
     out: Annotated[
-        Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)")
+        Path | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
     ] = None
-    """Folder to keep the run in, new or empty: configuration, members, metrics, TensorBoard's files, learning curves,
-    and checkpoints to go on from."""
+    """New or empty folder for the configuration, members, metrics, learning curves and checkpoints."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in --out where it was stopped or killed. Give the same options again."""
     slots: Annotated[int, tyro.conf.arg(metavar="N")] = 100
@@ -105,10 +102,8 @@ def agent_options(agent_class: type[Agent], defaults: dict[str, Any]) -> type:
     for field in dataclasses.fields(typing.cast(Any, agent_class)):
         if field.name != "env":
             bounds = field_bounds(field)
-            argument = tyro.conf.arg(
-                help=docs.get(field.name, ""), help_behavior_hint=functools.partial(_hint, bounds)
-            )
-            option = Annotated[_option_type(hints[field.name], bounds), argument]
+            argument = tyro.conf.arg(help=docs.get(field.name, ""), help_behavior_hint=functools.partial(_hint, bounds))
+            option: Any = Annotated[_option_type(hints[field.name], bounds), argument]
             fields.append((field.name, option, dataclasses.field(default=defaults.get(field.name, field.default))))
     options = dataclasses.make_dataclass(f"{agent_class.__name__}Options", fields, frozen=True)
     options.__doc__ = f"Fields of jaxrl.{agent_class.__name__}."
@@ -147,7 +142,7 @@ def field_docs(owner: type) -> dict[str, str]:
         except (OSError, TypeError, SyntaxError):
             continue
         body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-        for statement, following in zip(body, body[1:], strict=False):
+        for statement, following in itertools.pairwise(body):
             if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
                 continue
             if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
@@ -197,13 +192,12 @@ def make_environment(name: str, words: Sequence[str]) -> Any:
         raise ValueError(f"environment {name!r} can't be built: {type(error).__name__}: {error}") from error
 
 
-def presets_of(algorithm: str) -> dict[str, Any]:
+def presets_of(algorithm: str) -> dict[str, presets.Preset]:
     """The presets of an algorithm, by name."""
-    module = _presets()
-    return {} if module is None else {k: p for k, p in module.PRESETS.items() if p.algorithm == algorithm}
+    return {name: preset for name, preset in presets.PRESETS.items() if preset.algorithm == algorithm}
 
 
-def choose_preset(algorithm: str, env: str | None, name: str | None) -> tuple[str, Any] | None:
+def choose_preset(algorithm: str, env: str | None, name: str | None) -> tuple[str, presets.Preset] | None:
     """The name and the preset that the user's words mean, or None.
 
     Args:
@@ -214,21 +208,12 @@ def choose_preset(algorithm: str, env: str | None, name: str | None) -> tuple[st
     Raises:
       ValueError: there is no such preset, or it is for another algorithm.
     """
-    module = _presets()
-    everything = {} if module is None else module.PRESETS
     if name == NO_PRESET:
         return None
-    if name is not None:
-        if name not in everything:
-            known = ", ".join(presets_of(algorithm)) or NO_PRESET
-            raise ValueError(f"unknown preset {name!r}{registry.nearest(name, everything)}; {algorithm} has: {known}")
-        if everything[name].algorithm != algorithm:
-            other = everything[name].algorithm
-            raise ValueError(f"preset {name!r} is for {other}: jaxrl train {other} --preset {name}")
-        return name, everything[name]
-    found = None if module is None or env is None else module.default_preset(algorithm, env)
-    return None if found is None else (next(k for k, p in everything.items() if p == found), found)
-
-
-def _presets() -> Any:
-    return importlib.import_module("jaxrl.presets") if importlib.util.find_spec("jaxrl.presets") else None
+    if name is None:
+        name = presets.default_preset(algorithm, env)
+        return None if name is None else (name, presets.preset(name))
+    chosen = presets.preset(name)
+    if chosen.algorithm != algorithm:
+        raise ValueError(f"preset {name!r} is for {chosen.algorithm}: jaxrl train {chosen.algorithm} --preset {name}")
+    return name, chosen

@@ -1,5 +1,6 @@
 """The command `jaxrl`: training, evaluating, drawing and checking from a shell."""
 
+import contextlib
 import dataclasses
 import functools
 import operator
@@ -16,9 +17,9 @@ import tyro
 
 from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
-from jaxrl.cli_options import Parameters, make_environment
-from jaxrl.cli_tables import console, evaluation_rows, print_environment, print_rows
-from jaxrl.cli_train import INTERRUPTED, describe, train_command
+from jaxrl.cli.options import Parameters, make_environment
+from jaxrl.cli.tables import console, evaluation_rows, print_environment, print_rows
+from jaxrl.cli.train import INTERRUPTED, describe, train_command
 from jaxrl.devices import use_cpu_cores
 from jaxrl.evaluation import evaluate
 from jaxrl.training import load
@@ -41,8 +42,9 @@ Examples:
   jaxrl render runs/first best.gif
   jaxrl check my_module:MyEnvironment
 
-`jaxrl COMMAND --help` tells more, `jaxrl --version` the version. Exit codes: 0 done, 1 a check failed, 2 bad input,
-130 interrupted. {TRACEBACK}=1 shows where an error came from."""
+`jaxrl COMMAND --help` tells more, `jaxrl --version` the version.
+Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.
+With {TRACEBACK}=1 in the environment, an error shows where it came from."""
 
 
 class Command(Protocol):
@@ -139,10 +141,7 @@ class Environments:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Checks that an environment keeps the contract that training relies on.
-
-    The exit code is 1 where it finds errors; warnings alone leave it at 0.
-    """
+    """Checks that an environment keeps the contract that training relies on; exit code 1 where it finds errors."""
 
     examples: ClassVar[str] = "jaxrl check my_module:MyEnvironment\njaxrl check CartPole-v1 --env-parameter length=0.7"
 
@@ -190,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _guarded(functools.partial(_parse_and_execute, words))
         except SystemExit as stop:  # tyro's, after a help text or an error of its own.
-            return stop.code if isinstance(stop.code, int) else WRONG_USE
+            return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else WRONG_USE
 
 
 def _guarded(action: Callable[[], int]) -> int:
@@ -215,10 +214,8 @@ def _guarded(action: Callable[[], int]) -> int:
 
 def _parse_and_execute(words: list[str]) -> int:
     # Before anything can start JAX; where it has started, as in a notebook, its devices are as they are.
-    try:
+    with contextlib.suppress(RuntimeError):
         use_cpu_cores()
-    except RuntimeError:
-        pass
     return _parse(words).execute()
 
 
@@ -229,17 +226,10 @@ def _parse(words: list[str]) -> Command:
         return tyro.cli(command, prog=f"jaxrl train {words[1]}", description=about, args=words[2:])
     if words and words[0] in _COMMANDS:
         kind = _COMMANDS[words[0]]
-        examples = "\n".join(f"  {line}" for line in kind.examples.splitlines())
-        about = f"{tyro_text(kind)}\n\nExamples:\n{examples}"
+        about = "\n".join([f"{kind.__doc__}", "", "Examples:", *(f"  {line}" for line in kind.examples.splitlines())])
         return tyro.cli(kind, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
     # An overview, a wrong word, or tyro's own options for completion in the shell.
     return tyro.cli(_everything(), prog="jaxrl", description=_ABOUT, args=words)
-
-
-def tyro_text(kind: type) -> str:
-    """The docstring of a command, a paragraph a line."""
-    paragraphs = (kind.__doc__ or "").strip().split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _everything() -> Any:
@@ -253,10 +243,11 @@ def _everything() -> Any:
     algorithms = union({name: train_command(name) for name in ALGORITHMS})
 
     def train(algorithm: Any) -> Any:
-        """Trains many agents at once."""
+        """Trains many agents at once; `jaxrl train dqn --help` lists the options."""
         return algorithm
 
-    train.__annotations__["algorithm"] = tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[algorithms]]
+    flat: Any = tyro.conf.OmitSubcommandPrefixes
+    train.__annotations__["algorithm"] = flat[algorithms]
     training = Annotated[Any, tyro.conf.subcommand("train", constructor=train)]
     return functools.reduce(operator.or_, [training, union(_COMMANDS)])
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrl import registry, reports
-from jaxrl.cli_options import field_docs
+from jaxrl.cli.options import field_docs
 from jaxrl.pytree import Bounds, concrete, field_bounds
 from jaxrl.spaces import Discrete, Space
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
@@ -44,7 +44,7 @@ def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     rows += [row for row in reports.summary_rows(result, returns) if row not in reports.summary_rows(result)]
     means = np.where(result.log["diverged"][:, -1], -np.inf, returns.mean(axis=1))
     best = int(np.argmax(means))
-    rows.append(("best member", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
+    rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
     return rows + exact_score_rows(result)
 
 

@@ -11,8 +11,8 @@ import tyro
 
 from jaxrl import registry
 from jaxrl.agents import ALGORITHMS, Agent
-from jaxrl.cli_options import RunOptions, agent_options, choose_preset, make_environment, presets_of
-from jaxrl.cli_tables import console, print_rows
+from jaxrl.cli.options import RunOptions, agent_options, choose_preset, make_environment, presets_of
+from jaxrl.cli.tables import console, exact_score_rows, print_rows
 from jaxrl.reports import summary_rows
 from jaxrl.result import Result
 from jaxrl.training import train
@@ -71,15 +71,16 @@ class Train:
 
     def _report(self, result: Result) -> None:
         options: RunOptions = self.run
-        returns = None
+        returns, score = None, []
         try:
             if not result.complete:
                 print("interrupted: playing greedy episodes with what there is (Ctrl-C skips them)", file=sys.stderr)
             returns = result.returns
-        except KeyboardInterrupt:
+            score = exact_score_rows(result) if result.complete else []
+        except KeyboardInterrupt:  # The table comes without what could not be played.
             pass
         title = f"{type(result.agent).__name__} on {options.env}"
-        rows = summary_rows(result, returns)
+        rows = summary_rows(result, returns) + score
         if result.complete and options.out is not None:
             rows.append(("files", f"{options.out} (learning curves: {options.out / 'curves.png'})"))
         print_rows(title if result.complete else f"{title}, interrupted", rows)
@@ -90,7 +91,8 @@ class Train:
             again = [word for word in self.words if word != "--resume"]
             out.print(f"To go on: {shlex.join(['jaxrl', 'train', *again, '--resume'])}", soft_wrap=True)
         else:
-            out.print(f"To look at it: tensorboard --logdir {shlex.quote(str(options.out / 'tensorboard'))}")
+            logs = shlex.quote(str(options.out / "tensorboard"))
+            out.print(f"To look at it: tensorboard --logdir {logs}", soft_wrap=True)
 
 
 def train_command(algorithm: str, words: Sequence[str] = ()) -> type[Train]:
@@ -108,12 +110,11 @@ def train_command(algorithm: str, words: Sequence[str] = ()) -> type[Train]:
     chosen = choose_preset(algorithm, env, name)
     options = agent_options(agent_class, dict(chosen[1].fields) if chosen else {})
     run = RunOptions(env=chosen[1].env) if chosen else RunOptions()
+    flat: Any = tyro.conf.OmitArgPrefixes
+    groups = {"run": (flat[RunOptions], run), "agent": (flat[options], options())}
     command = dataclasses.make_dataclass(
         f"Train{agent_class.__name__}",
-        [
-            ("run", tyro.conf.OmitArgPrefixes[RunOptions], dataclasses.field(default=run)),
-            ("agent", tyro.conf.OmitArgPrefixes[options], dataclasses.field(default_factory=options)),  # type: ignore[valid-type]
-        ],
+        [(group, kind, dataclasses.field(default=default)) for group, (kind, default) in groups.items()],
         bases=(Train,),
         namespace={"algorithm": algorithm, "words": tuple(words)},
         frozen=True,
@@ -131,12 +132,12 @@ def describe(algorithm: str, command: type[Train], words: Sequence[str]) -> str:
     lines = [
         f"{command.__doc__}",
         "",
-        "Trains all members at once and prints a table: speed, and the greedy return of the trained members with its "
-        "95% bootstrap interval. Ctrl-C ends early and keeps what is done (exit code 130).",
+        "Trains all members at once, then prints a table: speed, and the members' greedy return.",
+        "Ctrl-C ends early and keeps what is done (exit code 130).",
         "",
         "Examples:",
         f"{begin} 64 --out runs/first",
-        f"{begin} 3 5 7 --steps 20000 --learning-rate 5e-4 --hidden 128 128",
+        f"{begin} 3 5 7 --learning-rate 5e-4 --hidden 128 128",
         f"{begin} 64 --out runs/first --resume",
         "",
         f"Environments: {', '.join(registry.names())}.",

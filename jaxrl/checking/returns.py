@@ -1,0 +1,98 @@
+"""Checks of what an environment's methods return: observations, time steps, masks and states."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.checking.calls import caller, examine
+from jaxrl.checking.exam import Exam
+from jaxrl.checking.values import describe
+from jaxrl.spaces import Box, Discrete, Space
+
+_NUMBER = Box(shape=(), dtype=jnp.float32)
+_FLAG = Box(shape=(), dtype=jnp.bool_)
+
+
+def check_reset(exam: Exam) -> None:
+    """`reset` can be called."""
+    examine(exam, "reset", exam.keys(1))
+
+
+def check_first_observation(exam: Exam) -> None:
+    """`reset` returns an observation as declared."""
+    state, obs = exam.abstract["reset"]
+    _compare_array(exam, "obs", "reset's observation", obs, exam.env.observation_space)
+    _report_weak_types(exam, "reset", state=state, obs=obs)
+
+
+def check_step(exam: Exam) -> None:
+    """`step` can be called."""
+    examine(exam, "step", exam.results["reset"][0], exam.action, exam.keys(2))
+
+
+def check_time_step(exam: Exam) -> None:
+    """`step` returns an observation as declared, a reward, two flags and an info."""
+    state, step = exam.abstract["step"]
+    _compare_array(exam, "obs", "step's observation", step.obs, exam.env.observation_space)
+    _compare_array(exam, "reward", "reward", step.reward, _NUMBER)
+    for name in ("terminated", "truncated"):
+        _compare_array(exam, "flag", name, getattr(step, name), _FLAG)
+    _report_weak_types(exam, "step", state=state, obs=step.obs, reward=step.reward)
+    if not isinstance(step.info, dict):
+        exam.add("info", f"info is {describe(step.info)}")
+        return
+    for name, value in step.info.items():
+        if not isinstance(name, str) or getattr(value, "shape", None) != ():
+            exam.add("info", f"info[{name!r}] is {describe(value)}")
+
+
+def check_action_mask(exam: Exam) -> None:
+    """`action_mask` can be called, and returns None or a flag for each discrete action."""
+    examine(exam, "action_mask", exam.results["reset"][0])
+    mask = exam.abstract.get("action_mask")
+    space = exam.env.action_space
+    if mask is not None and not isinstance(space, Discrete):
+        exam.add("mask-space", f"action_mask gives {describe(mask)} for the action space {type(space).__name__}")
+    elif mask is not None:
+        _compare_array(exam, "mask", "action_mask", mask, Box(shape=(space.n,), dtype=jnp.bool_))
+
+
+def check_state(exam: Exam) -> None:
+    """The state keeps its structure, shapes and dtypes for two steps."""
+    first, second = exam.abstract["reset"][0], exam.abstract["step"][0]
+    if not _compare_states(exam, first, second, "from reset to step"):
+        return
+    arguments = (exam.env, second, exam.action, exam.keys(3))
+    result = exam.attempt("raises", "a second step", jax.eval_shape, caller("step"), *arguments)
+    if result is not None:
+        _compare_states(exam, second, result[0], "from one step to the next")
+
+
+def _compare_array(exam: Exam, kind: str, name: str, value: Any, space: Space) -> None:
+    if getattr(value, "shape", None) != space.shape:
+        exam.add(f"{kind}-shape", f"{name} is {describe(value)}, not an array of shape {space.shape}")
+    elif value.dtype != space.dtype:
+        exam.add(f"{kind}-dtype", f"{name} is {describe(value)}, not {jnp.dtype(space.dtype).name}")
+
+
+def _compare_states(exam: Exam, first: Any, second: Any, moment: str) -> bool:
+    """Whether two states agree in structure, shapes and dtypes; adds findings where they don't."""
+    if jax.tree.structure(first) != jax.tree.structure(second):
+        exam.add("state-structure", f"the state changes {moment}, {describe(first)} to {describe(second)}")
+        return False
+    agree = True
+    for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(first), jax.tree.leaves(second), strict=True):
+        for kind in ("shape", "dtype"):
+            if getattr(old, kind) != getattr(new, kind):
+                where = f"state{jax.tree_util.keystr(path)}"
+                exam.add(f"state-{kind}", f"{where} changes {moment}, {describe(old)} to {describe(new)}")
+                agree = False
+    return agree
+
+
+def _report_weak_types(exam: Exam, method: str, **parts: Any) -> None:
+    for name, part in parts.items():
+        for path, leaf in jax.tree_util.tree_leaves_with_path(part):
+            if leaf.weak_type:
+                exam.add("weak-type", f"{name}{jax.tree_util.keystr(path)} of {method} is weakly typed {leaf.dtype}")

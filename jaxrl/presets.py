@@ -1,0 +1,90 @@
+"""Settings with a name: for a game, or as somebody published them."""
+
+import dataclasses
+from typing import Any
+
+from jaxrl.agents import ALGORITHMS, Agent
+from jaxrl.registry import make, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Settings of one algorithm for one environment.
+
+    Attributes:
+      algorithm: a name in `jaxrl.agents.ALGORITHMS`.
+      env: a name that `jaxrl.make` knows.
+      fields: the agent's fields, where they differ from its defaults.
+      iterations: how long to train.
+      description: one line for people.
+      default: whether the command line uses it wherever the algorithm meets the environment.
+    """
+
+    algorithm: str
+    env: str
+    fields: dict[str, Any]
+    iterations: int
+    description: str
+    default: bool = False
+
+    def agent(self, **fields: Any) -> Agent:
+        """The agent, with its environment; `fields` override those of the preset."""
+        build: Any = ALGORITHMS[self.algorithm]
+        return build(**{"env": make(self.env), **self.fields, **fields})
+
+
+PRESETS = {
+    "plane-strike": Preset(
+        "reinforce",
+        "PlaneStrike-v0",
+        {
+            "hidden": (256, 256),
+            "discount": 0.5,
+            "num_envs": 16,
+            "episodes_per_update": 64,
+            "baseline": "value",
+            "learn_rows": 16,
+        },
+        iterations=8_000,
+        description="jaxrl's own: 64 games an update, Adam falling to 0, learned value as baseline",
+        default=True,
+    ),
+    "plane-strike-published": Preset(
+        "reinforce",
+        "PlaneStrike-v0",
+        {
+            "hidden": (128, 64, 64),
+            "discount": 0.5,
+            "learning_rate": 0.005,
+            "schedule": "constant",
+            "optimizer": "sgd",
+            "baseline": "none",
+            "normalize": False,
+            "entropy_cost": 0.0,
+            "max_grad_norm": None,
+            "num_envs": 1,
+            "episodes_per_update": 1,
+            "learn_rows": 64,
+        },
+        iterations=500_000,
+        description="the recipe of TensorFlow's Plane Strike example: one game an update, SGD, no baseline",
+    ),
+}
+"""Presets by name."""
+
+
+def preset(name: str) -> Preset:
+    """A preset by name.
+
+    Raises:
+      ValueError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}{nearest(name, PRESETS)}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def default_preset(algorithm: str, env: str | None) -> str | None:
+    """The name of the preset to use wherever an algorithm meets an environment, or None."""
+    fitting = (name for name, p in PRESETS.items() if p.default and (p.algorithm, p.env) == (algorithm, env))
+    return next(fitting, None)

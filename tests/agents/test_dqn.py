@@ -1,0 +1,174 @@
+"""DQN against hand-computed numbers, NumPy and rlax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import rlax
+from sample_environments import Corridor, MaskedRandomWalk
+
+import jaxrl
+from jaxrl.agents.base import Clock
+from jaxrl.agents.dqn import Experience
+
+
+def table_of(agent, values):
+    """Parameters of a network without hidden layers whose values are a given table [cells, actions]."""
+    params = agent.init(jax.random.key(0)).learner.params
+    return jax.tree.map(lambda x: jnp.asarray(values) if x.ndim == 2 else jnp.zeros_like(x), params)
+
+
+def one_step(reward=1.0, terminated=False, next_mask=None):
+    return Experience(
+        obs=jnp.asarray([0]),
+        action=jnp.asarray([1]),
+        reward=jnp.asarray([reward]),
+        next_obs=jnp.asarray([2]),
+        next_mask=None if next_mask is None else jnp.asarray([next_mask]),
+        terminated=jnp.asarray([terminated]),
+    )
+
+
+ONLINE = [[0.0, 3.0], [0.0, 0.0], [5.0, 4.0], [0.0, 0.0]]
+TARGET = [[0.0, 0.0], [0.0, 0.0], [7.0, 9.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "step", "target"),
+    [
+        ({"double": False}, {}, 1 + 0.9 * 9),
+        ({"double": True}, {}, 1 + 0.9 * 7),
+        ({"double": False}, {"terminated": True}, 1),
+        ({"double": True}, {"terminated": True}, 1),
+        ({"double": False}, {"next_mask": [True, False]}, 1 + 0.9 * 7),
+        ({"double": True}, {"next_mask": [False, True]}, 1 + 0.9 * 9),
+        ({"double": True}, {"next_mask": [False, False], "terminated": True}, 1),
+    ],
+)
+def test_loss_has_the_target_computed_by_hand(fields, step, target):
+    agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, **fields)
+    loss = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step(**step))
+    assert loss == pytest.approx(0.5 * (target - 3.0) ** 2)
+
+
+def test_huber_loss_is_rlax_own():
+    agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, double=False, huber_delta=2.0)
+    loss = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step())
+    assert loss == pytest.approx(float(rlax.huber_loss(jnp.float32(9.1 - 3.0), 2.0)))
+    assert loss == pytest.approx(2.0 * (6.1 - 1.0))
+
+
+def test_dueling_values_are_centred_advantages_plus_value():
+    agent = jaxrl.DQN(jaxrl.make("CartPole-v1"), dueling=True, hidden=(8,))
+    params = agent.init(jax.random.key(0)).learner.params
+    obs = np.asarray([0.1, -0.2, 0.3, 0.4], np.float32)
+    layers = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params.items()}
+    hidden = np.maximum(obs @ layers["mlp/~/linear_0"]["w"] + layers["mlp/~/linear_0"]["b"], 0)
+    advantages, value = (hidden @ layers[f"head_{i}"]["w"] + layers[f"head_{i}"]["b"] for i in (0, 1))
+    np.testing.assert_allclose(agent.outputs(params, obs), value + advantages - advantages.mean(), rtol=1e-5)
+
+
+def run_iterations(agent, count):
+    state = agent.init(jax.random.key(3))
+    iterate = jax.jit(agent.iterate)
+    for i in range(count):
+        state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(count)))
+    return state
+
+
+def test_replay_holds_true_successors_at_both_kinds_of_end():
+    agent = jaxrl.DQN(
+        Corridor(cells=3, max_steps=5), buffer_size=400, num_envs=4, learning_starts=10**6, epsilon_decay_steps=1e9
+    )
+    replay = jax.tree.map(np.asarray, run_iterations(agent, 100).replay)
+    walked = replay.obs + (replay.action == 1)
+    np.testing.assert_array_equal(replay.next_obs, walked)
+    np.testing.assert_array_equal(replay.terminated, walked == 3)
+    np.testing.assert_array_equal(replay.reward, replay.obs)
+    assert replay.terminated.sum() > 20
+    # Episodes that were cut off: the same environment's next row begins at cell 0 again, unterminated.
+    rows = replay.next_obs.reshape(100, 4)
+    cut = (rows[:-1] > 0) & ~replay.terminated.reshape(100, 4)[:-1] & (replay.obs.reshape(100, 4)[1:] == 0)
+    assert cut.sum() > 10
+
+
+def test_learning_starts_and_target_period_are_kept():
+    fields = {"hidden": (4,), "batch_size": 4, "buffer_size": 64, "num_envs": 2, "train_every": 2, "tau": 1.0}
+    agent = jaxrl.DQN(Corridor(), learning_starts=12, target_period=4, **fields)
+    first = jax.tree.leaves(agent.init(jax.random.key(3)).learner.params)[0]
+    # Four steps an iteration: learning starts in the third, the target moves in the fifth.
+    states = [run_iterations(agent, count).learner for count in range(1, 6)]
+    online = [jax.tree.leaves(s.params)[0] for s in states]
+    target = [jax.tree.leaves(s.target_params)[0] for s in states]
+    assert [bool(jnp.all(w == first)) for w in online] == [True, True, False, False, False]
+    assert [bool(jnp.all(w == first)) for w in target] == [True, True, True, True, False]
+    np.testing.assert_array_equal(target[4], online[4])
+
+
+def test_target_moves_by_tau():
+    fields = {"hidden": (4,), "batch_size": 4, "buffer_size": 64, "learning_starts": 1}
+    agent = jaxrl.DQN(Corridor(), tau=0.25, **fields)
+    before = agent.init(jax.random.key(3)).learner
+    after = run_iterations(agent, 1).learner
+    for old, online, target in zip(
+        *map(jax.tree.leaves, (before.params, after.params, after.target_params)), strict=True
+    ):
+        np.testing.assert_allclose(target, 0.75 * old + 0.25 * online, rtol=1e-5, atol=1e-7)
+
+
+def test_epsilon_falls_linearly_with_the_environment_steps():
+    agent = jaxrl.DQN(
+        jaxrl.make("CartPole-v1"), num_envs=1000, buffer_size=1000, epsilon_start=1.0, epsilon_end=0.2,
+        epsilon_decay_steps=4000, learning_starts=10**6, hidden=(4,),
+    )  # fmt: skip
+    state = agent.init(jax.random.key(0))
+    iterate = jax.jit(agent.iterate)
+    shares = []
+    for i in range(6):
+        obs = state.episodes.obs
+        greedy = jax.vmap(lambda o: agent.policy(state.learner.params, o))(obs)  # noqa: B023
+        state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(6)))
+        shares.append(float(jnp.mean(state.replay.action != greedy)))
+    # A random action is the greedy one half of the time: the expected share is epsilon / 2.
+    np.testing.assert_allclose(shares, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], atol=0.05)
+
+
+def test_random_actions_are_uniform_over_those_allowed():
+    agent = jaxrl.DQN(MaskedRandomWalk(), epsilon_end=1.0)
+    params = agent.init(jax.random.key(0)).learner.params
+    mask = jnp.asarray([True, False, True, True])
+    keys = jax.random.split(jax.random.key(1), 9000)
+    actions = jax.vmap(lambda k: agent.policy(params, jnp.zeros(2), k, mask))(keys)
+    counts = np.bincount(actions, minlength=4)
+    assert counts[1] == 0
+    # Three equal shares of 9,000 draws: a deviation of 250 is 5.6 standard deviations.
+    np.testing.assert_allclose(counts[[0, 2, 3]], 3000, atol=250)
+
+
+def test_a_buffer_smaller_than_an_iteration_is_refused():
+    with pytest.raises(ValueError, match=r"DQN.buffer_size = 4 must hold one iteration.*= 8"):
+        jaxrl.DQN(jaxrl.make("CartPole-v1"), buffer_size=4, num_envs=8)
+
+
+def test_kept_state_has_no_replay():
+    agent = jaxrl.DQN(Corridor())
+    assert agent.kept(agent.init(jax.random.key(0))).replay is None
+
+
+def test_dqn_learns_the_corridor():
+    # Walking without rest earns 0 + 1 + 2 + 3 = 6 in 4 steps; with discount 0.5, staying is worth less. A
+    # return of 6 is reached by chance rarely within 5 steps, and staying forever in cell 3 would earn more
+    # if terminations were bootstrapped through.
+    agent = jaxrl.DQN(
+        Corridor(cells=4, max_steps=5), hidden=(16,), discount=0.5, batch_size=16, buffer_size=1000,
+        learning_starts=100, epsilon_decay_steps=500, learning_rate=1e-2,
+    )  # fmt: skip
+    values = [agent.outputs(p, jnp.int32(3)) for p in _members(jaxrl.train(agent, 1500, seeds=2, progress=False))]
+    # In cell 3: walking earns 3 and ends; staying earns 3 and leaves at least 3 more, at half.
+    for value in values:
+        assert value[1] == pytest.approx(3.0, abs=0.3)
+        assert value[0] > 4.0
+
+
+def _members(result):
+    return [result.member(i).params for i in range(result.members)]

@@ -1,0 +1,27 @@
+"""What all tests share."""
+
+import os
+
+# Before JAX starts: most of a test's time is XLA optimising a program that runs for a moment. The
+# benchmarks and the wheel's smoke test run programs as users get them, fully optimised.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+from collections.abc import Callable, Iterator
+
+import jax
+import pytest
+
+_COMPILE = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compilations() -> Iterator[Callable[[], int]]:
+    """Counts the programs that XLA compiled since the test began."""
+    count = [0]
+
+    def listen(event: str, duration: float, **_: object) -> None:
+        count[0] += event == _COMPILE
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield lambda: count[0]
+    jax.monitoring.unregister_event_duration_listener(listen)

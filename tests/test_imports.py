@@ -1,0 +1,84 @@
+"""The structure of the code: imports point one way, and importing jaxrl stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxrl
+
+ORDER = [
+    *("pytree", "spaces", "environment", "registry", "rendering", "checking", "config", "statistics"),
+    *("schedules", "optimizers", "networks", "buffers", "devices", "agents", "presets", "loop", "evaluation"),
+    *("plan", "checkpoints", "runs", "result", "progress", "blocks", "reports", "training", "cli"),
+]
+"""The rooms of the engine: each may import those before it."""
+BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]
+ROOT = Path(jaxrl.__file__).parent
+
+
+def room(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(file: Path) -> set[str]:
+    """The rooms of jaxrl that a file imports, inside functions too."""
+    rooms = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            names = [node.module or ""]
+            if node.module == "jaxrl":
+                names = [f"jaxrl.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("jaxrl.")}
+    return rooms
+
+
+ENGINE = sorted(f for f in ROOT.rglob("*.py") if room(f) not in ("envs", "__init__"))
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.py"))
+
+
+def test_every_room_has_its_place():
+    assert {room(file) for file in ENGINE} == set(ORDER)
+    assert len(ORDER) == len(set(ORDER))
+
+
+@pytest.mark.parametrize("file", ENGINE, ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_point_one_way(file):
+    own = room(file)
+    allowed = set(ORDER[: ORDER.index(own) + 1])
+    if own == "cli":
+        # The exact score of one game is for people at the command line; the engine knows no environment.
+        allowed.add("envs")
+    assert imported_rooms(file) <= allowed
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda f: f.name)
+def test_environments_import_only_what_a_user_would(file):
+    assert imported_rooms(file) <= {*BEFORE_ENVIRONMENTS, "envs"}
+
+
+def test_the_check_sees_imports_inside_functions(tmp_path):
+    file = tmp_path / "room.py"
+    file.write_text("def f():\n    from jaxrl import loop\n    import jaxrl.training\n")
+    assert imported_rooms(file) == {"loop", "training"}
+
+
+def test_environments_refuse_another_import_name():
+    code = "import importlib, sys; sys.path.insert(0, sys.argv[1]); importlib.import_module('envs')"
+    arguments = [sys.executable, "-c", code, str(ROOT)]
+    found = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "import this package as jaxrl.envs, not as envs" in found.stderr
+
+
+def test_importing_jaxrl_is_light():
+    heavy = ("tensorflow", "matplotlib", "pandas", "rlax", "orbax", "pyarrow", "PIL", "scipy")
+    code = f"import jaxrl, sys; print([name for name in {heavy!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

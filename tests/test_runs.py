@@ -1,0 +1,652 @@
+"""Runs on disk: what they hold, that they go on bit for bit after any kill, and what they refuse.
+
+Nothing here has a tolerance: a run that was killed and resumed gives the very numbers of the run
+that never was. The killed runs end by SIGKILL in processes of their own, which this file starts by
+running itself; they are resumed in the process of the tests.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl import checkpoints, loop, reports, runs
+from jaxrl.blocks import Trainer
+from jaxrl.config import from_config
+from jaxrl.progress import Progress
+from jaxrl.runs import RunDirectoryError
+from jaxrl.training import _as_begun
+
+STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fast_compilation() -> Iterator[None]:
+    """Compiles in half the time, as the killed processes do; what is tested here does not depend on it."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+def dqn(**fields: Any) -> jaxrl.DQN:
+    env = jaxrl.make("CartPole-v1", max_steps=12)
+    return jaxrl.DQN(**{"env": env, "hidden": (8,), "batch_size": 4, "buffer_size": 32, "learning_starts": 8, **fields})
+
+
+def train(out: Path | None, agent: Any = None, **arguments: Any) -> jaxrl.Result:
+    """A run of two blocks: two members, and one with its filling."""
+    common = {"steps": STEPS, "slots": SLOTS, "seeds": SEEDS, "block": BLOCK, "devices": 1, "progress": False}
+    return jaxrl.train(agent or dqn(), out=out, **{**common, **arguments})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> jaxrl.Result:
+    """The run that was never interrupted, in folder / "whole"."""
+    return train(folder / "whole")
+
+
+@pytest.fixture
+def copy(whole: jaxrl.Result, folder: Path, tmp_path: Path) -> Path:
+    """A copy of the complete run, to damage."""
+    return Path(shutil.copytree(folder / "whole", tmp_path / "copy"))
+
+
+@pytest.fixture
+def never_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("this must not come as far as training")
+
+    monkeypatch.setattr(loop, "run", refuse)
+
+
+def arrays(tree: Any) -> dict[str, np.ndarray]:
+    return checkpoints._named_arrays(tree)
+
+
+def assert_same(one: jaxrl.Result, other: jaxrl.Result) -> None:
+    """Equal in all but the times."""
+    assert one.complete == other.complete
+    assert one.agent == other.agent
+    assert one.iterations == other.iterations
+    for name in ("seeds", "vary", "log", "state", "params"):
+        ours, theirs = arrays(getattr(one, name)), arrays(getattr(other, name))
+        assert ours.keys() == theirs.keys()
+        for path, values in ours.items():
+            assert values.dtype == theirs[path].dtype, path
+            np.testing.assert_array_equal(values, theirs[path], err_msg=path)
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+
+
+def checksums(folder: Path) -> dict[str, int]:
+    return json.loads((folder / "manifest.json").read_text())["checksums"]
+
+
+# What a run holds.
+
+
+def test_a_run_holds_what_it_promises(whole: jaxrl.Result, folder: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    run = folder / "whole"
+    assert sorted(path.name for path in run.iterdir()) == [
+        *("blocks", "config.json", "curves.png", "greedy_returns.npy", "metrics.parquet", "tensorboard")
+    ]
+    assert sorted(path.name for path in (run / "blocks").iterdir()) == ["0000", "0001"]
+    config = json.loads((run / "config.json").read_text())
+    assert from_config(config["agent"]) == whole.agent
+    assert config["seeds"] == SEEDS
+    assert config["iterations"] == STEPS
+    assert config["made_with"]["block"] == BLOCK
+    assert config["made_with"]["packages"]["jax"] == jax.__version__
+    assert config["made_with"]["device"].startswith("cpu")
+    table = parquet.read_table(run / "metrics.parquet")
+    assert table.num_rows == len(SEEDS) * SLOTS
+    assert {"member", "seed", "step", "episode_return", "episode_length", "loss"} <= set(table.column_names)
+    np.testing.assert_array_equal(table["loss"].to_numpy(), whole.log["loss"].ravel())
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_loaded_run_is_the_result(whole: jaxrl.Result, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxrl.result.evaluate", lambda *_: pytest.fail("the returns are on disk"))
+    loaded = jaxrl.load(folder / "whole")
+    assert_same(loaded, whole)
+    np.testing.assert_array_equal(loaded.returns, whole.returns)
+    assert loaded.seconds == whole.seconds
+    assert loaded.best().number == whole.best().number
+
+
+def test_writing_a_run_changes_no_number(whole: jaxrl.Result) -> None:
+    assert_same(train(None), whole)
+
+
+def test_a_complete_run_is_given_back_at_once(
+    whole: jaxrl.Result, folder: Path, never_trained: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jaxrl.result.evaluate", lambda *_: pytest.fail("the returns are on disk"))
+    before = contents(folder / "whole")
+    resumed = train(folder / "whole", resume=True)
+    assert_same(resumed, whole)
+    np.testing.assert_array_equal(resumed.returns, whole.returns)
+    assert contents(folder / "whole") == before
+
+
+def test_a_new_folder_is_begun_by_resume(whole: jaxrl.Result, tmp_path: Path) -> None:
+    assert_same(train(tmp_path / "deep" / "new", resume=True), whole)
+    assert_same(jaxrl.load(tmp_path / "deep" / "new"), whole)
+
+
+def test_reinforce_with_varied_members_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = jaxrl.Reinforce(
+        jaxrl.make("CartPole-v1", max_steps=12), hidden=(8,), num_envs=2, episodes_per_update=3, baseline="value"
+    )
+    vary = {"learning_rate": [1e-3, 2e-3], "env.length": [0.4, 0.6]}
+    arguments = {"steps": None, "iterations": 4, "seeds": [5, 5], "vary": vary, "slots": 4}
+    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    result = train(tmp_path / "run", agent, **arguments)
+    loaded = jaxrl.load(tmp_path / "run")
+    assert_same(loaded, result)
+    np.testing.assert_array_equal(loaded.returns, result.returns)
+    with interruption(2, monkeypatch):
+        partial = train(tmp_path / "stopped", agent, **arguments, progress=True)
+    assert not partial.complete
+    assert_same(train(tmp_path / "stopped", agent, **arguments, resume=True), result)
+
+
+class interruption:  # noqa: N801
+    """Presses Ctrl-C once so many slots are done."""
+
+    def __init__(self, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._left, self._monkeypatch = slots, monkeypatch
+
+    def __enter__(self) -> None:
+        def advance(bar: Progress, slots: int, mean_return: float) -> None:
+            self._left -= slots
+            if self._left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+        self._scope = self._monkeypatch.context()
+        self._scope.__enter__().setattr(Progress, "advance", advance)
+
+    def __exit__(self, *error: Any) -> None:
+        self._scope.__exit__(*error)
+
+
+# Kills.
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_before(owner: Any, name: str, number: int = 1, when: Callable[..., bool] = lambda *_: True) -> None:
+    """Makes a function kill the process in place of its call of that number, among those that `when` counts."""
+    real, calls = getattr(owner, name), []
+
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        if when(*arguments):
+            calls.append(name)
+            if len(calls) == number:
+                die()
+        return real(*arguments, **options)
+
+    setattr(owner, name, wrapper)
+
+
+def dies_within_orbax(number: int, after: bool) -> None:
+    real, calls = checkpoints._checkpointer, []
+
+    def checkpointer() -> Any:
+        orbax = real()
+
+        def save(path: Path, tree: Any) -> None:
+            calls.append(path)
+            if len(calls) == number and not after:
+                Path(path).mkdir()
+                (Path(path) / "half").write_bytes(b"half")
+                die()
+            orbax.save(path, tree)
+            if len(calls) == number:
+                die()
+
+        return types.SimpleNamespace(save=save, restore=orbax.restore)
+
+    checkpoints._checkpointer = checkpointer
+
+
+def dies_while_writing(suffix: str, number: int) -> None:
+    real, calls = Path.write_text, []
+
+    def write_text(self: Path, text: str) -> int:
+        if self.name.endswith(suffix):
+            calls.append(self)
+            if len(calls) == number:
+                real(self, text[: len(text) // 2])
+                die()
+        return real(self, text)
+
+    Path.write_text = write_text  # type: ignore[assignment,method-assign]
+
+
+def dies_while_removing(name: str, number: int) -> None:
+    real, calls = shutil.rmtree, []
+
+    def rmtree(path: Any, ignore_errors: bool = False) -> None:
+        if Path(path).name == name and Path(path).exists():
+            calls.append(path)
+            if len(calls) == number:
+                (Path(path) / "manifest.json").unlink()
+                die()
+        real(path, ignore_errors=ignore_errors)
+
+    shutil.rmtree = rmtree  # type: ignore[assignment]
+
+
+def renamed(source: str, target: str) -> Callable[..., bool]:
+    return lambda path, to: (path.name, Path(to).name) == (source, target)
+
+
+# Every slot but a block's last one ends with a checkpoint here: five a block, then the block itself.
+MOMENTS: dict[str, Callable[[], None]] = {
+    "within the chart": lambda: dies_before(os, "replace", 1, lambda _, to: Path(to).name == "curves.png"),
+    "the configuration is not in place": lambda: dies_before(Path, "replace"),
+    "before the first checkpoint": lambda: dies_before(checkpoints, "save"),
+    "after two checkpoints": lambda: dies_before(checkpoints, "save", 3),
+    "within orbax, third checkpoint": lambda: dies_within_orbax(3, after=False),
+    "orbax is done, the manifest not begun": lambda: dies_within_orbax(2, after=True),
+    "within the manifest": lambda: dies_while_writing("manifest.json", 2),
+    "between both renames": lambda: dies_before(Path, "rename", 2, renamed("checkpoint.partial", "checkpoint")),
+    "while the older one is removed": lambda: dies_while_removing("checkpoint.old.removed", 1),
+    "within a block on disk": lambda: dies_within_orbax(6, after=True),
+    "the block is there, its checkpoint too": lambda: dies_before(checkpoints, "discard"),
+    "while the block's checkpoint is removed": lambda: dies_while_removing("checkpoint.removed", 1),
+    "between blocks": lambda: dies_before(Trainer, "_begin", 2),
+    "in the second block": lambda: dies_before(checkpoints, "save", 9),
+    "before the returns": lambda: dies_before(runs.RunDirectory, "save_returns"),
+    "the returns are not in place": lambda: dies_before(Path, "replace", 2),
+    "within the table": lambda: dies_before(os, "replace", 1, lambda _, to: Path(to).name == "metrics.parquet"),
+    "within the scalars": lambda: dies_before(reports, "_write_scalars", 3),
+}
+
+
+def run_and_die(folder: Path, cache: str) -> None:
+    """Forks one process a moment, before JAX has started in any of them, and has each run until it is killed."""
+    for slow in ("orbax.checkpoint", "rlax", "matplotlib.figure", "pyarrow.parquet", "tensorboardX"):
+        importlib.import_module(slow)
+    alive: dict[int, str] = {}
+    for number, (moment, install) in enumerate(MOMENTS.items()):
+        # The first one compiles for all; after it, two side by side.
+        while len(alive) >= (1 if number < 2 else 2):
+            await_death(alive)
+        child = os.fork()
+        if child == 0:
+            jax.config.update("jax_compilation_cache_dir", cache)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+            jaxrl.blocks.PAUSE_SECONDS = 0.0
+            install()
+            train(folder / moment, checkpoint_seconds=0)
+            os._exit(0)
+        alive[child] = moment
+    while alive:
+        await_death(alive)
+
+
+def await_death(alive: dict[int, str]) -> None:
+    child, status = os.wait()
+    moment = alive.pop(child)
+    assert os.WIFSIGNALED(status), f"not killed: {moment}"
+    assert os.WTERMSIG(status) == signal.SIGKILL, f"ended otherwise: {moment}"
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path) -> Path:
+    """The folder of the killed runs, each called by its moment."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"  # one line of features for every program from the cache
+    (folder / "killed").mkdir()
+    command = [sys.executable, __file__, str(folder / "killed"), str(folder / "cache")]
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    assert child.returncode == 0, child.stderr[-3000:]
+    shutil.copytree(folder / "killed" / "after two checkpoints", folder / "killed early")
+    return folder / "killed"
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_goes_on_bit_for_bit(moment: str, whole: jaxrl.Result, killed: Path, folder: Path) -> None:
+    run = killed / moment
+    assert not (run / "curves.png").exists()
+    resumed = train(run, resume=True)
+    assert_same(resumed, whole)
+    np.testing.assert_array_equal(resumed.returns, whole.returns)
+    assert_same(jaxrl.load(run), whole)
+    for block in ("0000", "0001"):
+        assert checksums(run / "blocks" / block) == checksums(folder / "whole" / "blocks" / block)
+    # Nothing half done is left behind.
+    names = {path.name for path in run.iterdir()} | {path.name for path in (run / "blocks").iterdir()}
+    expected = {path.name for path in (folder / "whole").iterdir()} | {"0000", "0001"}
+    assert names == expected
+
+
+def test_a_killed_run_used_its_checkpoint(
+    killed: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole state (replay buffer, environments, keys) of a resumed run at a slot is that of a straight one."""
+    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    with interruption(4, monkeypatch):
+        assert not train(tmp_path / "straight", progress=True).complete
+    run = Path(shutil.copytree(folder / "killed early", tmp_path / "killed"))
+    assert checkpoints.read_note(run / "checkpoint")["slot"] == 2
+    with interruption(2, monkeypatch):
+        assert not train(run, resume=True, progress=True).complete
+    straight, resumed = tmp_path / "straight" / "checkpoint", run / "checkpoint"
+    assert checkpoints.read_note(resumed)["slot"] == checkpoints.read_note(straight)["slot"] == 4
+    found = checksums(resumed)
+    assert found == checksums(straight)
+    for part in (".replay", ".episodes", ".learner.opt_state", ".learner.target_params", ".key", "loss"):
+        assert any(part in name for name in found), part
+
+
+# Checkpoints by themselves: every file operation is the last one, once.
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL where nothing would catch it."""
+
+
+def dying_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Makes the operation of that number, counted over all that change the disk, raise `Killed` instead."""
+    seen: list[str] = []
+
+    def wrap(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            seen.append(name)
+            if len(seen) == number:
+                raise Killed
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, wrapper)
+
+    wrap(Path, "rename")
+    wrap(Path, "write_text")
+    wrap(Path, "mkdir")
+    wrap(checkpoints.shutil, "rmtree")
+    wrap(os, "fsync")
+    return seen
+
+
+def test_every_moment_of_a_checkpoint_leaves_a_whole_one(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    number, killed_moments = 0, 0
+    checkpoints.save(place, {"x": np.arange(5)}, {"slot": 1})
+    while number == killed_moments:
+        number += 1
+        with pytest.MonkeyPatch.context() as patch:
+            dying_at(number, patch)
+            try:
+                checkpoints.save(place, {"x": np.arange(5) + 10}, {"slot": 2})
+            except Killed:
+                killed_moments += 1
+        tree, note = checkpoints.restore(checkpoints.find(place), {"x": np.arange(5)})
+        assert tree["x"].tolist() == [10 * (note["slot"] - 1) + i for i in range(5)]
+        # The next one goes well, whatever was left.
+        checkpoints.save(place, {"x": np.arange(5)}, {"slot": 1})
+        assert checkpoints.read_note(checkpoints.find(place)) == {"slot": 1}
+    assert killed_moments > 10
+
+
+def test_every_moment_of_a_removal_leaves_a_whole_one_or_none(tmp_path: Path) -> None:
+    place, found_nothing = tmp_path / "checkpoint", 0
+    for number in range(1, 20):
+        checkpoints.save(place, {"x": np.arange(5)}, {"slot": 1})
+        # An older one that was removed in part, as a kill may leave it.
+        (tmp_path / "checkpoint.old").mkdir(exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            seen = dying_at(number, patch)
+            try:
+                checkpoints.discard(place)
+            except Killed:
+                pass
+            else:
+                assert len(seen) < number
+                break
+        found = checkpoints.find(place)
+        if found is None:
+            found_nothing += 1
+        else:
+            assert checkpoints.restore(found, {"x": np.arange(5)})[1] == {"slot": 1}
+    assert found_nothing
+    assert checkpoints.find(place) is None
+
+
+# Damage. Nothing of it is trained over, and nothing is changed.
+
+
+def refused(run: Path, words: str, loads: bool = False, **arguments: Any) -> None:
+    """Neither resume nor load takes the run, and both leave it as it is."""
+    before = contents(run)
+    with pytest.raises(RunDirectoryError, match=words):
+        train(run, resume=True, **arguments)
+    if not loads:
+        with pytest.raises(RunDirectoryError, match=words):
+            jaxrl.load(run)
+    with pytest.raises(RunDirectoryError, match=r"holds a run: pass resume=True|other files"):
+        train(run, **arguments)
+    assert contents(run) == before
+
+
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped])
+def test_a_damaged_block(damage: Any, whole: jaxrl.Result, copy: Path, never_trained: None) -> None:
+    block, found = copy / "blocks" / "0001", []
+    for file in sorted(path for path in block.rglob("*") if path.is_file() and path.stat().st_size):
+        content = file.read_bytes()
+        file.write_bytes(damage(content))
+        before = contents(copy)
+        try:
+            # Some files of orbax tell nothing that is needed: then the numbers are all there.
+            assert_same(train(copy, resume=True), whole)
+        except RunDirectoryError as error:
+            found.append(file.name)
+            assert "0001" in str(error)  # noqa: PT017
+            assert "Remove" in str(error)  # noqa: PT017
+        assert contents(copy) == before
+        file.write_bytes(content)
+    assert "manifest.json" in found
+    assert len(found) > 2
+    assert_same(jaxrl.load(copy), whole)
+
+
+def test_a_block_that_was_removed_is_computed_again(whole: jaxrl.Result, copy: Path) -> None:
+    shutil.rmtree(copy / "blocks" / "0000")
+    partial = jaxrl.load(copy)
+    assert partial.seeds.tolist() == SEEDS[BLOCK:]
+    assert not partial.complete
+    assert_same(train(copy, resume=True), whole)
+
+
+def test_blocks_in_the_wrong_place(copy: Path, never_trained: None) -> None:
+    blocks = copy / "blocks"
+    (blocks / "0000").rename(blocks / "9")
+    (blocks / "0001").rename(blocks / "0000")
+    (blocks / "9").rename(blocks / "0001")
+    refused(copy, "0000 holds another block")
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was stopped after four slots of its first block."""
+    with monkeypatch.context() as patch, interruption(4, monkeypatch):
+        patch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+        train(tmp_path / "stopped", progress=True)
+    return tmp_path / "stopped"
+
+
+def test_a_damaged_checkpoint(stopped: Path, never_trained: None) -> None:
+    manifest = stopped / "checkpoint" / "manifest.json"
+    whole = manifest.read_text()
+    for text in (
+        "",
+        "{}",
+        "[1, 2]",
+        "\x00garbage",
+        truncated(whole.encode()).decode(),
+        whole.replace('"slot": 4', '"slot": 5'),
+    ):
+        manifest.write_text(text)
+        with pytest.raises(RunDirectoryError, match="no finished block yet"):
+            jaxrl.load(stopped)
+        refused(stopped, "checkpoint.*Remove", loads=True)
+
+
+def test_a_checkpoint_of_other_shapes(stopped: Path, never_trained: None) -> None:
+    note = checkpoints.read_note(stopped / "checkpoint")
+    checkpoints.save(stopped / "checkpoint", {"x": np.zeros(3)}, note)
+    refused(stopped, "not of this run", loads=True)
+
+
+def test_a_checkpoint_of_another_run(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    with interruption(4, monkeypatch):
+        train(tmp_path / "other", dqn(learning_rate=2e-3), progress=True)
+    shutil.rmtree(stopped / "checkpoint")
+    (tmp_path / "other" / "checkpoint").rename(stopped / "checkpoint")
+    refused(stopped, "checkpoint is of another run", loads=True)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped])
+def test_damaged_returns(damage: Any, copy: Path, never_trained: None) -> None:
+    file = copy / "greedy_returns.npy"
+    file.write_bytes(file.read_bytes()[:70] if damage is truncated else b"garbage")
+    refused(copy, "greedy_returns.npy is damaged .*: remove it")
+
+
+def changed(**changes: Any) -> Callable[[str], str]:
+    return lambda text: json.dumps(json.loads(text) | changes)
+
+
+CONFIGURATIONS = [
+    (lambda _: "", "can't be read"),
+    (lambda _: "\x00\xff garbage", "can't be read"),
+    (lambda text: text[: len(text) // 2], "can't be read"),
+    (lambda _: "[]", "is not of a run that this jaxrl knows"),
+    (lambda _: "{}", "is not of a run that this jaxrl knows"),
+    (lambda _: '{"format": "another program"}', "is not of a run that this jaxrl knows"),
+    (changed(made_with=None), "made_with.block is no whole number"),
+    (changed(made_with={"block": "2"}), "made_with.block is no whole number"),
+    (changed(made_with={"block": -2}), "made_with.block is no whole number"),
+    (changed(agent={"class": "jaxrl.agents.dqn.DQM", "fields": {}}), "another run|can't be used"),
+    (changed(seeds=[7, 3, 12]), "another run"),
+    (changed(seeds="x"), "another run|can't be used"),
+    (changed(vary=None), "another run|can't be used"),
+    (lambda text: text.replace('"learning_rate": 0.001', '"learning_rate": 0.002'), "another run"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), CONFIGURATIONS)
+def test_a_damaged_configuration(change: Any, words: str, copy: Path, never_trained: None) -> None:
+    file = copy / "config.json"
+    text = change(file.read_text())
+    assert text != file.read_text()
+    file.write_text(text)
+    refused(copy, words)
+
+
+# Other runs and other folders.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"agent": dqn(learning_rate=2e-3)}, r"agent.learning_rate: 0.001 there, 0.002 here"),
+        ({"agent": dqn(env=jaxrl.make("CartPole-v1", max_steps=13))}, r"max_steps: 12 there, 13 here"),
+        ({"steps": 61}, "iterations: 60 there, 61 here"),
+        ({"seeds": [7, 3]}, r"seeds: \(7, 3, 11\) there, \(7, 3\) here"),
+        ({"slots": 5}, "slots: 6 there, 5 here"),
+        ({"vary": {"discount": [0.9, 0.9, 0.9]}}, "vary.*discount"),
+    ],
+)
+def test_another_run_is_left_alone(arguments: Any, words: str, whole: Any, folder: Path, never_trained: None) -> None:
+    refused(folder / "whole", "holds another run, and is left alone: .*" + words, loads=True, **arguments)
+
+
+def test_the_size_of_blocks_is_that_of_the_run_on_disk(whole: jaxrl.Result, folder: Path, never_trained: None) -> None:
+    assert_same(train(folder / "whole", resume=True, block=1), whole)
+
+
+def test_devices_that_cannot_share_the_blocks_on_disk() -> None:
+    @dataclasses.dataclass
+    class Plan:
+        mesh: Any
+        block: int = 0
+
+    assert _as_begun(Plan(types.SimpleNamespace(size=3)), 6).block == 6
+    with pytest.raises(RunDirectoryError, match=r"blocks of 6 members, which 4 devices can't share .* devices=3"):
+        _as_begun(Plan(types.SimpleNamespace(size=4)), 6)
+
+
+def test_a_folder_with_other_files(tmp_path: Path, never_trained: None) -> None:
+    (tmp_path / "thesis.txt").write_text("words")
+    for resume in (False, True):
+        with pytest.raises(RunDirectoryError, match="holds other files: give a folder that is new or empty"):
+            train(tmp_path, resume=resume)
+    assert contents(tmp_path) == {"thesis.txt": b"words"}
+    with pytest.raises(RunDirectoryError, match="holds no run"):
+        jaxrl.load(tmp_path)
+    with pytest.raises(RunDirectoryError, match="holds no run"):
+        jaxrl.load(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_no_folder(tmp_path: Path, never_trained: None) -> None:
+    file = tmp_path / "file"
+    file.write_text("words")
+    for resume in (False, True):
+        with pytest.raises(RunDirectoryError, match="is a file: give a folder that is new or empty"):
+            train(file, resume=resume)
+        with pytest.raises(RunDirectoryError, match="can't be written"):
+            train(file / "inside", resume=resume)
+    assert file.read_text() == "words"
+
+
+def test_bad_input_makes_no_folder(tmp_path: Path, never_trained: None) -> None:
+    with pytest.raises(ValueError, match="steps = -1"):
+        train(tmp_path / "run", steps=-1)
+    with pytest.raises(ValueError, match="resume=True needs out"):
+        train(None, resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+if __name__ == "__main__":
+    run_and_die(Path(sys.argv[1]), sys.argv[2])
