@@ -1,9 +1,11 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
 from jaxrl.agents import DQN, Agent, Reinforce
+from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_cpu_cores
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.evaluation import evaluate
+from jaxrl.presets import preset
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.registry import make, register
 from jaxrl.result import Member, Result
@@ -17,15 +19,19 @@ __all__ = [
     "Box",
     "Discrete",
     "Environment",
+    "EnvironmentCheckError",
+    "EnvironmentReport",
     "Member",
     "Reinforce",
     "Result",
     "RunDirectoryError",
     "TimeStep",
+    "check_env",
     "evaluate",
     "leaf",
     "load",
     "make",
+    "preset",
     "pytree",
     "register",
     "static",

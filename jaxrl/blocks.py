@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -72,9 +73,9 @@ class Trainer:
         """Trains a block, from its checkpoint where there is one, to its end or to an interruption."""
         plan, varied = self._plan, tuple(self._plan.vary)
         agent = plan.batched_agent(plan.chosen(number))
+        begin = time.monotonic()
         state, log, note = self._begin(number, agent)
         call = functools.partial(loop.run, agent, edges=self._edges, varied=varied, mesh=plan.mesh)
-        note, begin = dict(note), time.monotonic()
         # No slot at all: this only compiles, so that compiling and running are timed apart.
         nowhere = np.int32(note["slot"])
         state, log = jax.block_until_ready(call(state, log, nowhere, nowhere))
@@ -103,12 +104,12 @@ class Trainer:
         found = self._run.load_checkpoint(number, template) if self._run is not None else None
         if found is None:
             tree = (init(agent, keys), jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self._log))
-            note = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
+            note: dict[str, Any] = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
         else:
             tree, note = found
             self.skip(note["slot"])
         state, log = jax.device_put(tree, NamedSharding(plan.mesh, PartitionSpec(AXIS)))
-        return state, log, note
+        return state, log, dict(note)
 
     def _show(self, slots: int, total: float, count: float) -> None:
         if not self._draw:
@@ -126,13 +127,13 @@ class Trainer:
         self._last_checkpoint = time.monotonic()
 
     def _end(self, number: int, state: Any, log: Any, note: dict[str, Any]) -> Block:
-        kept = host((self._plan.agent.kept(state), log))
+        kept, kept_log = host((self._plan.agent.kept(state), log))
         if self._run is not None:
             if note["slot"] == self._plan.slots:
-                self._run.save_block(number, kept, note)
+                self._run.save_block(number, (kept, kept_log), note)
             else:
                 self._checkpoint(state, log, note)
-        return Block(number, *kept, note)
+        return Block(number, kept, kept_log, note)
 
 
 def kept_template(plan: Plan) -> Any:
@@ -166,11 +167,11 @@ def join(plan: Plan, blocks: list[Block]) -> Result:
 def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
     """Divides the sums of a log by their counts; see `Result.log`."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        log = {name: np.asarray(mean.total / mean.count, np.float32) for name, mean in sums.items()}
+        means = {name: np.asarray(mean.total / mean.count, np.float32) for name, mean in sums.items()}
+    del means["steps"]
     steps = np.cumsum(sums["steps"].total, axis=1, dtype=np.float64)
-    reached = sums["diverged"].count > 0
-    del log["steps"]
-    return {"step": np.where(reached, steps, np.nan), **log, "diverged": sums["diverged"].total > 0}
+    reached = np.asarray(sums["diverged"].count) > 0
+    return {"step": np.where(reached, steps, np.nan), **means, "diverged": np.asarray(sums["diverged"].total) > 0}
 
 
 def host(tree: Any) -> Any:
@@ -181,7 +182,7 @@ def host(tree: Any) -> Any:
 def _concatenate(*parts: Any) -> Any:
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
-    return jax.random.wrap_key_data(np.concatenate([jax.random.key_data(part) for part in parts]))
+    return jax.random.wrap_key_data(jnp.concatenate([jax.random.key_data(part) for part in parts]))
 
 
 def _keys(plan: Plan, number: int) -> jax.Array:

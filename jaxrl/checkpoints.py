@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 _ARRAYS = "arrays"
@@ -96,7 +97,7 @@ def restore(folder: Path, template: Any) -> tuple[Any, dict[str, Any]]:
         array = np.zeros(shape, dtype) if not np.prod(shape) else arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype or checksums.get(name) != _checksum(array):
             raise DamagedCheckpointError(f"{folder} is damaged or not of this run: {name} is not as it was written")
-        leaves.append(jax.random.wrap_key_data(array) if _is_key(leaf) else array)
+        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(leaf) else array)
     return jax.tree_util.tree_unflatten(treedef, leaves), note
 
 

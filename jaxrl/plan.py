@@ -257,7 +257,7 @@ def _check_environment(env: Environment) -> None:
         raise ValueError(f"{name}.max_steps = {steps!r} must be a static whole number of at least 1")
     try:
         jax.eval_shape(lambda env, key: env.reset(key), concrete(env), jax.random.key(0))
-        (_, obs), (_, step) = jax.eval_shape(_one_step, concrete(env), jax.random.key(0))
+        (_, obs), (_, step) = jax.eval_shape(lambda env, key: _one_step(env, key), concrete(env), jax.random.key(0))
     except Exception as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ValueError(

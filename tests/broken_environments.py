@@ -1,6 +1,7 @@
 """For every code of `check_env`, environments that break just that."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tiny_environments import Luggage, Push, Walk, WalkState
 
-from jaxrl import Box, Environment, leaf, pytree, static
+from jaxrl import Box, Discrete, Environment, leaf, pytree, static
 
 BROKEN: list[tuple[str, str, type]] = []
 """(code, what the message must name, the environment's class)."""
@@ -57,6 +58,8 @@ variant("max-steps", "max_steps = 0", "ZeroMaxSteps", max_steps=static(default=0
 variant("max-steps", "max_steps = 20.0", "FloatMaxSteps", max_steps=static(default=20.0))
 variant("field-type", "TextLeaf.mode = 'easy'", "TextLeaf", mode=leaf(default="easy"))
 variant("field-bounds", "must be > 0", "NegativeLimit", limit=leaf(default=-1.0, above=0))
+variant("observation-space", "is of type method", "SpaceMethod", observation_space=lambda self: Discrete(2))
+variant("action-space", "KeyError: 'actions'", "NoActions", action_space=property(lambda self: {}["actions"]))
 
 
 @broken("field-type", "must be hashable")
@@ -82,19 +85,6 @@ class TracedObservationSpace(Walk):
         return Box(-10.0, 10.0, (self.size.__index__(),))
 
 
-@broken("observation-space", "is of type method")
-class ObservationSpaceMethod(Walk):
-    def observation_space(self) -> Any:
-        return Box(-10.0, 10.0, (2,))
-
-
-@broken("action-space", "KeyError: 'actions'")
-class RaisingActionSpace(Walk):
-    @property
-    def action_space(self) -> Any:
-        raise KeyError("actions")
-
-
 # The methods, in plain Python, compiled and batched.
 
 
@@ -112,8 +102,7 @@ class Assigning(Walk):
 
 
 kept: list[Any] = []
-counter = [0]
-printed = print
+counter = itertools.count()
 
 
 def is_traced(state: WalkState) -> bool:
@@ -137,65 +126,58 @@ class Mutating(Walk):
 @broken("prints", "step prints 'moved'")
 class Printing(Walk):
     def reward(self, state: Any) -> Any:
-        printed("moved")
+        print("moved")
         return super().reward(state)
-
-
-@broken("impure", "reset gave two results")
-class NumpyRandom(Walk):
-    def start(self, position: Any, key: jax.Array) -> Any:
-        return super().start(position + jnp.float32(np.random.uniform()), key)
-
-
-@broken("impure", "step gave two results")
-class Counting(Walk):
-    def reward(self, state: Any) -> Any:
-        counter[0] += 1
-        return jnp.float32(counter[0])
-
-
-@broken("impure", "step became two programs")
-class CountingTraces(Walk):
-    def reward(self, state: Any) -> Any:
-        counter[0] += is_traced(state)
-        return jnp.float32(counter[0])
-
-
-@broken("jit", "compiling step raised TracerBoolConversionError")
-class PythonBranch(Walk):
-    def reward(self, state: Any) -> Any:
-        return jnp.float32(1.0) if state.position > 0 else jnp.float32(0.0)
-
-
-@broken("leaf-traced", "reset with the environment's fields traced")
-class LeafAsShape(Walk):
-    size: int = 2
-
-    def observe(self, state: Any) -> Any:
-        return jnp.full((self.size,), state.position)
-
-
-@broken("vmap", "step under jax.vmap raised NotImplementedError")
-class Callback(Walk):
-    def reward(self, state: Any) -> Any:
-        return jax.pure_callback(lambda x: x, jax.ShapeDtypeStruct((), jnp.float32), state.position)
 
 
 class Settings:
     """Compares by identity, so copies differ."""
 
 
+variant(
+    "jit",
+    "compiling step raised TracerBoolConversionError",
+    "PythonBranch",
+    reward=lambda self, state: jnp.float32(1 if state.position > 0 else 0),
+)
+variant("impure", "reset gave two results", "NumpyRandom", reset=lambda self, key: self.start(np.random.rand(), key))
+variant("impure", "step gave two results", "Counting", reward=lambda self, state: jnp.float32(next(counter)))
+variant(
+    "impure",
+    "step became two programs",
+    "CountingTraces",
+    reward=lambda self, state: jnp.float32(next(counter) if is_traced(state) else 0),
+)
 variant("jit-differs", "step gives other numbers", "TracerDependent", reward=lambda _, s: jnp.float32(is_traced(s)))
+variant(
+    "leaf-traced",
+    "reset with the environment's fields traced",
+    "LeafAsShape",
+    size=leaf(default=2),
+    observe=lambda self, state: jnp.full((self.size,), state.position),
+)
+variant(
+    "vmap",
+    "step under jax.vmap raised NotImplementedError",
+    "Callback",
+    reward=lambda self, state: jax.pure_callback(np.negative, jax.ShapeDtypeStruct((), jnp.float32), state.position),
+)
 variant("recompiles", "a copy of the environment", "IdentityField", settings=static(default=Settings()))
 
 
 # What the methods return.
 
 
-@broken("reset-return", "reset returned float32[2]")
-class ObservationOnly(Walk):
-    def start(self, position: Any, key: jax.Array) -> Any:
-        return super().start(position, key)[1]
+variant("reset-return", "reset returned float32[2]", "ObservationOnly", reset=lambda self, key: jnp.zeros(2))
+variant(
+    "not-array", "reset returned 'go' at [0].key", "TextState", reset=lambda self, _: self.start(jnp.zeros(()), "go")
+)
+variant(
+    "obs-shape",
+    "reset's observation is float32[]",
+    "WrongShapeAtReset",
+    start=lambda self, position, key: (WalkState(position, key), position),
+)
 
 
 @broken("step-return", "a tuple of")
@@ -205,29 +187,11 @@ class GymnasiumStep(Walk):
         return step.obs, state, step.reward, step.terminated, {}
 
 
-@broken("not-array", "reset returned 'go' at [0].key")
-class TextState(Walk):
-    def start(self, position: Any, key: jax.Array) -> Any:
-        return super().start(position, "go")
-
-
 @broken("obs-shape", "step's observation is float32[1, 2]")
 class WrongShapeAtStep(Walk):
     def step(self, state: Any, action: Any, key: jax.Array) -> Any:
         state, step = super().step(state, action, key)
         return state, dataclasses.replace(step, obs=step.obs[None])
-
-
-@broken("obs-shape", "reset's observation is float32[]")
-class WrongShapeAtReset(Walk):
-    def start(self, position: Any, key: jax.Array) -> Any:
-        return WalkState(position, key), position
-
-
-@broken("obs-dtype", "int32[2], not float32")
-class IntegerObservation(Walk):
-    def observe(self, state: Any) -> Any:
-        return super().observe(state).astype(jnp.int32)
 
 
 @broken("obs-dtype", "reset's observation is float32[2], not float16")
@@ -241,6 +205,7 @@ class PromotedObservation(Walk):
 
 
 variant("obs-shape", "a dict of 1 leaves", "DictObservation", observe=lambda self, state: {"position": state.position})
+variant("obs-dtype", "int32[2], not float32", "IntegerObservation", observe=lambda self, state: jnp.zeros(2, jnp.int32))
 variant("reward-shape", "reward is float32[2]", "RewardVector", reward=lambda self, state: jnp.zeros((2,), jnp.float32))
 variant("reward-dtype", "reward is int32[]", "IntegerReward", reward=lambda self, state: jnp.int32(1))
 variant("reward-dtype", "reward is bool[]", "BoolReward", reward=lambda self, state: state.position > 0)
@@ -255,15 +220,6 @@ class TupleState(Walk):
     def step(self, state: Any, action: Any, key: jax.Array) -> Any:
         state, step = super().step(state, action, key)
         return (state.position, state.key), step
-
-
-@broken("state-shape", "state['luggage'] changes from reset to step, float32[1] to float32[2]")
-class GrowingState(Luggage):
-    def packed(self) -> Any:
-        return jnp.zeros((1,), jnp.float32)
-
-    def carried(self, luggage: Any, walk: Any) -> Any:
-        return jnp.append(luggage, walk.position)
 
 
 @broken("state-dtype", "state.position changes from reset to step, int32[] to float32[]")
@@ -283,15 +239,22 @@ class LateDtype(Luggage):
         return {"scale": jnp.float32(1), "half": luggage["half"] * luggage["scale"]}
 
 
-@broken("weak-type", "state['luggage'] of reset is weakly typed int32")
-class PythonState(Luggage):
-    def packed(self) -> Any:
-        return 0
-
-    def carried(self, luggage: Any, walk: Any) -> Any:
-        return jnp.int32(luggage + 1)
-
-
+variant(
+    "state-shape",
+    "state['luggage'] changes from reset to step, float32[1] to float32[2]",
+    "GrowingState",
+    Luggage,
+    packed=lambda self: jnp.zeros(1, jnp.float32),
+    carried=lambda self, luggage, walk: jnp.append(luggage, walk.position),
+)
+variant(
+    "weak-type",
+    "state['luggage'] of reset is weakly typed int32",
+    "PythonState",
+    Luggage,
+    packed=lambda self: 0,
+    carried=lambda self, luggage, walk: jnp.int32(luggage + 1),
+)
 variant("weak-type", "reward of step is weakly typed float32", "PythonReward", reward=lambda self, state: 1.0)
 variant("mask-space", "for the action space Box", "MaskedBox", Push, action_mask=lambda self, state: jnp.ones(1, bool))
 variant("mask-shape", "action_mask is bool[3]", "LongMask", action_mask=lambda self, state: jnp.ones(3, bool))
@@ -308,17 +271,18 @@ class TwiceDrawn(Walk):
         return self.start(draws, jax.random.key(0))
 
 
-@broken("key-reused", "step, or reset and step together, used a random key twice")
-class StaleKey(Walk):
-    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        after, step = super().step(state, action, key)
-        return WalkState(after.position, state.key), step
-
-
 @broken("key-ignored", "for 8 keys")
 class FixedStart(Walk):
     def reset(self, key: jax.Array) -> Any:
         return self.start(jnp.float32(0), jax.random.key(0))
+
+
+variant(
+    "key-reused",
+    "step, or reset and step together, used a random key twice",
+    "StaleKey",
+    step=lambda self, state, action, key: Walk.step(self, state, action, state.key),
+)
 
 
 # What happens in a random rollout.
@@ -332,18 +296,10 @@ class InfiniteObservation(Walk):
         return jnp.stack([state.position, jnp.where(state.position > 2, jnp.inf, 0.0)])
 
 
-@broken("state-nan", "random rollout")
-class NanState(Luggage):
-    def carried(self, luggage: Any, walk: Any) -> Any:
-        return jnp.sqrt(walk.position + 2)
-
-
-@broken("mask-empty", "mask between 0 and 0")
-class EmptyMask(Walk):
-    def action_mask(self, state: Any) -> Any:
-        return jnp.broadcast_to(jnp.abs(state.position) < 2, (2,))
-
-
+variant(
+    "state-nan", "random rollout", "NanState", Luggage, carried=lambda self, luggage, walk: jnp.sqrt(walk.position + 2)
+)
+variant("mask-empty", "mask between 0 and 0", "EmptyMask", action_mask=lambda _, s: jnp.repeat(abs(s.position) < 2, 2))
 variant("obs-outside", "outside Box(low=-2.0", "NarrowBox", observation_space=Box(-2.0, 2.0, (2,)))
 variant("reward-not-finite", "between nan and nan", "LogReward", reward=lambda self, state: jnp.log(2 - state.position))
 variant("action-outside", "action between", "InvertedBox", Push, action_space=Box(1.0, -1.0, (1,)))

@@ -2,10 +2,11 @@
 
 Nothing here has a tolerance: a run that was killed and resumed gives the very numbers of the run
 that never was. The killed runs end by SIGKILL in processes of their own, which this file starts by
-running itself; they are resumed in the process of the tests.
+running itself; they are resumed in the process of the tests, from whole pauses of another length.
 """
 
 import dataclasses
+import functools
 import importlib
 import json
 import os
@@ -23,11 +24,11 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl import checkpoints, loop, reports, runs
+from jaxrl import checkpoints, loop, reports
 from jaxrl.blocks import Trainer
 from jaxrl.config import from_config
 from jaxrl.progress import Progress
-from jaxrl.runs import RunDirectoryError
+from jaxrl.runs import RunDirectory, RunDirectoryError
 from jaxrl.training import _as_begun
 
 STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
@@ -195,130 +196,150 @@ class interruption:  # noqa: N801
 
 
 # Kills.
+#
+# What a kill leaves is what is on disk at that moment. So one run with all the moments below leaves a
+# copy of its folder at each of them; some are also ends of a process by SIGKILL, which must leave the same.
+
+End = Callable[[], None]
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def before(owner: Any, name: str, number: int = 1, when: Callable[..., bool] = lambda *_: True) -> Any:
+    """The moment before a function's call of that number, among those that `when` counts."""
+
+    def install(patch: pytest.MonkeyPatch, end: End) -> None:
+        real, calls = getattr(owner, name), []
+
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            if when(*arguments):
+                calls.append(name)
+                if len(calls) == number:
+                    end()
+            return real(*arguments, **options)
+
+        patch.setattr(owner, name, wrapper)
+
+    return install
 
 
-def dies_before(owner: Any, name: str, number: int = 1, when: Callable[..., bool] = lambda *_: True) -> None:
-    """Makes a function kill the process in place of its call of that number, among those that `when` counts."""
-    real, calls = getattr(owner, name), []
+def within_orbax(number: int, done: bool) -> Any:
+    """The moment when orbax has written some of its files, or all."""
 
-    def wrapper(*arguments: Any, **options: Any) -> Any:
-        if when(*arguments):
-            calls.append(name)
-            if len(calls) == number:
-                die()
-        return real(*arguments, **options)
+    def install(patch: pytest.MonkeyPatch, end: End) -> None:
+        real, calls = checkpoints._checkpointer, []
 
-    setattr(owner, name, wrapper)
+        def checkpointer() -> Any:
+            orbax = real()
 
+            def save(path: Path, tree: Any) -> None:
+                calls.append(path)
+                if len(calls) == number and not done:
+                    path.mkdir()
+                    (path / "half").write_bytes(b"half")
+                    end()
+                    shutil.rmtree(path)
+                orbax.save(path, tree)
+                if len(calls) == number and done:
+                    end()
 
-def dies_within_orbax(number: int, after: bool) -> None:
-    real, calls = checkpoints._checkpointer, []
+            return types.SimpleNamespace(save=save, restore=orbax.restore)
 
-    def checkpointer() -> Any:
-        orbax = real()
+        patch.setattr(checkpoints, "_checkpointer", checkpointer)
 
-        def save(path: Path, tree: Any) -> None:
-            calls.append(path)
-            if len(calls) == number and not after:
-                Path(path).mkdir()
-                (Path(path) / "half").write_bytes(b"half")
-                die()
-            orbax.save(path, tree)
-            if len(calls) == number:
-                die()
-
-        return types.SimpleNamespace(save=save, restore=orbax.restore)
-
-    checkpoints._checkpointer = checkpointer
+    return install
 
 
-def dies_while_writing(suffix: str, number: int) -> None:
-    real, calls = Path.write_text, []
+def within_writing(suffix: str, number: int) -> Any:
+    """The moment when half of a text is written."""
 
-    def write_text(self: Path, text: str) -> int:
-        if self.name.endswith(suffix):
-            calls.append(self)
-            if len(calls) == number:
-                real(self, text[: len(text) // 2])
-                die()
-        return real(self, text)
+    def install(patch: pytest.MonkeyPatch, end: End) -> None:
+        real, calls = Path.write_text, []
 
-    Path.write_text = write_text  # type: ignore[assignment,method-assign]
+        def write_text(self: Path, text: str) -> int:
+            if self.name.endswith(suffix):
+                calls.append(self)
+                if len(calls) == number:
+                    real(self, text[: len(text) // 2])
+                    end()
+            return real(self, text)
+
+        patch.setattr(Path, "write_text", write_text)
+
+    return install
 
 
-def dies_while_removing(name: str, number: int) -> None:
-    real, calls = shutil.rmtree, []
+def within_removing(name: str) -> Any:
+    """The moment when a folder of that name has lost one file."""
 
-    def rmtree(path: Any, ignore_errors: bool = False) -> None:
-        if Path(path).name == name and Path(path).exists():
-            calls.append(path)
-            if len(calls) == number:
+    def install(patch: pytest.MonkeyPatch, end: End) -> None:
+        real, calls = shutil.rmtree, []
+
+        def rmtree(path: Any, ignore_errors: bool = False) -> None:
+            if Path(path).name == name and Path(path).exists() and not calls:
+                calls.append(path)
                 (Path(path) / "manifest.json").unlink()
-                die()
-        real(path, ignore_errors=ignore_errors)
+                end()
+            real(path, ignore_errors=ignore_errors)
 
-    shutil.rmtree = rmtree  # type: ignore[assignment]
+        patch.setattr(shutil, "rmtree", rmtree)
+
+    return install
 
 
 def renamed(source: str, target: str) -> Callable[..., bool]:
     return lambda path, to: (path.name, Path(to).name) == (source, target)
 
 
+def put_in_place(name: str) -> Callable[..., bool]:
+    return lambda _, to: Path(to).name == name
+
+
 # Every slot but a block's last one ends with a checkpoint here: five a block, then the block itself.
-MOMENTS: dict[str, Callable[[], None]] = {
-    "within the chart": lambda: dies_before(os, "replace", 1, lambda _, to: Path(to).name == "curves.png"),
-    "the configuration is not in place": lambda: dies_before(Path, "replace"),
-    "before the first checkpoint": lambda: dies_before(checkpoints, "save"),
-    "after two checkpoints": lambda: dies_before(checkpoints, "save", 3),
-    "within orbax, third checkpoint": lambda: dies_within_orbax(3, after=False),
-    "orbax is done, the manifest not begun": lambda: dies_within_orbax(2, after=True),
-    "within the manifest": lambda: dies_while_writing("manifest.json", 2),
-    "between both renames": lambda: dies_before(Path, "rename", 2, renamed("checkpoint.partial", "checkpoint")),
-    "while the older one is removed": lambda: dies_while_removing("checkpoint.old.removed", 1),
-    "within a block on disk": lambda: dies_within_orbax(6, after=True),
-    "the block is there, its checkpoint too": lambda: dies_before(checkpoints, "discard"),
-    "while the block's checkpoint is removed": lambda: dies_while_removing("checkpoint.removed", 1),
-    "between blocks": lambda: dies_before(Trainer, "_begin", 2),
-    "in the second block": lambda: dies_before(checkpoints, "save", 9),
-    "before the returns": lambda: dies_before(runs.RunDirectory, "save_returns"),
-    "the returns are not in place": lambda: dies_before(Path, "replace", 2),
-    "within the table": lambda: dies_before(os, "replace", 1, lambda _, to: Path(to).name == "metrics.parquet"),
-    "within the scalars": lambda: dies_before(reports, "_write_scalars", 3),
+MOMENTS: dict[str, Any] = {
+    "the configuration is not in place": before(Path, "replace", 1, put_in_place("config.json")),
+    "before the first checkpoint": before(checkpoints, "save"),
+    "within orbax, first checkpoint": within_orbax(1, done=False),
+    "after two checkpoints": before(checkpoints, "save", 3),
+    "within orbax, third checkpoint": within_orbax(3, done=False),
+    "orbax is done, the manifest not begun": within_orbax(2, done=True),
+    "within the manifest": within_writing("manifest.json", 2),
+    "before both renames": before(Path, "rename", 1, renamed("checkpoint", "checkpoint.old")),
+    "between both renames": before(Path, "rename", 2, renamed("checkpoint.partial", "checkpoint")),
+    "the older one is still there": before(Path, "rename", 1, renamed("checkpoint.old", "checkpoint.old.removed")),
+    "while the older one is removed": within_removing("checkpoint.old.removed"),
+    "within a block on disk": within_orbax(6, done=True),
+    "the block is there, its checkpoint too": before(checkpoints, "discard"),
+    "while the block's checkpoint is removed": within_removing("checkpoint.removed"),
+    "between blocks": before(Trainer, "_begin", 2),
+    "in the second block": before(checkpoints, "save", 9),
+    "before the returns": before(RunDirectory, "save_returns"),
+    "the returns are not in place": before(Path, "replace", 1, put_in_place("greedy_returns.npy")),
+    "within the table": before(os, "replace", 1, put_in_place("metrics.parquet")),
+    "within the scalars": before(reports, "_write_scalars", 3),
+    "within the chart": before(os, "replace", 1, put_in_place("curves.png")),
 }
+KILLED = (
+    *("within the chart", "before the first checkpoint", "within orbax, third checkpoint", "between both renames"),
+    "between blocks",
+)
 
 
 def run_and_die(folder: Path, cache: str) -> None:
     """Forks one process a moment, before JAX has started in any of them, and has each run until it is killed."""
-    for slow in ("orbax.checkpoint", "rlax", "matplotlib.figure", "pyarrow.parquet", "tensorboardX"):
+    for slow in ("orbax.checkpoint", "rlax", "matplotlib.figure", "pyarrow.parquet", "scipy.stats", "tensorboardX"):
         importlib.import_module(slow)
-    alive: dict[int, str] = {}
-    for number, (moment, install) in enumerate(MOMENTS.items()):
-        # The first one compiles for all; after it, two side by side.
-        while len(alive) >= (1 if number < 2 else 2):
-            await_death(alive)
+    for moment in KILLED:
         child = os.fork()
         if child == 0:
             jax.config.update("jax_compilation_cache_dir", cache)
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
             jaxrl.blocks.PAUSE_SECONDS = 0.0
-            install()
+            MOMENTS[moment](pytest.MonkeyPatch(), lambda: os.kill(os.getpid(), signal.SIGKILL))
             train(folder / moment, checkpoint_seconds=0)
             os._exit(0)
-        alive[child] = moment
-    while alive:
-        await_death(alive)
-
-
-def await_death(alive: dict[int, str]) -> None:
-    child, status = os.wait()
-    moment = alive.pop(child)
-    assert os.WIFSIGNALED(status), f"not killed: {moment}"
-    assert os.WTERMSIG(status) == signal.SIGKILL, f"ended otherwise: {moment}"
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), f"not killed: {moment}"
+        assert os.WTERMSIG(status) == signal.SIGKILL, f"ended otherwise: {moment}"
 
 
 @pytest.fixture(scope="module")
@@ -330,13 +351,28 @@ def killed(folder: Path) -> Path:
     command = [sys.executable, __file__, str(folder / "killed"), str(folder / "cache")]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
     assert child.returncode == 0, child.stderr[-3000:]
-    shutil.copytree(folder / "killed" / "after two checkpoints", folder / "killed early")
     return folder / "killed"
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_run_goes_on_bit_for_bit(moment: str, whole: jaxrl.Result, killed: Path, folder: Path) -> None:
-    run = killed / moment
+@pytest.fixture(scope="module")
+def frozen(whole: jaxrl.Result, folder: Path) -> Path:
+    """The folder of copies of one run that was still going on, each called by its moment."""
+
+    def freeze(moment: str) -> None:
+        assert not (folder / "frozen" / moment).exists()
+        shutil.copytree(folder / "going on", folder / "frozen" / moment)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+        for moment, install in MOMENTS.items():
+            install(patch, functools.partial(freeze, moment))
+        train(folder / "going on", checkpoint_seconds=0)
+    assert {path.name for path in (folder / "frozen").iterdir()} == set(MOMENTS)
+    return folder / "frozen"
+
+
+def goes_on(run: Path, whole: jaxrl.Result, folder: Path) -> None:
+    """Resumes a run that was cut off, and compares all of it with the whole one."""
     assert not (run / "curves.png").exists()
     resumed = train(run, resume=True)
     assert_same(resumed, whole)
@@ -346,18 +382,37 @@ def test_a_killed_run_goes_on_bit_for_bit(moment: str, whole: jaxrl.Result, kill
         assert checksums(run / "blocks" / block) == checksums(folder / "whole" / "blocks" / block)
     # Nothing half done is left behind.
     names = {path.name for path in run.iterdir()} | {path.name for path in (run / "blocks").iterdir()}
-    expected = {path.name for path in (folder / "whole").iterdir()} | {"0000", "0001"}
-    assert names == expected
+    assert names == {path.name for path in (folder / "whole").iterdir()} | {"0000", "0001"}
 
 
-def test_a_killed_run_used_its_checkpoint(
-    killed: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", KILLED)
+def test_a_killed_run_goes_on_bit_for_bit(
+    moment: str, killed: Path, frozen: Path, whole: jaxrl.Result, folder: Path, tmp_path: Path
 ) -> None:
-    """The whole state (replay buffer, environments, keys) of a resumed run at a slot is that of a straight one."""
+    run = Path(shutil.copytree(killed / moment, tmp_path / "run"))
+    # The kill left what the copy at that moment has: the same names, and the same numbers.
+    for name in ("checkpoint", "checkpoint.old", "blocks/0000", "blocks/0001"):
+        assert (run / name).exists() == (frozen / moment / name).exists()
+        if (run / name).exists():
+            assert checksums(run / name) == checksums(frozen / moment / name)
+    goes_on(run, whole, folder)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_goes_on_bit_for_bit_from_every_moment(
+    moment: str, frozen: Path, whole: jaxrl.Result, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if moment != "within the chart":  # half a second each
+        monkeypatch.setattr(reports, "write_curves", lambda _, path, returns: path.write_text("drawn elsewhere"))
+    goes_on(Path(shutil.copytree(frozen / moment, tmp_path / "run")), whole, folder)
+
+
+def test_a_resumed_run_has_the_whole_state(frozen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay buffer, environments, optimizer and keys of a resumed run at a slot are those of a straight one."""
     monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
     with interruption(4, monkeypatch):
         assert not train(tmp_path / "straight", progress=True).complete
-    run = Path(shutil.copytree(folder / "killed early", tmp_path / "killed"))
+    run = Path(shutil.copytree(frozen / "after two checkpoints", tmp_path / "run"))
     assert checkpoints.read_note(run / "checkpoint")["slot"] == 2
     with interruption(2, monkeypatch):
         assert not train(run, resume=True, progress=True).complete
@@ -468,6 +523,7 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax's threads give up late
 @pytest.mark.parametrize("damage", [truncated, flipped])
 def test_a_damaged_block(damage: Any, whole: jaxrl.Result, copy: Path, never_trained: None) -> None:
     block, found = copy / "blocks" / "0001", []

@@ -145,7 +145,7 @@ def test_several_devices_change_nothing(tmp_path: Path) -> None:
         [sys.executable, __file__, str(file)], env=environment, capture_output=True, text=True, timeout=300
     )
     assert child.returncode == 0, child.stderr
-    assert file.read_text() == "compared 2 runs"
+    assert file.read_text() == "compared 5 members"
 
 
 def compare_devices() -> str:
@@ -154,13 +154,12 @@ def compare_devices() -> str:
     assert jax.local_device_count() == 4
     members = {"seeds": [7, 3, 11, 0, 5], "vary": {"learning_rate": np.linspace(1e-3, 5e-3, 5)}}
     one = train(**members, devices=1)
-    # 5 members are filled up to 8 on 4 devices; then a whole block of 4, and one member of the next.
-    others = [train(**members, devices=None), train(**members, devices=4, block=4)]
-    for other in others:
-        assert other.members == 5
-        for member in range(5):
-            assert_close(one, member, other, member)
-    return f"compared {len(others)} runs"
+    # A whole block of 4, a member to a device, and another with one member and three to fill it up.
+    four = train(**members, block=4, devices=None)
+    assert {values.shape[0] for values in [*four.log.values(), *jax.tree.leaves(four.state)]} == {5}
+    for member in range(5):
+        assert_close(one, member, four, member)
+    return "compared 5 members"
 
 
 # Fields that differ between members.
@@ -246,6 +245,14 @@ def test_the_log_counts_exactly() -> None:
     assert np.isfinite(result.log["loss"][:, 1:]).all()
     assert result.log["diverged"].dtype == bool
     assert result.complete
+
+
+def test_slots_change_no_member(result: jaxrl.Result) -> None:
+    other = train(seeds=SEEDS, slots=5)
+    other.log.clear()
+    kept = dataclasses.replace(result, log={})
+    for member in range(3):
+        assert_identical(kept, member, other, member)
 
 
 def test_slots_are_no_more_than_iterations() -> None:
@@ -455,7 +462,7 @@ def outside(field: dataclasses.Field) -> list[Any]:
     if field.type == tuple[int, ...]:
         return [(8, 0), (8, 8.5), (8, True), [8], 8, None]
     if is_static(field):
-        return [*wrong, 1.5, 32.0, True, "4", None]
+        return [*wrong, 1.5, 32.0, True, "4", None] if field.type is int else wrong
     return [*wrong, float("nan"), float("inf"), 1e39, "4", True, np.array([0.5, 0.25])]
 
 

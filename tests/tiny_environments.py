@@ -41,9 +41,8 @@ class Walk(Environment):
         return jnp.stack([state.position, jnp.abs(state.position)])
 
     def step(self, state: Any, action: Any, key: jax.Array) -> Any:
-        next_key, draw_key = jax.random.split(state.key)
-        move = jnp.where(action == 1, 1.0, -1.0) * jax.random.uniform(draw_key)
-        state = WalkState(state.position + move, next_key)
+        move = jnp.where(action == 1, 1.0, -1.0) * jax.random.uniform(key)
+        state = WalkState(state.position + move, state.key)
         obs, reward = self.observe(state), self.reward(state)
         return state, TimeStep(obs, reward, self.over(state), jnp.zeros((), bool), self.info(state))
 

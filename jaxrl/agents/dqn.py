@@ -74,7 +74,7 @@ class DQN(Agent):
     learning_rate: float = leaf(default=1e-3, above=0)
     """Adam's step size at the start of the run."""
     learning_rate_end_fraction: float = leaf(default=0.01, minimum=0)
-    """Share of the step size that is left at the end of the run; it falls linearly."""
+    """Share of the step size that is left at the end of the run."""
     discount: float = leaf(default=0.99, minimum=0, maximum=1)
     """Discount of the return per step."""
     epsilon_start: float = leaf(default=1.0, minimum=0, maximum=1)
@@ -103,6 +103,8 @@ class DQN(Agent):
     """Environments that one member plays at once."""
     target_period: int = static(default=1, minimum=1)
     """Updates between two moves of the target network."""
+    schedule: str = static(default="exponential", choices=tuple(schedules.SHAPES))
+    """How the step size falls over the run."""
     double: bool = static(default=True, choices=(False, True))
     """Choose the next action by the online network, value it by the target network."""
     dueling: bool = static(default=False, choices=(False, True))
@@ -174,9 +176,8 @@ class DQN(Agent):
         available = buffers.filled(replay, self.steps_per_iteration, clock.iteration)
         batch = buffers.sample(replay, key, available, self.batch_size)
         loss, gradients = jax.value_and_grad(self.loss)(learner.params, learner.target_params, batch)
-        rate = schedules.linear(
-            self.learning_rate, self.learning_rate * self.learning_rate_end_fraction, clock.fraction
-        )
+        rate_end = self.learning_rate * self.learning_rate_end_fraction
+        rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, clock.fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, learner.opt_state, learner.params)
         target_params = self._move_target(learner.target_params, params, clock)
         return Learner(params, target_params, opt_state), Mean(loss, jnp.ones((), jnp.float32))

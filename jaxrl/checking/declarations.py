@@ -48,7 +48,8 @@ def check_fields(exam: Exam) -> None:
 def check_recompilation(exam: Exam) -> None:
     """A copy of the environment is the same to JAX, which compiles once for equal static fields."""
     with contextlib.suppress(Exception):  # a static field that can't be copied says nothing about equality
-        if jax.tree.structure(exam.env) != jax.tree.structure(copy.deepcopy(exam.env)):
+        twin: Any = jax.tree.structure(copy.deepcopy(exam.env))
+        if twin != jax.tree.structure(exam.env):
             exam.add("recompiles", "methods are compiled again for a copy of the environment with the same fields")
 
 

@@ -78,7 +78,8 @@ def _compare_array(exam: Exam, kind: str, name: str, value: Any, space: Space) -
 
 def _compare_states(exam: Exam, first: Any, second: Any, moment: str) -> bool:
     """Whether two states agree in structure, shapes and dtypes; adds findings where they don't."""
-    if jax.tree.structure(first) != jax.tree.structure(second):
+    structure: Any = jax.tree.structure(first)
+    if structure != jax.tree.structure(second):
         exam.add("state-structure", f"the state changes {moment}, {describe(first)} to {describe(second)}")
         return False
     agree = True
