@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.pytree import check_static, pytree
+from jaxrl.checks import check_static
+from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
 
 

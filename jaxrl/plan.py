@@ -1,39 +1,25 @@
 """What a run will do, checked and sized before anything is compiled."""
 
-import bisect
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from jaxrl import loop
 from jaxrl.agents.base import Agent
-from jaxrl.devices import free_memory, member_mesh
+from jaxrl.checks import check_at, check_values, is_finite
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
-from jaxrl.pytree import check_at, check_values, concrete, get_at, is_static, leaf_paths
+from jaxrl.memory import choose_block
+from jaxrl.pytree import concrete, get_at, leaf_paths
 from jaxrl.registry import nearest
 
-CPU_BLOCK = 16
-"""Members a CPU device trains at once: about what stays in its cache."""
-USABLE_MEMORY = 0.9
-"""Share of the free memory that a run may plan to use."""
+
 _SLOT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
-_KINDS = {
-    "float": "one number",
-    "int": "a whole number",
-    "bool": "True or False",
-    "str": "a string",
-    "tuple[int, ...]": "a tuple of whole numbers",
-    "None": "None",
-}
-"""The annotations of fields that are looked at, in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,58 +87,15 @@ def make_plan(
             f"{type(agent).__name__}.env = {agent.env!r} must be an environment: jaxrl.make(name) makes one"
         )
     check_values(agent)
-    _check_fields(agent)
     _check_environment(agent.env)
     agent.check()
     count = _iterations(agent, steps, iterations)
     members = _seeds(seeds, repeats=bool(vary))
     varied = _vary(agent, vary or {}, len(members))
     slots = _slots(slots, count, agent.steps_per_iteration)
-    size, mesh = _block(agent, len(members), slots, block, devices, memory_limit)
+    wished = None if block is None else _positive("block", block)
+    size, mesh = choose_block(agent, len(members), slots, wished, devices, memory_limit)
     return Plan(agent, varied, np.asarray(members), count, slots, size, mesh)
-
-
-def _check_fields(node: Any) -> None:
-    """Checks what bounds do not say: that a field holds the kind of value it is annotated with, and finite ones.
-
-    Other annotations than those in `_KINDS` are the business of who wrote them.
-    """
-    for field in dataclasses.fields(node):
-        name, value = f"{type(node).__name__}.{field.name}", getattr(node, field.name)
-        if dataclasses.is_dataclass(value):
-            _check_fields(value)
-            continue
-        text = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
-        kinds = text.split(" | ")
-        if all(kind in _KINDS for kind in kinds) and not any(_fits(value, kind, is_static(field)) for kind in kinds):
-            raise TypeError(
-                f"{name} = {value!r} must be {' or '.join(_KINDS[kind] for kind in kinds)}"
-                + (
-                    ": give values that differ between members to vary"
-                    if np.ndim(value) and not is_static(field)
-                    else ""
-                )
-            )
-        if not is_static(field) and value is not None and not _finite(value):
-            raise ValueError(f"{name} = {value!r} must be finite, as a float32 too: give an ordinary number")
-
-
-def _fits(value: Any, kind: str, fixed: bool) -> bool:
-    if kind == "None" or value is None:
-        return kind == "None" and value is None
-    if kind == "str":
-        return isinstance(value, str)
-    if kind == "tuple[int, ...]":
-        return isinstance(value, tuple) and all(_fits(item, "int", fixed) for item in value)
-    array = np.asarray(value)
-    # A whole leaf may be written as a float: its bounds ask for a whole number, and it becomes one.
-    number: Any = np.integer if kind == "int" and fixed else np.number
-    return array.ndim == 0 and jnp.issubdtype(array.dtype, np.bool_ if kind == "bool" else number)
-
-
-def _finite(values: Any) -> bool:
-    with np.errstate(over="ignore"):
-        return bool(np.all(np.isfinite(np.asarray(values).astype(np.float32))))
 
 
 def _positive(name: str, value: Any) -> int:
@@ -244,7 +187,7 @@ def _varied(agent: Agent, path: str, values: Any, shape: tuple[int, ...]) -> np.
     if array.shape != shape:
         raise ValueError(f"vary[{path!r}] has shape {array.shape} and must have shape {shape}: one value a member")
     check_at(agent, path, array)
-    if not _finite(array):
+    if not is_finite(array):
         raise ValueError(f"vary[{path!r}] = {values!r} must be finite, as float32 too: give ordinary numbers")
     return array
 
@@ -280,60 +223,3 @@ def _check_environment(env: Environment) -> None:
 def _one_step(env: Environment, key: Any) -> Any:
     state, obs = env.reset(key)
     return (state, obs), env.step(state, env.action_space.sample(key), key)
-
-
-def _bytes(shapes: Any) -> int:
-    return sum(
-        x.size * np.dtype(np.uint64 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype).itemsize
-        for x in jax.tree.leaves(shapes)
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """Bytes that a run needs: of each member of the block under way, and of each member's result."""
-
-    working: int
-    kept: int
-
-
-def memory(agent: Agent, slots: int) -> Memory:
-    """Estimates a member's memory from shapes alone; nothing is allocated or compiled."""
-    state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
-    log = 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
-    kept = _bytes(jax.eval_shape(agent.kept, state)) + log
-    return Memory(working=_bytes(state) + _bytes(agent.scratch()) + log, kept=kept)
-
-
-def _block(
-    agent: Agent, members: int, slots: int, block: int | None, devices: int | None, limit: int | None
-) -> tuple[int, Mesh]:
-    wished = None if block is None else _positive("block", block)
-    mesh = member_mesh(min(members, wished or members), devices)
-    need = memory(agent, slots)
-    free = int((free_memory(mesh) if limit is None else limit) * USABLE_MEMORY)
-    if wished is None:
-        suiting = CPU_BLOCK * mesh.size if mesh.devices.flat[0].platform == "cpu" else members
-        # The members that fit beside all results, in equal shares for the devices; at least one for each.
-        room = max((free - members * need.kept) // need.working // mesh.size, 1) * mesh.size
-        block = min(suiting, members, room)
-        # As many blocks as that makes, but of even size, so that little of the last one is filling.
-        block = -(-members // -(-members // block))
-    else:
-        block = min(wished, members)
-    block = -(-block // mesh.size) * mesh.size
-
-    def least(members: int) -> int:
-        """Bytes that a run of so many members needs, in the smallest blocks that there may be."""
-        shares = min(mesh.size, members)
-        return -(-min(wished or shares, members) // shares) * shares * need.working + members * need.kept
-
-    total = block * need.working + members * need.kept
-    if total > free:
-        fits = bisect.bisect_right(range(1, members), free, key=least)
-        raise ValueError(
-            f"seeds = {members} members need {total / 2**20:,.1f} MiB ({need.working / 2**20:,.3f} MiB for each of "
-            f"{block} trained at once, {need.kept / 2**20:,.3f} MiB to keep each), and {free / 2**20:,.1f} MiB may be "
-            "used: " + (f"at most seeds = {fits} would fit" if fits else "not even one member fits")
-        )
-    return block, mesh

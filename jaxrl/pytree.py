@@ -7,8 +7,6 @@ identity.
 
 import dataclasses
 import functools
-import numbers
-from collections.abc import Iterator
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -96,47 +94,6 @@ def field_bounds(field: dataclasses.Field) -> Bounds:
     return field.metadata.get(_BOUNDS, Bounds())
 
 
-def check_static(node: Any) -> None:
-    """Checks a pytree dataclass's own static fields: hashable, and inside their bounds.
-
-    Raises:
-      TypeError: a static field is not hashable.
-      ValueError: a static field lies outside its bounds.
-    """
-    for field in dataclasses.fields(node):
-        if is_static(field):
-            value = getattr(node, field.name)
-            try:
-                hash(value)
-            except TypeError:
-                raise TypeError(
-                    f"{type(node).__name__}.{field.name} = {value!r} is a static field and must be hashable: "
-                    "pass a tuple instead of a list, or a number instead of an array"
-                ) from None
-            _check_bounds(node, field, value)
-
-
-def check_values(node: Any) -> None:
-    """Checks every concrete field of a pytree dataclass and of the pytree dataclasses inside it.
-
-    Raises:
-      TypeError: a leaf is not a number, or a static field is not hashable.
-      ValueError: a field lies outside its bounds.
-    """
-    check_static(node)
-    for owner, field, value in _leaves(node):
-        if value is None:
-            continue
-        dtype = getattr(value, "dtype", None)
-        if not isinstance(value, bool | int | float) and (dtype is None or not _numeric(dtype)):
-            raise TypeError(f"{type(owner).__name__}.{field.name} = {value!r} must be a number or an array of numbers")
-        _check_bounds(owner, field, value)
-
-
-def _numeric(dtype: Any) -> bool:
-    return jax.dtypes.issubdtype(dtype, np.number) or jax.dtypes.issubdtype(dtype, np.bool_)
-
-
 def leaf_paths(node: Any) -> list[str]:
     """The dotted paths of all leaves that hold a value, such as "learning_rate" or "env.length"."""
     paths = []
@@ -160,18 +117,6 @@ def get_at(node: Any, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), node)
 
 
-def check_at(node: Any, path: str, value: Any) -> None:
-    """Checks values for the field at a dotted path against its bounds.
-
-    Raises:
-      ValueError: one of them lies outside.
-    """
-    parent, _, name = path.rpartition(".")
-    owner = get_at(node, parent) if parent else node
-    field = next(field for field in dataclasses.fields(owner) if field.name == name)
-    _check_bounds(owner, field, value)
-
-
 def concrete(node: Any) -> Any:
     """The same pytree dataclass with arrays of definite dtypes in place of Python numbers.
 
@@ -193,28 +138,3 @@ def concrete(node: Any) -> Any:
                 lambda x: np.asarray(x, jax.dtypes.canonicalize_dtype(np.asarray(x).dtype)), value
             )
     return dataclasses.replace(node, **changes)
-
-
-def _leaves(node: Any) -> Iterator[tuple[Any, dataclasses.Field, Any]]:
-    for field in dataclasses.fields(node):
-        if is_static(field):
-            continue
-        value = getattr(node, field.name)
-        if dataclasses.is_dataclass(value):
-            check_static(value)
-            yield from _leaves(value)
-        else:
-            yield node, field, value
-
-
-def _check_bounds(node: Any, field: dataclasses.Field, value: Any) -> None:
-    bounds = field_bounds(field)
-    if value is None or bounds == Bounds():
-        return
-    items = value if isinstance(value, tuple) else (value,)
-    for item in items:
-        numeric = isinstance(item, numbers.Number) or hasattr(item, "dtype")
-        whole = field.type not in (int, "int") or not isinstance(item, float) or item.is_integer()
-        if (bounds.choices is None and not numeric) or not whole or not bounds.accept(item):
-            kind = "" if bounds.choices or (whole and numeric) else "a number " if whole else "a whole number "
-            raise ValueError(f"{type(node).__name__}.{field.name} = {value!r} must be {kind}{bounds}")

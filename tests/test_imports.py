@@ -10,9 +10,9 @@ import pytest
 import jaxrl
 
 ORDER = [
-    *("pytree", "spaces", "environment", "registry", "rendering", "checking", "config", "statistics"),
+    *("pytree", "checks", "spaces", "environment", "registry", "rendering", "checking", "config", "statistics"),
     *("schedules", "optimizers", "networks", "buffers", "devices", "agents", "presets", "loop", "evaluation"),
-    *("plan", "checkpoints", "runs", "result", "progress", "blocks", "reports", "training", "cli"),
+    *("memory", "plan", "checkpoints", "runs", "result", "progress", "blocks", "reports", "training", "cli"),
 ]
 """The rooms of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]

@@ -593,6 +593,15 @@ def test_a_checkpoint_of_other_shapes(stopped: Path, never_trained: None) -> Non
     refused(stopped, "not of this run", loads=True)
 
 
+def test_arrays_of_another_checkpoint(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        checkpoints.save(tmp_path / name, {"x": np.full(3, value)}, {"slot": 1})
+    shutil.rmtree(tmp_path / "one" / "arrays")
+    (tmp_path / "two" / "arrays").rename(tmp_path / "one" / "arrays")
+    with pytest.raises(checkpoints.DamagedCheckpointError, match=r"x'. is not as it was written"):
+        checkpoints.restore(tmp_path / "one", {"x": np.zeros(3)})
+
+
 def test_a_checkpoint_of_another_run(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
     with interruption(4, monkeypatch):

@@ -416,7 +416,7 @@ def greedy_by_hand(env: Any, params: Any, start: np.ndarray) -> float:
 
 def test_evaluation_plays_what_a_plain_loop_plays(result: jaxrl.Result) -> None:
     episodes, seed = 6, 5
-    longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=60)))
+    longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=10)))
     returns = jaxrl.evaluate(longer, episodes, seed)
     assert returns.shape == (3, episodes)
     assert returns.dtype == np.float32
@@ -426,11 +426,12 @@ def test_evaluation_plays_what_a_plain_loop_plays(result: jaxrl.Result) -> None:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), RESERVED_SEED), SEEDS[member])
         starts = [np.asarray(env.reset(k)[1]) for k in jax.random.split(jax.random.split(key)[0], episodes)]
         assert [greedy_by_hand(env, params, start) for start in starts] == returns[member].tolist()
-    assert len(np.unique(returns)) > 3
+    assert returns.min() < 10  # some end by falling, some by the limit
+    assert returns.max() == 10
 
 
 def test_equal_seeds_evaluate_to_equal_numbers(result: jaxrl.Result) -> None:
-    longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=60)))
+    longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=10)))
     first = jaxrl.evaluate(longer, 6, seed=1)
     np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1))
     np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1, block=2))
@@ -466,21 +467,12 @@ def outside(field: dataclasses.Field) -> list[Any]:
     return [*wrong, float("nan"), float("inf"), 1e39, "4", True, np.array([0.5, 0.25])]
 
 
-LATE = (
-    *("DQN.buffer_size=None", "DQN.train_every=None", "DQN.num_envs=None"),
-    *("Reinforce.num_envs=None", "Reinforce.episodes_per_update=None", "Reinforce.episodes_per_update=True"),
-)
-CHECKED_TOO_LATE = pytest.mark.xfail(
-    strict=True, reason="an agent computes with its static fields before check_static has looked at their kind"
-)
-
-
 def bad_fields() -> Iterator[Any]:
     for cls in (jaxrl.DQN, jaxrl.Reinforce, type(cart_pole())):
         for field in dataclasses.fields(cls):
             for value in outside(field) if field.name != "env" else ["CartPole-v1", jaxrl.DQN, 3]:
                 name = f"{cls.__name__}.{field.name}={value!r}"
-                yield pytest.param(cls, field.name, value, id=name, marks=CHECKED_TOO_LATE if name in LATE else ())
+                yield pytest.param(cls, field.name, value, id=name)
 
 
 @pytest.mark.parametrize(("cls", "name", "value"), list(bad_fields()))

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.checks import check_static
 from jaxrl.environment import Environment, Episode, Transition, advance, start
-from jaxrl.pytree import check_static, pytree
+from jaxrl.pytree import pytree
 from jaxrl.spaces import Discrete
 
 Act = Callable[[Any, Any, jax.Array], jax.Array]

@@ -41,10 +41,18 @@ class Experience:
 
 @pytree
 class Learner:
-    """What learning changes: parameters of both networks and the optimizer's state."""
+    """What learning changes.
+
+    Attributes:
+      params: of the online network.
+      target_params: of the target network.
+      average_params: the running average of the online parameters, or None where there is none.
+      opt_state: the optimizer's state.
+    """
 
     params: Any
     target_params: Any
+    average_params: Any
     opt_state: Any
 
 
@@ -85,6 +93,8 @@ class DQN(Agent):
     """Environment steps over which epsilon falls linearly."""
     tau: float = leaf(default=0.01, above=0, maximum=1)
     """How far the target network moves towards the online one at each of its updates."""
+    average_rate: float | None = leaf(default=0.001, above=0, maximum=1)
+    """Weight of each update in the running average of parameters that plays greedily; none: the last ones play."""
     max_grad_norm: float | None = leaf(default=None, above=0)
     """Greatest global norm of a gradient; none: no clipping."""
     huber_delta: float | None = leaf(default=None, above=0)
@@ -139,7 +149,8 @@ class DQN(Agent):
         params_key, env_key, run_key = jax.random.split(key, 3)
         obs = networks.example(self.env.observation_space)
         params = self._network.init(params_key, obs[None])
-        learner = Learner(params, jax.tree.map(jnp.copy, params), self._optimizer(0.0).init(params))
+        average = None if self.average_rate is None else jax.tree.map(jnp.copy, params)
+        learner = Learner(params, jax.tree.map(jnp.copy, params), average, self._optimizer(0.0).init(params))
         episodes = start_all(self.env, env_key, self.num_envs)
         return DQNState(learner, buffers.create(self._example(episodes), self._capacity), episodes, run_key)
 
@@ -180,7 +191,10 @@ class DQN(Agent):
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, clock.fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, learner.opt_state, learner.params)
         target_params = self._move_target(learner.target_params, params, clock)
-        return Learner(params, target_params, opt_state), Mean(loss, jnp.ones((), jnp.float32))
+        average = learner.average_params
+        if self.average_rate is not None:
+            average = towards(average, params, self.average_rate)
+        return Learner(params, target_params, average, opt_state), Mean(loss, jnp.ones((), jnp.float32))
 
     def loss(self, params: Any, target_params: Any, batch: Experience) -> jax.Array:
         """The mean loss of the temporal-difference errors of a batch: f32[].
@@ -207,13 +221,10 @@ class DQN(Agent):
         return jnp.mean(rlax.huber_loss(errors, self.huber_delta))
 
     def _move_target(self, target_params: Any, params: Any, clock: Clock) -> Any:
-        def moved(old: Any) -> Any:
-            return jax.tree.map(lambda o, p: o + self.tau * (p - o), old, params)
-
         if self.target_period == 1:
-            return moved(target_params)
+            return towards(target_params, params, self.tau)
         due = clock.iteration % self.target_period == 0
-        return jax.lax.cond(due, moved, lambda old: old, target_params)
+        return jax.lax.cond(due, lambda old: towards(old, params, self.tau), lambda old: old, target_params)
 
     def _optimizer(self, learning_rate: Any) -> Any:
         return optimizers.optimizer("adam", learning_rate, self.max_grad_norm)
@@ -238,8 +249,9 @@ class DQN(Agent):
         return jnp.where(coin < epsilon, random.astype(jnp.int32), greedy.astype(jnp.int32))
 
     def params(self, state: DQNState) -> Any:
-        """The online network's parameters."""
-        return state.learner.params
+        """The averaged parameters, or the online network's where there is no average."""
+        learner = state.learner
+        return learner.params if self.average_rate is None else learner.average_params
 
     def kept(self, state: DQNState) -> DQNState:
         """The state without its replay buffer."""
@@ -255,3 +267,8 @@ class DQN(Agent):
         if key is None:
             return jnp.argmax(masked(values, mask)).astype(jnp.int32)
         return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, key)[0]
+
+
+def towards(old: Any, new: Any, share: Any) -> Any:
+    """Moves every number of a pytree a share of the way from `old` to `new`."""
+    return jax.tree.map(lambda o, n: o + share * (n - o), old, new)

@@ -10,8 +10,9 @@ import jax
 
 from jaxrl.checking.exam import Exam
 from jaxrl.checking.values import first_line
+from jaxrl.checks import check_values
 from jaxrl.environment import Environment
-from jaxrl.pytree import check_values, concrete, is_static
+from jaxrl.pytree import concrete, is_static
 from jaxrl.spaces import Box, Discrete
 
 

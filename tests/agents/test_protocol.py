@@ -15,8 +15,9 @@ from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock, start_all
 from jaxrl.agents.dqn import Experience
 from jaxrl.agents.reinforce import Rollout
+from jaxrl.checks import check_values
 from jaxrl.environment import Transition
-from jaxrl.pytree import check_values, get_at, leaf_paths
+from jaxrl.pytree import get_at, leaf_paths
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
 

@@ -1,0 +1,123 @@
+"""Whether the fields of a pytree dataclass hold what they may, in words for whoever set them."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.pytree import field_bounds, get_at, is_static
+
+_KINDS = {
+    "float": "one number",
+    "int": "a whole number",
+    "bool": "True or False",
+    "str": "a string",
+    "tuple[int, ...]": "a tuple of whole numbers",
+    "None": "None",
+}
+"""The annotations of fields that are looked at, in words; others are the business of who wrote them."""
+
+
+def check_static(node: Any) -> None:
+    """Checks a pytree dataclass's own static fields: hashable, of the annotated kind, inside their bounds.
+
+    Raises:
+      TypeError: a static field is not hashable, or of another kind.
+      ValueError: a static field lies outside its bounds.
+    """
+    for field in dataclasses.fields(node):
+        if is_static(field):
+            name, value = f"{type(node).__name__}.{field.name}", getattr(node, field.name)
+            try:
+                hash(value)
+            except TypeError:
+                raise TypeError(
+                    f"{name} = {value!r} must be hashable, as a static field: "
+                    "pass a tuple instead of a list, or a number instead of an array"
+                ) from None
+            _check_kind(name, field, value)
+            _check_bounds(name, field, value)
+
+
+def check_values(node: Any) -> None:
+    """Checks every concrete field of a pytree dataclass and of the pytree dataclasses inside it.
+
+    Raises:
+      TypeError: a field is of another kind than it is annotated with, or no number at all.
+      ValueError: a field lies outside its bounds, or is not finite.
+    """
+    check_static(node)
+    for field in dataclasses.fields(node):
+        name, value = f"{type(node).__name__}.{field.name}", getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            check_values(value)
+        elif not is_static(field) and value is not None:
+            if not _is_numeric(value):
+                raise TypeError(f"{name} = {value!r} must be a number or an array of numbers")
+            _check_kind(name, field, value)
+            _check_bounds(name, field, value)
+            if not is_finite(value):
+                raise ValueError(f"{name} = {value!r} must be finite, as a float32 too: give an ordinary number")
+
+
+def check_at(node: Any, path: str, value: Any) -> None:
+    """Checks values for the field at a dotted path against its bounds.
+
+    Raises:
+      ValueError: one of them lies outside.
+    """
+    parent, _, name = path.rpartition(".")
+    owner = get_at(node, parent) if parent else node
+    field = next(field for field in dataclasses.fields(owner) if field.name == name)
+    _check_bounds(f"{type(owner).__name__}.{name}", field, value)
+
+
+def is_finite(values: Any) -> bool:
+    """Whether all numbers are finite, and stay so as float32."""
+    with np.errstate(over="ignore"):
+        return bool(np.all(np.isfinite(np.asarray(values).astype(np.float32))))
+
+
+def _is_numeric(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return isinstance(value, bool | int | float)
+    return jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)
+
+
+def _check_kind(name: str, field: dataclasses.Field, value: Any) -> None:
+    text = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+    kinds = text.split(" | ")
+    if any(kind not in _KINDS for kind in kinds) or any(_fits(value, kind, is_static(field)) for kind in kinds):
+        return
+    many = np.ndim(value) and not is_static(field)
+    raise TypeError(
+        f"{name} = {value!r} must be {' or '.join(_KINDS[kind] for kind in kinds)}"
+        + (": give values that differ between members to vary" if many else "")
+    )
+
+
+def _fits(value: Any, kind: str, fixed: bool) -> bool:
+    if kind == "None" or value is None:
+        return kind == "None" and value is None
+    if kind == "str":
+        return isinstance(value, str)
+    if kind == "tuple[int, ...]":
+        return isinstance(value, tuple) and all(_fits(item, "int", fixed) for item in value)
+    array = np.asarray(value)
+    # A whole leaf may be written as a float: its bounds ask for a whole number, and it becomes one.
+    number: Any = np.integer if kind == "int" and fixed else np.number
+    return array.ndim == 0 and jnp.issubdtype(array.dtype, np.bool_ if kind == "bool" else number)
+
+
+def _check_bounds(name: str, field: dataclasses.Field, value: Any) -> None:
+    bounds = field_bounds(field)
+    if value is None or not str(bounds):
+        return
+    whole = field.type in (int, "int") and bounds.choices is None
+    for item in value if isinstance(value, tuple) else (value,):
+        fractional = whole and not np.all(np.asarray(item) == np.trunc(np.asarray(item)))
+        if fractional or not bounds.accept(item):
+            raise ValueError(f"{name} = {value!r} must be {'a whole number ' if fractional else ''}{bounds}")
