@@ -17,7 +17,6 @@ from jaxrl.memory import choose_block
 from jaxrl.pytree import concrete, get_at, leaf_paths
 from jaxrl.registry import nearest
 
-
 _SLOT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
 
