@@ -25,7 +25,7 @@ def engine(members: int, steps: int, devices: int, block: int) -> Callable[[], j
     agent = jaxrl.DQN(
         jaxrl.make("CartPole-v1"),
         learning_rate=by_hand.LEARNING_RATE,
-        learning_rate_end_fraction=1.0,
+        schedule="constant",
         discount=by_hand.DISCOUNT,
         epsilon_end=by_hand.EPSILON_END,
         epsilon_decay_steps=by_hand.EPSILON_STEPS,
@@ -34,6 +34,7 @@ def engine(members: int, steps: int, devices: int, block: int) -> Callable[[], j
         batch_size=by_hand.BATCH,
         buffer_size=by_hand.CAPACITY,
         learning_starts=by_hand.LEARNING_START,
+        average_share=None,
         double=True,
     )
     width = min(members, block * devices)

@@ -19,15 +19,9 @@ def cosine(start: Any, end: Any, fraction: Any) -> jax.Array:
     return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(fraction, 0, 1)))
 
 
-def exponential(start: Any, end: Any, fraction: jax.Array) -> jax.Array:
-    """From `start` at 0 to `end` at 1 by the same factor at every step, and `end` after that: f32[]."""
-    return start * (end / start) ** jnp.clip(fraction, 0, 1)
-
-
 SHAPES = {
     "constant": lambda start, end, fraction: start,
     "linear": linear,
     "cosine": cosine,
-    "exponential": exponential,
 }
 """Schedule functions by name, all with the arguments (start, end, fraction)."""

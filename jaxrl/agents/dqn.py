@@ -79,7 +79,7 @@ class DQN(Agent):
 
     env: Environment
     """The environment to learn in."""
-    learning_rate: float = leaf(default=1e-3, above=0)
+    learning_rate: float = leaf(default=3e-3, above=0)
     """Adam's step size at the start of the run."""
     learning_rate_end_fraction: float = leaf(default=0.01, minimum=0)
     """Share of the step size that is left at the end of the run."""
@@ -93,15 +93,15 @@ class DQN(Agent):
     """Environment steps over which epsilon falls linearly."""
     tau: float = leaf(default=0.01, above=0, maximum=1)
     """How far the target network moves towards the online one at each of its updates."""
-    average_rate: float | None = leaf(default=0.001, above=0, maximum=1)
-    """Weight of each update in the running average of parameters that plays greedily; none: the last ones play."""
+    average_share: float | None = leaf(default=0.2, above=0, maximum=1)
+    """Share of the updates so far that the average of parameters reaches back, which plays greedily; none: no average."""
     max_grad_norm: float | None = leaf(default=None, above=0)
     """Greatest global norm of a gradient; none: no clipping."""
     huber_delta: float | None = leaf(default=None, above=0)
     """Where the Huber loss turns from squared to linear; none: squared loss."""
     hidden: tuple[int, ...] = static(default=(64, 64), minimum=1)
     """Widths of the hidden layers."""
-    batch_size: int = static(default=128, minimum=1)
+    batch_size: int = static(default=64, minimum=1)
     """Transitions in one update."""
     buffer_size: int = static(default=10_000, minimum=1)
     """Transitions in the replay buffer (raised to a multiple of num_envs * train_every)."""
@@ -113,7 +113,7 @@ class DQN(Agent):
     """Environments that one member plays at once."""
     target_period: int = static(default=1, minimum=1)
     """Updates between two moves of the target network."""
-    schedule: str = static(default="exponential", choices=tuple(schedules.SHAPES))
+    schedule: str = static(default="linear", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""
     double: bool = static(default=True, choices=(False, True))
     """Choose the next action by the online network, value it by the target network."""
@@ -149,8 +149,9 @@ class DQN(Agent):
         params_key, env_key, run_key = jax.random.split(key, 3)
         obs = networks.example(self.env.observation_space)
         params = self._network.init(params_key, obs[None])
-        average = None if self.average_rate is None else jax.tree.map(jnp.copy, params)
-        learner = Learner(params, jax.tree.map(jnp.copy, params), average, self._optimizer(0.0).init(params))
+        target = jax.tree.map(jnp.copy, params)
+        average = None if self.average_share is None else jax.tree.map(jnp.copy, params)
+        learner = Learner(params, target, average, self._optimizer(0.0).init(params))
         episodes = start_all(self.env, env_key, self.num_envs)
         return DQNState(learner, buffers.create(self._example(episodes), self._capacity), episodes, run_key)
 
@@ -191,9 +192,7 @@ class DQN(Agent):
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, clock.fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, learner.opt_state, learner.params)
         target_params = self._move_target(learner.target_params, params, clock)
-        average = learner.average_params
-        if self.average_rate is not None:
-            average = towards(average, params, self.average_rate)
+        average = self._move_average(learner.average_params, params, clock)
         return Learner(params, target_params, average, opt_state), Mean(loss, jnp.ones((), jnp.float32))
 
     def loss(self, params: Any, target_params: Any, batch: Experience) -> jax.Array:
@@ -226,6 +225,14 @@ class DQN(Agent):
         due = clock.iteration % self.target_period == 0
         return jax.lax.cond(due, lambda old: towards(old, params, self.tau), lambda old: old, target_params)
 
+    def _move_average(self, average: Any, params: Any, clock: Clock) -> Any:
+        """The polynomial-decay average of Shamir and Zhang, 2013: as long as it should be at any length of run."""
+        if self.average_share is None:
+            return None
+        before = -(-self.learning_starts // self.steps_per_iteration)
+        updates = clock.iteration + 2 - max(before, 1)
+        return towards(average, params, 1 / jnp.maximum(self.average_share * updates, 1.0))
+
     def _optimizer(self, learning_rate: Any) -> Any:
         return optimizers.optimizer("adam", learning_rate, self.max_grad_norm)
 
@@ -251,7 +258,7 @@ class DQN(Agent):
     def params(self, state: DQNState) -> Any:
         """The averaged parameters, or the online network's where there is no average."""
         learner = state.learner
-        return learner.params if self.average_rate is None else learner.average_params
+        return learner.params if self.average_share is None else learner.average_params
 
     def kept(self, state: DQNState) -> DQNState:
         """The state without its replay buffer."""

@@ -116,6 +116,33 @@ def test_target_moves_by_tau():
         np.testing.assert_allclose(target, 0.75 * old + 0.25 * online, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_average_reaches_back_over_a_share_of_the_updates(share):
+    fields = {"hidden": (4,), "batch_size": 4, "buffer_size": 64, "num_envs": 2, "train_every": 2}
+    agent = jaxrl.DQN(Corridor(), learning_starts=12, average_share=share, **fields)
+    state = agent.init(jax.random.key(3))
+    iterate = jax.jit(agent.iterate)
+    history = []
+    for i in range(12):
+        state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(12)))
+        history.append(np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(state.learner.params)]))
+    # Four steps an iteration: the first update is in the third.
+    average = history[2]
+    for updates, params in enumerate(history[2:], start=1):
+        average = average + (params - average) / max(share * updates, 1.0)
+    if share == 1.0:
+        np.testing.assert_allclose(average, np.mean(history[2:], axis=0), rtol=1e-9)
+    found = np.concatenate([np.ravel(x) for x in jax.tree.leaves(agent.params(state))])
+    np.testing.assert_allclose(found, average, rtol=1e-5, atol=1e-7)
+    assert not np.allclose(found, history[-1], rtol=1e-3)
+
+
+def test_without_an_average_the_online_network_plays():
+    agent = jaxrl.DQN(Corridor(), hidden=(4,), average_share=None, learning_starts=1)
+    state = run_iterations(agent, 3)
+    assert agent.params(state) is state.learner.params
+
+
 def test_epsilon_falls_linearly_with_the_environment_steps():
     agent = jaxrl.DQN(
         jaxrl.make("CartPole-v1"), num_envs=1000, buffer_size=1000, epsilon_start=1.0, epsilon_end=0.2,
