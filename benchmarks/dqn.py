@@ -40,9 +40,7 @@ def engine(members: int, steps: int, devices: int, block: int) -> Callable[[], j
     width = min(members, block * devices)
 
     def train() -> jaxrl.Result:
-        return jaxrl.train(
-            agent, steps, seeds=members, block=width, devices=min(devices, members), slots=100, progress=False
-        )
+        return jaxrl.train(agent, steps, seeds=members, block=width, devices=devices, slots=100, progress=False)
 
     return train
 
@@ -55,7 +53,8 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 
 def measure(members: int, steps: int, devices: int, block: int, repeats: int) -> dict[str, Any]:
-    """Times both in turn at one number of members."""
+    """Times both in turn at one number of members, on the most devices that can share them evenly."""
+    devices = max(count for count in range(1, devices + 1) if members % count == 0)
     begin = time.perf_counter()
     hand = by_hand.make_train(members, steps, devices, block)
     hand_compile = time.perf_counter() - begin
@@ -67,7 +66,7 @@ def measure(members: int, steps: int, devices: int, block: int, repeats: int) ->
     return {
         "members": members,
         "steps": steps,
-        "devices": min(devices, members),
+        "devices": devices,
         "engine_steps_per_second": round(total / statistics.median(ours for ours, _ in pairs)),
         "by_hand_steps_per_second": round(total / statistics.median(theirs for _, theirs in pairs)),
         "engine_to_by_hand": round(statistics.median(theirs / ours for ours, theirs in pairs), 3),

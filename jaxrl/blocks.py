@@ -84,14 +84,13 @@ class Trainer:
             first, begin = note["slot"], time.monotonic()
             last = min(first + self._slots_a_call, plan.slots)
             state, log = call(state, log, np.int32(first), np.int32(last))
-            latest = np.array(jax.block_until_ready(log["episode_return"].total))[:, first:last]
-            counts = np.array(log["episode_return"].count)[:, first:last]
+            jax.block_until_ready(log)
             seconds = time.monotonic() - begin
             note |= {"slot": last, "seconds": note["seconds"] + seconds}
             # At most twice as many as before: slots before learning starts are much shorter than later ones.
             fitting = int((last - first) * PAUSE_SECONDS / max(seconds, 1e-6))
             self._slots_a_call = max(1, min(fitting, 2 * (last - first)))
-            self._show(last - first, latest.sum(), counts.sum())
+            self._show(log, first, last, seconds)
             if last < plan.slots and time.monotonic() - self._last_checkpoint >= self._checkpoint_seconds:
                 self._checkpoint(state, log, note)
         return self._end(number, state, log, note)
@@ -111,15 +110,14 @@ class Trainer:
         state, log = jax.device_put(tree, NamedSharding(plan.mesh, PartitionSpec(AXIS)))
         return state, log, dict(note)
 
-    def _show(self, slots: int, total: float, count: float) -> None:
+    def _show(self, log: Any, first: int, last: int, seconds: float) -> None:
         if not self._draw:
             return
         if self._bar is None:
-            plan = self._plan
-            steps = plan.iterations * plan.agent.steps_per_iteration * plan.members // (plan.blocks * plan.slots)
-            description = f"{type(plan.agent).__name__}, {plan.members} members"
-            self._bar = Progress(self._slots_left, steps, description)
-        self._bar.advance(slots, total / count if count else float("nan"))
+            self._bar = Progress(self._slots_left, f"{type(self._plan.agent).__name__}, {self._plan.members} members")
+        steps, (total, count) = log["steps"].total, dataclasses.astuple(log["episode_return"])
+        steps, total, count = (float(np.sum(np.asarray(x)[:, first:last], dtype=float)) for x in (steps, total, count))
+        self._bar.advance(last - first, steps, seconds, total / count if count else float("nan"))
 
     def _checkpoint(self, state: Any, log: Any, note: dict[str, Any]) -> None:
         if self._run is not None:

@@ -30,11 +30,6 @@ def rounded_capacity(capacity: int, rows: int) -> int:
     return -(-capacity // rows) * rows
 
 
-def nbytes(example: Any, capacity: int) -> int:
-    """Bytes of a buffer that `create` would make, without making it."""
-    return sum(capacity * x.size * jnp.dtype(x.dtype).itemsize for x in jax.tree.leaves(example))
-
-
 def write(replay: Any, items: Any, iteration: jax.Array) -> Any:
     """Writes the items of one iteration over the oldest ones.
 
@@ -61,7 +56,7 @@ def sample(replay: Any, key: jax.Array, available: jax.Array, batch_size: int) -
     Returns:
       The items, leaves `[batch_size, ...]`.
     """
-    indices = _below(available, jax.random.bits(key, (batch_size,)))
+    indices = _below(available, jax.random.bits(key, (batch_size,), jnp.uint32))
     return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), replay)
 
 

@@ -1,13 +1,12 @@
 """Whether the fields of a pytree dataclass hold what they may, in words for whoever set them."""
 
 import dataclasses
-import inspect
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.pytree import field_bounds, get_at, is_static
+from jaxrl.pytree import annotation, field_bounds, get_at, is_static
 
 _KINDS = {
     "float": "one number",
@@ -74,6 +73,20 @@ def check_at(node: Any, path: str, value: Any) -> None:
     _check_bounds(f"{type(owner).__name__}.{name}", field, value)
 
 
+def positive(name: str, value: Any) -> int:
+    """An argument that must be a positive whole number.
+
+    Raises:
+      TypeError: it is no whole number.
+      ValueError: it is less than 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} = {value!r} must be a whole number")
+    if value < 1:
+        raise ValueError(f"{name} = {value} must be at least 1")
+    return int(value)
+
+
 def is_finite(values: Any) -> bool:
     """Whether all numbers are finite, and stay so as float32."""
     with np.errstate(over="ignore"):
@@ -88,8 +101,7 @@ def _is_numeric(value: Any) -> bool:
 
 
 def _check_kind(name: str, field: dataclasses.Field, value: Any) -> None:
-    text = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
-    kinds = text.split(" | ")
+    kinds = annotation(field).split(" | ")
     if any(kind not in _KINDS for kind in kinds) or any(_fits(value, kind, is_static(field)) for kind in kinds):
         return
     many = np.ndim(value) and not is_static(field)
@@ -114,10 +126,10 @@ def _fits(value: Any, kind: str, fixed: bool) -> bool:
 
 def _check_bounds(name: str, field: dataclasses.Field, value: Any) -> None:
     bounds = field_bounds(field)
-    if value is None or not str(bounds):
+    whole = annotation(field) == "int" and bounds.choices is None
+    if value is None or not (whole or str(bounds)):
         return
-    whole = field.type in (int, "int") and bounds.choices is None
     for item in value if isinstance(value, tuple) else (value,):
         fractional = whole and not np.all(np.asarray(item) == np.trunc(np.asarray(item)))
-        if fractional or not bounds.accept(item):
-            raise ValueError(f"{name} = {value!r} must be {'a whole number ' if fractional else ''}{bounds}")
+        if fractional or not (bounds.accept(item) if str(bounds) else is_finite(item)):
+            raise ValueError(f"{name} = {value!r} must be {'a whole number ' if fractional else ''}{bounds}".rstrip())

@@ -1,6 +1,8 @@
 """Devices, and the members' place on them."""
 
+import contextlib
 import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -53,12 +55,24 @@ def member_keys(base: jax.Array, seeds: np.ndarray) -> jax.Array:
     return jax.vmap(lambda seed: jax.random.fold_in(base, seed))(np.asarray(seeds, np.uint32))
 
 
-def free_memory(mesh: Mesh) -> int:
-    """Bytes that are free on the mesh's devices in all; on a CPU, of the machine."""
+def free_device_memory(mesh: Mesh) -> int:
+    """Bytes that are free on the mesh's devices in all; the host's where they do not tell."""
     total = 0
     for device in mesh.devices.flat:
-        stats = device.memory_stats() if device.platform != "cpu" else None
+        stats = device.memory_stats()
         if stats is None or "bytes_limit" not in stats:
-            return psutil.virtual_memory().available
+            return free_host_memory()
         total += stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     return total
+
+
+def free_host_memory() -> int:
+    """Bytes that this process may still use: of the machine, or of its container where that has less."""
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError, KeyError):  # No Linux, no limit ("max"), or an older hierarchy.
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        kinds = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        free = min(free, limit - used + int(kinds["inactive_file"]))
+    return free

@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxrl.agents.base import Agent, any_member, start_all
+from jaxrl.checks import positive
 from jaxrl.devices import member_keys, member_mesh
 from jaxrl.environment import Episode, take
 from jaxrl.loop import AXIS, member_axes, over_members, specs
@@ -73,16 +74,16 @@ def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = 256) -
       Undiscounted returns, f32[members, episodes].
 
     Raises:
-      ValueError: `episodes` is not positive, or the result has no member.
+      TypeError: an argument is no whole number.
+      ValueError: `episodes` or `block` is not positive.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes = {episodes} must be at least 1")
-    if not len(result.seeds):
-        raise ValueError("the result has no member to evaluate")
-    block = min(block, len(result.seeds))
+    episodes = positive("episodes", episodes)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed = {seed!r} must be a whole number")
+    base = jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
+    block = min(positive("block", block), len(result.seeds))
     mesh = member_mesh(block)
     block = -(-block // mesh.size) * mesh.size
-    base = jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
     returns = []
     for first in range(0, len(result.seeds), block):
         # The last block is filled up with the last member, so that all blocks share one compilation.

@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from jax.sharding import Mesh
 
 from jaxrl import loop
 from jaxrl.agents.base import Agent
-from jaxrl.devices import free_memory, member_mesh
+from jaxrl.devices import free_device_memory, free_host_memory, member_mesh
 
 CPU_BLOCK = 16
 """Members a CPU device trains at once: about what stays in its cache."""
@@ -18,31 +19,33 @@ USABLE_MEMORY = 0.9
 """Share of the free memory that a run may plan to use."""
 
 
-def _bytes(shapes: Any) -> int:
-    return sum(
-        x.size * np.dtype(np.uint64 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype).itemsize
-        for x in jax.tree.leaves(shapes)
-    )
-
-
 @dataclasses.dataclass(frozen=True)
-class Memory:
-    """Bytes that a run needs: of each member of the block under way, and of each member's result."""
+class Pool:
+    """One kind of memory: bytes that may be used, for each member of the block under way, for each of the run."""
 
+    name: str
+    free: int
     working: int
     kept: int
 
+    def need(self, block: int, members: int) -> int:
+        """Bytes of a run of so many members in blocks of that size."""
+        return block * self.working + members * self.kept
 
-def memory(agent: Agent, slots: int) -> Memory:
-    """Estimates a member's memory from shapes alone; nothing is allocated or compiled."""
-    state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
-    log = 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
-    kept = _bytes(jax.eval_shape(agent.kept, state)) + log
-    return Memory(working=_bytes(state) + _bytes(agent.scratch()) + log, kept=kept)
+    def room(self, members: int) -> int:
+        """How many members a block may have."""
+        return (self.free - members * self.kept) // self.working if self.working else members
 
 
 def choose_block(
-    agent: Agent, members: int, slots: int, wished: int | None, devices: int | None, limit: int | None
+    agent: Agent,
+    members: int,
+    slots: int,
+    *,
+    wished: int | None,
+    devices: int | None,
+    limit: int | None,
+    stored: bool,
 ) -> tuple[int, Mesh]:
     """Decides how many members are trained at once, and on which devices.
 
@@ -53,17 +56,17 @@ def choose_block(
       wished: members of a block, or None for what suits the devices.
       devices: how many devices to use, or None for all.
       limit: bytes that may be used, or None for what is free.
+      stored: whether checkpoints are written, for which the host copies a block.
 
     Raises:
       ValueError: the run can't fit.
     """
     mesh = member_mesh(min(members, wished or members), devices)
-    need = memory(agent, slots)
-    free = int((free_memory(mesh) if limit is None else limit) * USABLE_MEMORY)
+    pools = _pools(agent, slots, mesh, limit, stored)
     if wished is None:
-        suiting = CPU_BLOCK * mesh.size if mesh.devices.flat[0].platform == "cpu" else members
+        suiting = CPU_BLOCK * mesh.size if _is_cpu(mesh) else members
         # The members that fit beside all results, in equal shares for the devices; at least one for each.
-        room = max((free - members * need.kept) // need.working // mesh.size, 1) * mesh.size
+        room = max(min(pool.room(members) for pool in pools) // mesh.size, 1) * mesh.size
         block = min(suiting, members, room)
         # As many blocks as that makes, but of even size, so that little of the last one is filling.
         block = -(-members // -(-members // block))
@@ -71,17 +74,48 @@ def choose_block(
         block = min(wished, members)
     block = -(-block // mesh.size) * mesh.size
 
-    def least(members: int) -> int:
+    def least(members: int, pool: Pool) -> int:
         """Bytes that a run of so many members needs, in the smallest blocks that there may be."""
         shares = min(mesh.size, members)
-        return -(-min(wished or shares, members) // shares) * shares * need.working + members * need.kept
+        return pool.need(-(-min(wished or shares, members) // shares) * shares, members)
 
-    total = block * need.working + members * need.kept
-    if total > free:
-        fits = bisect.bisect_right(range(1, members), free, key=least)
-        raise ValueError(
-            f"seeds = {members} members need {total / 2**20:,.1f} MiB ({need.working / 2**20:,.3f} MiB for each of "
-            f"{block} trained at once, {need.kept / 2**20:,.3f} MiB to keep each), and {free / 2**20:,.1f} MiB may be "
-            "used: " + (f"at most seeds = {fits} would fit" if fits else "not even one member fits")
-        )
+    for pool in pools:
+        total = pool.need(block, members)
+        if total > pool.free:
+            fits = bisect.bisect_right(range(1, members), pool.free, key=functools.partial(least, pool=pool))
+            raise ValueError(
+                f"seeds = {members} members need {_mebibytes(total)} of {pool.name} memory ({_mebibytes(pool.working)} "
+                f"for each of {block} trained at once, {_mebibytes(pool.kept)} to keep each), and "
+                f"{_mebibytes(pool.free)} may be used: "
+                + (f"at most seeds = {fits} would fit" if fits else "not even one member fits")
+            )
     return block, mesh
+
+
+def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
+    """Where a run needs memory; results are joined from blocks at the end, and stand there twice by then."""
+    state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
+    log = 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
+    working = _bytes(state) + _bytes(agent.scratch()) + log
+    kept = 2 * (_bytes(jax.eval_shape(agent.kept, state)) + log)
+    # A checkpoint takes a copy of the block, and orbax one more to write from.
+    copies = 2 * (_bytes(state) + log) if stored else 0
+    if _is_cpu(mesh):
+        return [Pool("main", int((limit or free_host_memory()) * USABLE_MEMORY), working + copies, kept)]
+    device = Pool("device", int((limit or free_device_memory(mesh)) * USABLE_MEMORY), working, 0)
+    return [device, Pool("main", int(free_host_memory() * USABLE_MEMORY), copies, kept)]
+
+
+def _is_cpu(mesh: Mesh) -> bool:
+    return mesh.devices.flat[0].platform == "cpu"
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.3f} MiB"
+
+
+def _bytes(shapes: Any) -> int:
+    return sum(
+        x.size * np.dtype(np.uint64 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype).itemsize
+        for x in jax.tree.leaves(shapes)
+    )

@@ -1,6 +1,7 @@
 """What a run will do, checked and sized before anything is compiled."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ from jax.sharding import Mesh
 
 from jaxrl import loop
 from jaxrl.agents.base import Agent
-from jaxrl.checks import check_at, check_values, is_finite
+from jaxrl.checks import check_at, check_values, is_finite, positive
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.pytree import concrete, get_at, leaf_paths
 from jaxrl.registry import nearest
+from jaxrl.spaces import Discrete
 
 _SLOT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
@@ -77,8 +79,13 @@ def make_plan(
     block: int | None,
     devices: int | None,
     memory_limit: int | None,
+    stored: bool = False,
 ) -> Plan:
-    """Checks everything that the user gave and decides the blocks; arguments as of `jaxrl.train`."""
+    """Checks everything that the user gave and decides the blocks; arguments as of `jaxrl.train`.
+
+    `stored` says whether the run is kept on disk, which takes memory for copies.
+    """
+    jax.local_devices()  # So that a backend that can't start says so itself.
     if not isinstance(agent, Agent):
         raise TypeError(f"agent = {agent!r} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
     if not isinstance(agent.env, Environment):
@@ -89,44 +96,47 @@ def make_plan(
     _check_environment(agent.env)
     agent.check()
     count = _iterations(agent, steps, iterations)
+    agent.check_run(count)
     members = _seeds(seeds, repeats=bool(vary))
     varied = _vary(agent, vary or {}, len(members))
     slots = _slots(slots, count, agent.steps_per_iteration)
-    wished = None if block is None else _positive("block", block)
-    size, mesh = choose_block(agent, len(members), slots, wished, devices, memory_limit)
+    size, mesh = choose_block(
+        agent,
+        len(members),
+        slots,
+        wished=None if block is None else positive("block", block),
+        devices=None if devices is None else positive("devices", devices),
+        limit=None if memory_limit is None else positive("memory_limit", memory_limit),
+        stored=stored,
+    )
     return Plan(agent, varied, np.asarray(members), count, slots, size, mesh)
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} = {value!r} must be a whole number")
-    if value < 1:
-        raise ValueError(f"{name} = {value} must be at least 1")
-    return int(value)
 
 
 def _iterations(agent: Agent, steps: int | None, iterations: int | None) -> int:
     if (steps is None) == (iterations is None):
         raise ValueError("give either steps (environment steps a member) or iterations (updates a member)")
     if iterations is not None:
-        count = _positive("iterations", iterations)
+        count = positive("iterations", iterations)
     else:
-        count = _positive("steps", steps) // agent.steps_per_iteration
+        count = positive("steps", steps) // agent.steps_per_iteration
         if not count:
             raise ValueError(
                 f"steps = {steps} is less than one iteration of {type(agent).__name__}, which takes up to "
                 f"{agent.steps_per_iteration} environment steps: give at least that many"
             )
-    if count * agent.steps_per_iteration > 2**31 - 1:
-        raise ValueError(
-            f"{count} iterations of {agent.steps_per_iteration} steps are more than 2^31 - 1 steps a member, "
-            "which the counters can't hold: give fewer"
-        )
+        if agent.steps_vary:
+            warnings.warn(
+                f"steps = {steps} makes {count} iterations of at most {agent.steps_per_iteration} steps each; those "
+                "that end sooner take fewer: iterations says exactly how long to train",
+                stacklevel=4,
+            )
+    if count > 2**31 - 1:
+        raise ValueError(f"iterations = {count} must be at most 2^31 - 1, as far as the counters go")
     return count
 
 
 def _slots(slots: Any, iterations: int, steps_per_iteration: int) -> int:
-    slots = min(_positive("slots", slots), iterations)
+    slots = min(positive("slots", slots), iterations)
     most = max(_SLOT_STEPS // steps_per_iteration, 1)
     if -(-iterations // slots) > most:
         raise ValueError(
@@ -140,7 +150,7 @@ def _seeds(seeds: Any, repeats: bool) -> range | np.ndarray:
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if seeds > RESERVED_SEED:
             raise ValueError(f"seeds = {seeds} are more than there can be: give at most {RESERVED_SEED}")
-        return range(_positive("seeds", seeds))
+        return range(positive("seeds", seeds))
     try:
         values = np.asarray(seeds)
     except ValueError:  # lists of unequal lengths
@@ -198,27 +208,42 @@ def _check_environment(env: Environment) -> None:
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"{name}.max_steps = {steps!r} must be a static whole number of at least 1")
     try:
-        jax.eval_shape(lambda env, key: env.reset(key), concrete(env), jax.random.key(0))
-        (_, obs), (_, step) = jax.eval_shape(lambda env, key: _one_step(env, key), concrete(env), jax.random.key(0))
+        before, after, step = jax.eval_shape(_one_step, concrete(env), jax.random.key(0))
     except Exception as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ValueError(
             f"{name} fails its contract: {type(error).__name__}: {line}; jaxrl.check_env(env) tells more"
         ) from error
-    space = env.observation_space
+    space, flag = env.observation_space, ((), np.bool_)
     wanted = {
-        "reset's observation": (obs, space.shape, space.dtype),
+        "reset's observation": (before[1], space.shape, space.dtype),
         "step's observation": (step.obs, space.shape, space.dtype),
+        "reward": (step.reward, (), np.float32),
+        "terminated": (step.terminated, *flag),
+        "truncated": (np.bool_(step.truncated) if isinstance(step.truncated, bool) else step.truncated, *flag),
     }
-    wanted |= {"reward": (step.reward, (), np.float32), "terminated": (step.terminated, (), np.bool_)}
+    for what, mask in {"reset's action mask": before[2], "step's action mask": after[2]}.items():
+        if mask is not None and isinstance(env.action_space, Discrete):
+            wanted[what] = (mask, (env.action_space.n,), np.bool_)
     for what, (found, shape, dtype) in wanted.items():
         if getattr(found, "shape", None) != tuple(shape) or getattr(found, "dtype", None) != dtype:
             raise ValueError(
                 f"{name} fails its contract: {what} is {found}, and must be {np.dtype(dtype).name}{list(shape)}; "
                 "jaxrl.check_env(env) tells more"
             )
+    if _form(before) != _form(after):
+        raise ValueError(
+            f"{name} fails its contract: the state (or its action mask) is {_form(before)} after reset and "
+            f"{_form(after)} after step, and must keep structure, shapes and dtypes; jaxrl.check_env(env) tells more"
+        )
 
 
 def _one_step(env: Environment, key: Any) -> Any:
+    """(state, observation, mask) after reset and after one step, and the step."""
     state, obs = env.reset(key)
-    return (state, obs), env.step(state, env.action_space.sample(key), key)
+    following, step = env.step(state, env.action_space.sample(key), key)
+    return (state, obs, env.action_mask(state)), (following, step.obs, env.action_mask(following)), step
+
+
+def _form(tree: Any) -> str:
+    return str(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (tree[0], tree[2])))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax_tqdm import PBar, loop_tqdm
 
-_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}, {rate_fmt}{postfix[0]}]"
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix[0]}]"
 
 
 class _Note:
@@ -26,28 +26,33 @@ class _Note:
 
 
 class Progress:
-    """A bar over `slots` slots of `steps_per_slot` environment steps each, over all members."""
+    """A bar over slots of the log, with the environment steps that were taken, over all members."""
 
-    def __init__(self, slots: int, steps_per_slot: int, description: str) -> None:
+    def __init__(self, slots: int, description: str) -> None:
         self._slots = slots
         self._done = 0
+        self._steps = 0.0
+        self._seconds = 0.0
         self._note = _Note()
         bar = loop_tqdm(
-            slots,
-            print_rate=1,
-            desc=description,
-            unit=" steps",
-            unit_scale=steps_per_slot,
-            bar_format=_FORMAT,
-            postfix=[self._note],
-            dynamic_ncols=True,
+            slots, print_rate=1, desc=description, bar_format=_FORMAT, postfix=[self._note], dynamic_ncols=True
         )
         self._tick = jax.jit(bar(lambda slot, carry: carry))
 
-    def advance(self, slots: int, mean_return: float) -> None:
-        """Moves the bar on; `mean_return` is shown behind it unless it is NaN."""
+    def advance(self, slots: int, steps: float, seconds: float, mean_return: float) -> None:
+        """Moves the bar on.
+
+        Args:
+          slots: that were finished.
+          steps: environment steps in them.
+          seconds: that they took.
+          mean_return: of the episodes that ended in them; NaN where none did.
+        """
+        self._steps += steps
+        self._seconds += seconds
+        self._note.text = f", {self._steps:,.0f} steps, {self._steps / max(self._seconds, 1e-9):,.0f} steps/s"
         if mean_return == mean_return:
-            self._note.text = f", return {mean_return:.4g}"
+            self._note.text += f", return {mean_return:.4g}"
         for _ in range(slots):
             if self._done < self._slots:
                 jax.block_until_ready(self._tick(jnp.int32(self._done), PBar(id=jnp.int32(0), carry=jnp.int32(0))))

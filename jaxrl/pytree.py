@@ -7,6 +7,7 @@ identity.
 
 import dataclasses
 import functools
+import inspect
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -15,6 +16,8 @@ import numpy as np
 _T = TypeVar("_T")
 _STATIC = "static"
 _BOUNDS = "bounds"
+_DTYPES = {"float": np.float32, "float | None": np.float32, "int": np.int32, "bool": np.bool_}
+"""The dtypes of leaves by annotation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +92,11 @@ def is_static(field: dataclasses.Field) -> bool:
     return bool(field.metadata.get(_STATIC, False))
 
 
+def annotation(field: dataclasses.Field) -> str:
+    """A field's annotation as text."""
+    return field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+
+
 def field_bounds(field: dataclasses.Field) -> Bounds:
     """The bounds that a field was declared with; all open where it has none."""
     return field.metadata.get(_BOUNDS, Bounds())
@@ -118,10 +126,11 @@ def get_at(node: Any, path: str) -> Any:
 
 
 def concrete(node: Any) -> Any:
-    """The same pytree dataclass with arrays of definite dtypes in place of Python numbers.
+    """The same pytree dataclass with arrays of definite dtypes in place of numbers.
 
-    A number becomes i32 or bool where its field is annotated so, else f32: the dtype never depends on how
-    the number was written, so that no other spelling means another compilation.
+    One number becomes f32, i32 or bool as its field is annotated: the dtype never depends on how the number
+    was written, so that no other spelling means another compilation. Where the annotation says nothing of
+    it, a Python number becomes f32, and an array keeps its dtype.
     """
     changes = {}
     for field in dataclasses.fields(node):
@@ -130,9 +139,8 @@ def concrete(node: Any) -> Any:
             continue
         if dataclasses.is_dataclass(value):
             changes[field.name] = concrete(value)
-        elif isinstance(value, bool | int | float):
-            dtype = {int: np.int32, "int": np.int32, bool: np.bool_, "bool": np.bool_}.get(field.type, np.float32)
-            changes[field.name] = np.asarray(value, dtype)
+        elif isinstance(value, bool | int | float) or (np.ndim(value) == 0 and annotation(field) in _DTYPES):
+            changes[field.name] = np.asarray(value, _DTYPES.get(annotation(field), np.float32))
         else:
             changes[field.name] = jax.tree.map(
                 lambda x: np.asarray(x, jax.dtypes.canonicalize_dtype(np.asarray(x).dtype)), value

@@ -48,6 +48,8 @@ def make(name: str, **parameters: Any) -> Environment:
             f"unknown environment {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
             'or "module:Class" for one of your own'
         )
+    if not callable(factory):
+        raise ValueError(f"environment {name!r} is {factory!r}, and must be a subclass of jaxrl.Environment")
     accepted = inspect.signature(factory).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     for parameter in parameters:
@@ -55,7 +57,10 @@ def make(name: str, **parameters: Any) -> Environment:
             raise ValueError(
                 f"{name} has no parameter {parameter!r}{nearest(parameter, accepted)}; it has: {', '.join(accepted)}"
             )
-    return factory(**{**defaults, **parameters})
+    env = factory(**{**defaults, **parameters})
+    if not isinstance(env, Environment):
+        raise ValueError(f"environment {name!r} made {env!r}, and must make a jaxrl.Environment")
+    return env
 
 
 def nearest(word: str, known: Any) -> str:

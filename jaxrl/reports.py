@@ -70,8 +70,8 @@ def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
     Strike recipe logs; `diverged` the share of members that have diverged.
     """
     root, metrics = Path(folder), _metrics(result)
-    steps = _steps(result)
     curves: dict[Path, dict[str, np.ndarray]] = {root: {}, root / "lower_quartile": {}, root / "upper_quartile": {}}
+    steps = dict.fromkeys(curves, _steps(result))
     for name in metrics:
         lower, median, upper = quartiles(result.log[name])
         for path, curve in zip(curves, (median, lower, upper), strict=True):
@@ -80,6 +80,7 @@ def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
         curves[root]["diverged"] = np.asarray(result.log["diverged"], np.float64).mean(0)
     for member in _members_shown(result):
         path = root / f"member-{member:05d}-seed-{result.seeds[member]}"
+        steps[path] = np.asarray(result.log["step"][member], np.float64)
         curves[path] = {name: np.asarray(result.log[name][member], np.float64) for name in metrics}
     for old in [root, *root.glob("*_quartile"), *root.glob("member-*-seed-*")]:
         for file in old.glob("events.out.tfevents.*"):
@@ -87,7 +88,7 @@ def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
     for path, scalars in curves.items():
         if "episode_length" in scalars:
             scalars["game_length"] = scalars["episode_length"]
-        _write_scalars(path, steps, scalars)
+        _write_scalars(path, steps[path], scalars)
 
 
 def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None) -> None:
@@ -149,22 +150,34 @@ def summary_rows(result: Any, returns: Any = None) -> list[tuple[str, str]]:
     steps = np.nan_to_num(np.asarray(result.log["step"], np.float64)).max(1, initial=0)
     members, total = len(steps), steps.sum()
     rows = [("members", f"{members:,}")]
-    rows.append(("environment steps", f"{total:,.0f} ({steps.max(initial=0):,.0f} a member)"))
+    each = f"{steps.min(initial=total):,.0f} to " if np.ptp(steps) else ""
+    rows.append(("environment steps", f"{total:,.0f} ({each}{steps.max(initial=0):,.0f} a member)"))
     if result.seconds > 0:
         rows.append(("steps per second", f"{total / result.seconds:,.0f}"))
     rows.append(("compile seconds", f"{result.compile_seconds:.1f}"))
     if returns is not None:
-        means = np.asarray(returns, np.float64).mean(1)
-        low, high = bootstrap_interval(means)
-        interval = f" (95% interval {low:.2f} to {high:.2f})" if np.isfinite([low, high]).all() else ""
-        rows.append(("greedy return, median", f"{np.median(means):.2f}"))
-        rows.append(("greedy return, interquartile mean", f"{interquartile_mean(means):.2f}{interval}"))
-        solved = _solved_return(result)
-        if solved is not None:
-            count = int((means >= solved).sum())
-            rows.append((f"solved (mean return >= {solved:g})", f"{count / members:.1%} ({count:,} of {members:,})"))
-    diverged = int(np.asarray(result.log.get("diverged", np.zeros((members, 1))), bool).any(1).sum())
-    return [*rows, ("diverged", f"{diverged:,} of {members:,}")] if diverged else rows
+        rows += return_rows(result, returns)
+    return rows + diverged_rows(result)
+
+
+def return_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
+    """What greedy returns f32[members, episodes] say of the members, as (what, value); see `summary_rows`."""
+    means = np.asarray(returns, np.float64).mean(1)
+    low, high = bootstrap_interval(means)
+    interval = f" (95% interval {low:.2f} to {high:.2f})" if np.isfinite([low, high]).all() else ""
+    rows = [("greedy return, median", f"{np.median(means):.2f}")]
+    rows.append(("greedy return, interquartile mean", f"{interquartile_mean(means):.2f}{interval}"))
+    solved = _solved_return(result)
+    if solved is not None:
+        count, members = int((means >= solved).sum()), len(means)
+        rows.append((f"solved (mean return >= {solved:g})", f"{count / members:.1%} ({count:,} of {members:,})"))
+    return rows
+
+
+def diverged_rows(result: Any) -> list[tuple[str, str]]:
+    """How many members have diverged, as (what, value); nothing where none has."""
+    diverged: np.ndarray = np.any(result.log["diverged"], axis=1)
+    return [("diverged", f"{diverged.sum():,} of {len(diverged):,}")] if diverged.any() else []
 
 
 @contextlib.contextmanager
@@ -191,7 +204,7 @@ def _metrics(result: Any) -> list[str]:
 
 
 def _steps(result: Any) -> np.ndarray:
-    """Environment steps of one member at the end of every slot, f64[slots]."""
+    """Environment steps at the end of every slot, the median over members: f64[slots]."""
     return quartiles(result.log["step"])[1]
 
 

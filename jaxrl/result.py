@@ -26,7 +26,8 @@ class Result:
         NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
         steps at the slot's end, NaN where a stopped run did not come to it) and "diverged"
         bool[members, slots] (a parameter was not finite).
-      state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`.
+      state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
+        JAX arrays.
       seconds: of training, without compiling.
       compile_seconds: of compiling; near 0 where the program was compiled before.
       complete: whether every member was trained to the end.
@@ -83,8 +84,12 @@ class Result:
 
     def best(self) -> "Member":
         """The member with the greatest mean greedy return; one that diverged only where all did."""
-        mean = self.returns.mean(axis=1)
-        return self.member(int(np.argmax(np.where(self.log["diverged"].any(axis=1), -np.inf, mean))))
+        return self.member(self.best_number(self.returns))
+
+    def best_number(self, returns: np.ndarray) -> int:
+        """The place of the member that `best` gives, by greedy returns f32[members, episodes]."""
+        mean = returns.mean(axis=1)
+        return int(np.argmax(np.where(self.log["diverged"].any(axis=1) | np.isnan(mean), -np.inf, mean)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +103,21 @@ class Member:
     log: dict[str, np.ndarray]
 
     def policy(self, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
-        """The action for one observation: greedy without a key, exploring with one."""
+        """The action for one observation: greedy without a key, exploring with one.
+
+        Args:
+          obs: array or nested lists of the observation space's shape.
+          key: to explore with, or None.
+          mask: bool[n], the allowed actions, or None where all are.
+
+        Raises:
+          ValueError: `obs` is of another shape.
+        """
+        space = self.agent.env.observation_space
+        obs = np.asarray(obs, space.dtype)
+        if obs.shape != tuple(space.shape):
+            raise ValueError(f"obs has shape {obs.shape}, and one observation has shape {tuple(space.shape)}")
+        mask = None if mask is None else np.asarray(mask, bool)
         return _policy(concrete(self.agent), self.params, obs, key, mask)
 
 

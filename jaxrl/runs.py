@@ -3,19 +3,24 @@
     config.json            what was asked for, and what it ran on; written first
     blocks/0000/           a finished block: what its members keep, and their log
     checkpoint/            the block under way: the whole state, to go on from (gone at the end)
-    greedy_returns.npy     f32[members, episodes]
+    greedy_returns.npz     "returns" f32[members, episodes], and which run they are of
     metrics.parquet, tensorboard/, curves.png
 
 Every part appears whole or not at all, so a run may be killed at any moment.
 """
 
+import contextlib
 import datetime
+import fcntl
 import io
 import json
 import os
 import platform
+import re
 import shutil
 import warnings
+import zipfile
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,13 +34,40 @@ from jaxrl.config import differences, from_config, to_config
 from jaxrl.plan import Plan
 
 _FORMAT = "jaxrl run, version 1"
-_LEFTOVERS = ("*.json.partial", "*.npy.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
+_RETURNS = "greedy_returns.npz"
+_LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots")
 _PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax", "orbax-checkpoint")
 
 
 class RunDirectoryError(ValueError):
     """A run directory is missing, damaged, foreign, or of another run."""
+
+
+@contextlib.contextmanager
+def exclusive(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds a folder, made where it is missing, for one process at a time.
+
+    Raises:
+      RunDirectoryError: another process holds it, or it can't be written.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise RunDirectoryError(f"out = {folder} is a file: give a folder that is new or empty")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
+    try:
+        with contextlib.suppress(OSError):  # Some network file systems lock no folders.
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunDirectoryError(f"out = {folder} is in use: another training run writes to it") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 class RunDirectory:
@@ -47,22 +79,20 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], plan: Plan) -> "RunDirectory":
-        """Starts a run in a folder that is new or empty.
+        """Starts a run in an empty folder, which `exclusive` holds.
 
         Raises:
           RunDirectoryError: the folder holds something already, or can't be written.
         """
         folder = Path(path)
-        if folder.exists() and not folder.is_dir():
-            raise RunDirectoryError(f"out = {folder} is a file: give a folder that is new or empty")
         if (folder / "config.json").exists():
             raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
         run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": _made_with(plan)})
+        _warn_of_local_classes(run.config)
         try:
             # A kill while the configuration was written leaves its beginning behind.
-            if folder.exists() and any(item.name != "config.json.partial" for item in folder.iterdir()):
+            if any(item.name != "config.json.partial" for item in folder.iterdir()):
                 raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
-            folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / "config.json", json.dumps(run.config, indent=2).encode())
         except OSError as error:
             raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
@@ -104,7 +134,8 @@ class RunDirectory:
         if changes:
             raise RunDirectoryError(f"{path} holds another run, and is left alone: " + "; ".join(changes))
         made, now = run.config["made_with"], _made_with(plan)
-        changed = [name for name in ("device", "devices", "block", "packages") if made.get(name) != now.get(name)]
+        settings = ("device", "devices", "packages", "jax_enable_x64")
+        changed = [name for name in settings if made.get(name) != now.get(name)]
         if changed:
             warnings.warn(
                 f"{path} was begun with other {', '.join(changed)}: results go on, equal to rounding only", stacklevel=3
@@ -144,7 +175,14 @@ class RunDirectory:
         """Keeps a finished block, and drops its checkpoint."""
         checkpoints.save(self._block(block), tree, note | {"run": self._identity})
         # Killed here, the checkpoint stays; its note tells that it is of no later block.
-        checkpoints.discard(self._checkpoint)
+        if note["block"] == self._checkpointed_block():
+            checkpoints.discard(self._checkpoint)
+
+    def _checkpointed_block(self) -> int | None:
+        folder = checkpoints.find(self._checkpoint)
+        with contextlib.suppress(checkpoints.DamagedCheckpointError):
+            return checkpoints.read_note(folder).get("block") if folder is not None else None
+        return None
 
     def has_block(self, block: int) -> bool:
         """Whether a block is finished."""
@@ -204,8 +242,8 @@ class RunDirectory:
     def save_returns(self, returns: np.ndarray) -> None:
         """Keeps the greedy returns f32[members, episodes]."""
         content = io.BytesIO()
-        np.save(content, returns)
-        write_whole(self.path / "greedy_returns.npy", content.getvalue())
+        np.savez(content, returns=returns, run=self._identity)
+        write_whole(self.path / _RETURNS, content.getvalue())
 
     def load_returns(self, members: int) -> np.ndarray | None:
         """The greedy returns f32[members, episodes], or None before they were played.
@@ -213,14 +251,15 @@ class RunDirectory:
         Raises:
           RunDirectoryError: the file is damaged.
         """
-        file = self.path / "greedy_returns.npy"
+        file = self.path / _RETURNS
         if not file.exists():
             return None
         try:
-            returns = np.load(file)
-            if returns.dtype.kind != "f" or returns.ndim != 2 or len(returns) != members:
-                raise ValueError(f"it holds {returns.dtype}{list(returns.shape)}")
-        except (OSError, ValueError, EOFError) as error:
+            with np.load(file) as content:  # Its checksums are looked at by reading.
+                returns, run = content["returns"], content["run"]
+            if returns.dtype.kind != "f" or returns.ndim != 2 or len(returns) != members or run != self._identity:
+                raise ValueError(f"it holds {returns.dtype}{list(returns.shape)}, or is of another run")
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise RunDirectoryError(
                 f"{file} is damaged ({error}): remove it and train with resume=True to play those episodes again"
             ) from error
@@ -250,6 +289,15 @@ def write_whole(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     beside.replace(path)
     checkpoints.sync(path.parent)
+
+
+def _warn_of_local_classes(config: dict[str, Any]) -> None:
+    """A class that other processes can't import makes a run that they can't load."""
+    for name in re.findall(r'"class": "([^"]*(?:__main__|<locals>)[^"]*)"', json.dumps(config["agent"])):
+        warnings.warn(
+            f"{name} can't be imported by other processes: to load this run elsewhere, define it in a module",
+            stacklevel=4,
+        )
 
 
 def _request(plan: Plan) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.checks import check_static
 from jaxrl.pytree import pytree, static
 
 
@@ -16,6 +17,9 @@ class Discrete:
 
     shape = ()
     dtype = jnp.int32
+
+    def __post_init__(self) -> None:
+        check_static(self)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draws one element uniformly: i32[]."""

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from jaxrl import reports
@@ -14,7 +14,7 @@ from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
 from jaxrl.plan import Plan, make_plan
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory, RunDirectoryError
+from jaxrl.runs import RunDirectory, RunDirectoryError, exclusive
 
 
 def train(
@@ -51,14 +51,14 @@ def train(
       out: folder of the run; new or empty.
       resume: go on with the run in `out`, or start it if it is not there yet.
       slots: rows of the log, at least one for every 2^24 steps.
-      block: members trained at once; by default what suits the devices.
+      block: members trained at once; by default what suits the devices. A run that goes on keeps its own.
       devices: how many devices to use; by default all that JAX sees here.
       checkpoint_seconds: least time between two checkpoints of a run with `out`.
       progress: whether to draw a progress bar.
       memory_limit: bytes that may be used; by default what is free.
 
     Returns:
-      The trained members, all on the host.
+      The trained members, in the host's memory.
 
     Raises:
       TypeError: an argument or a field is of the wrong kind, or the agent does not fit the
@@ -68,6 +68,10 @@ def train(
     """
     if resume and out is None:
         raise ValueError("resume=True needs out, the folder of the run to go on with")
+    if isinstance(checkpoint_seconds, bool) or not isinstance(checkpoint_seconds, int | float):
+        raise TypeError(f"checkpoint_seconds = {checkpoint_seconds!r} must be a number")
+    if not checkpoint_seconds >= 0:
+        raise ValueError(f"checkpoint_seconds = {checkpoint_seconds} must be at least 0")
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
     plan = make_plan(
         agent,
@@ -79,16 +83,18 @@ def train(
         block=stored or block,
         devices=devices,
         memory_limit=memory_limit,
+        stored=out is not None,
     )
     if stored is not None:
         plan = _as_begun(plan, stored)
-    run = None
-    if out is not None:
-        run = RunDirectory.resume(out, plan) if resume else RunDirectory.create(out, plan)
-    with _interrupts() as interrupted:
-        result = _run_blocks(plan, run, Trainer(plan, run, checkpoint_seconds, progress, interrupted), interrupted)
-    if run is not None and result.complete:
-        _report(run, result)
+    with exclusive(out) if out is not None else nullcontext():
+        run = None
+        if out is not None:
+            run = RunDirectory.resume(out, plan) if resume else RunDirectory.create(out, plan)
+        with _interrupts() as interrupted:
+            result = _run_blocks(plan, run, Trainer(plan, run, checkpoint_seconds, progress, interrupted), interrupted)
+        if run is not None and result.complete:
+            _report(run, result)
     return result
 
 

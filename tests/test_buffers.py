@@ -12,13 +12,12 @@ def item(number):
     return {"obs": jnp.full((2, 3), number, jnp.uint8), "action": jnp.asarray(number, jnp.int32)}
 
 
-def test_create_keeps_dtypes_and_knows_its_bytes():
+def test_create_keeps_dtypes():
     replay = buffers.create(item(0), 10)
     assert {name: (x.shape, x.dtype) for name, x in replay.items()} == {
         "obs": ((10, 2, 3), jnp.uint8),
         "action": ((10,), jnp.int32),
     }
-    assert buffers.nbytes(item(0), 10) == sum(x.nbytes for x in replay.values()) == 10 * (6 + 4)
 
 
 @pytest.mark.parametrize(("capacity", "rows", "expected"), [(10, 1, 10), (10, 4, 12), (12, 4, 12), (1, 3, 3)])
@@ -34,6 +33,12 @@ def test_write_goes_round_and_overwrites_the_oldest():
         assert int(buffers.filled(replay, 2, jnp.int32(i))) == min(2 * (i + 1), 6)
     np.testing.assert_array_equal(replay["action"], [7, 8, 9, 10, 5, 6])
     np.testing.assert_array_equal(replay["obs"][:, 1, 2], [7, 8, 9, 10, 5, 6])
+
+
+def test_samples_are_of_what_is_filled_in_64_bits_too():
+    with jax.enable_x64(True):
+        drawn = buffers.sample({"number": jnp.arange(100)}, jax.random.key(0), jnp.int32(7), 500)
+    np.testing.assert_array_equal(np.unique(drawn["number"]), np.arange(7))
 
 
 def test_samples_are_uniform_over_what_is_filled_only():

@@ -239,8 +239,8 @@ def presets(monkeypatch):
         (["--preset", "mine"], "0.125"),
         (["--env", "CartPole-v0"], "0.125"),
         (["--env=CartPole-v0"], "0.125"),
-        (["--env", "CartPole-v0", "--preset", "none"], "0.001"),
-        (["--env", "CartPole-v1"], "0.001"),
+        (["--env", "CartPole-v0", "--preset", "none"], "0.003"),
+        (["--env", "CartPole-v1"], "0.003"),
     ],
 )
 def test_the_preset_of_the_environment_sets_the_defaults(presets, capsys, words, rate):
@@ -356,4 +356,5 @@ def test_words_that_can_not_be_parsed_get_a_hint(words, said, capsys):
     assert main(words) == 2
     printed = capsys.readouterr()
     assert said in plain(printed.err)
-    assert "Traceback" not in printed.err
+    assert printed.err.startswith("jaxrl: error: ")
+    assert printed.err.count("\n") == 1

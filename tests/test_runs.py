@@ -112,7 +112,7 @@ def test_a_run_holds_what_it_promises(whole: jaxrl.Result, folder: Path) -> None
 
     run = folder / "whole"
     assert sorted(path.name for path in run.iterdir()) == [
-        *("blocks", "config.json", "curves.png", "greedy_returns.npy", "metrics.parquet", "tensorboard")
+        *("blocks", "config.json", "curves.png", "greedy_returns.npz", "metrics.parquet", "tensorboard")
     ]
     assert sorted(path.name for path in (run / "blocks").iterdir()) == ["0000", "0001"]
     config = json.loads((run / "config.json").read_text())
@@ -183,7 +183,7 @@ class interruption:  # noqa: N801
         self._left, self._monkeypatch = slots, monkeypatch
 
     def __enter__(self) -> None:
-        def advance(bar: Progress, slots: int, mean_return: float) -> None:
+        def advance(bar: Progress, slots: int, *_: float) -> None:
             self._left -= slots
             if self._left == 0:
                 signal.raise_signal(signal.SIGINT)
@@ -312,7 +312,7 @@ MOMENTS: dict[str, Any] = {
     "between blocks": before(Trainer, "_begin", 2),
     "in the second block": before(checkpoints, "save", 9),
     "before the returns": before(RunDirectory, "save_returns"),
-    "the returns are not in place": before(Path, "replace", 1, put_in_place("greedy_returns.npy")),
+    "the returns are not in place": before(Path, "replace", 1, put_in_place("greedy_returns.npz")),
     "within the table": before(os, "replace", 1, put_in_place("metrics.parquet")),
     "within the scalars": before(reports, "_write_scalars", 3),
     "within the chart": before(os, "replace", 1, put_in_place("curves.png")),
@@ -613,9 +613,42 @@ def test_a_checkpoint_of_another_run(stopped: Path, tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("damage", [truncated, flipped])
 def test_damaged_returns(damage: Any, copy: Path, never_trained: None) -> None:
-    file = copy / "greedy_returns.npy"
-    file.write_bytes(file.read_bytes()[:70] if damage is truncated else b"garbage")
-    refused(copy, "greedy_returns.npy is damaged .*: remove it")
+    file = copy / "greedy_returns.npz"
+    content = file.read_bytes()
+    # In the middle of the numbers, not in what the format leaves unused.
+    file.write_bytes(damage(content[: content.index(b"run.npy")]) + content[content.index(b"run.npy") :])
+    refused(copy, "greedy_returns.npz is damaged .*: remove it")
+
+
+def test_returns_of_another_run(copy: Path, never_trained: None) -> None:
+    with np.load(copy / "greedy_returns.npz") as content:
+        np.savez(copy / "greedy_returns.npz", returns=content["returns"], run=content["run"] + 1)
+    refused(copy, "greedy_returns.npz is damaged .* of another run")
+
+
+def test_one_folder_takes_one_process_at_a_time(tmp_path: Path, never_trained: None) -> None:
+    script = (
+        "import sys; from jaxrl.runs import exclusive\n"
+        "with exclusive(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        for resume in (False, True):
+            with pytest.raises(RunDirectoryError, match="run is in use: another training run writes to it"):
+                train(tmp_path / "run", resume=resume)
+        other.communicate("")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_class_that_only_this_script_knows_is_warned_of(tmp_path: Path) -> None:
+    @jaxrl.pytree
+    class Local(jaxrl.envs.CartPole):
+        pass
+
+    with pytest.warns(UserWarning, match=r"<locals>.Local can't be imported by other processes"):
+        train(tmp_path / "run", dqn(env=Local(max_steps=20)))
 
 
 def changed(**changes: Any) -> Callable[[str], str]:
@@ -636,7 +669,7 @@ CONFIGURATIONS = [
     (changed(seeds=[7, 3, 12]), "another run"),
     (changed(seeds="x"), "another run|can't be used"),
     (changed(vary=None), "another run|can't be used"),
-    (lambda text: text.replace('"learning_rate": 0.001', '"learning_rate": 0.002'), "another run"),
+    (lambda text: text.replace('"learning_rate": 0.003', '"learning_rate": 0.002'), "another run"),
 ]
 
 
@@ -655,7 +688,7 @@ def test_a_damaged_configuration(change: Any, words: str, copy: Path, never_trai
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"agent": dqn(learning_rate=2e-3)}, r"agent.learning_rate: 0.001 there, 0.002 here"),
+        ({"agent": dqn(learning_rate=2e-3)}, r"agent.learning_rate: 0.003 there, 0.002 here"),
         ({"agent": dqn(env=jaxrl.make("CartPole-v1", max_steps=13))}, r"max_steps: 12 there, 13 here"),
         ({"steps": 61}, "iterations: 60 there, 61 here"),
         ({"seeds": [7, 3]}, r"seeds: \(7, 3, 11\) there, \(7, 3\) here"),

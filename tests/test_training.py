@@ -315,7 +315,7 @@ def test_ctrl_c_keeps_what_is_done(
 ) -> None:
     shown = []
 
-    def advance(self: Progress, slots: int, mean_return: float) -> None:
+    def advance(self: Progress, slots: int, *_: float) -> None:
         shown.append(slots)
         if sum(shown) >= slot and len(shown) > 0 and not interrupted:
             interrupted.append(True)
@@ -485,17 +485,9 @@ def test_a_bad_field_is_named(cls: Any, name: str, value: Any, never_compiled: N
     assert "must be " in message, message
 
 
-FIELDS_THAT_DO_NOT_FIT = [
-    (lambda: dqn(num_envs=8, train_every=8, buffer_size=63), ["DQN.buffer_size = 63", "64"]),
-    (lambda: reinforce(num_envs=4, episodes_per_update=3), ["Reinforce.num_envs = 4", "episodes_per_update = 3"]),
-]
-
-
-@pytest.mark.parametrize(("build", "words"), FIELDS_THAT_DO_NOT_FIT)
-def test_fields_that_do_not_fit_together(build: Any, words: list[str], never_compiled: None) -> None:
-    with pytest.raises(ValueError, match=words[0]) as caught:
-        train(build())
-    assert all(word in str(caught.value) for word in words)
+def test_more_environments_than_episodes(never_compiled: None) -> None:
+    with pytest.raises(ValueError, match=r"Reinforce.num_envs = 4 must be at most episodes_per_update = 3"):
+        train(reinforce(num_envs=4, episodes_per_update=3))
 
 
 @jaxrl.pytree
@@ -535,6 +527,36 @@ class Raising(Discretised):
 
 
 @jaxrl.pytree
+class OtherState(Discretised):
+    def step(self, state: Any, action: Any, key: Any) -> Any:
+        return state.astype(jnp.int32), super().step(state, action, key)[1]
+
+
+@jaxrl.pytree
+class OtherStructure(Discretised):
+    def step(self, state: Any, action: Any, key: Any) -> Any:
+        return {"x": state}, super().step(state, action, key)[1]
+
+
+@jaxrl.pytree
+class WrongTruncated(Discretised):
+    def step(self, state: Any, action: Any, key: Any) -> Any:
+        return state, jaxrl.TimeStep(state, jnp.float32(0), jnp.bool_(False), jnp.float32(0))
+
+
+@jaxrl.pytree
+class WrongMask(Discretised):
+    def action_mask(self, state: Any) -> Any:
+        return jnp.ones(1, bool)
+
+
+@jaxrl.pytree
+class FloatMask(Discretised):
+    def action_mask(self, state: Any) -> Any:
+        return jnp.ones(2)
+
+
+@jaxrl.pytree
 class Endless(Discretised):
     max_steps: int = jaxrl.static(default=0)
 
@@ -552,6 +574,11 @@ def test_continuous_actions_do_not_suit(algorithm: Any, never_compiled: None) ->
     [
         (WrongObservation, "WrongObservation fails its contract: reset's observation"),
         (WrongReward, "WrongReward fails its contract: reward"),
+        (OtherState, r"the state .*float32.* after reset and .*int32.* after step"),
+        (OtherStructure, "the state .* after reset and .*'x'.* after step"),
+        (WrongTruncated, r"truncated is .*float32.*must be bool\[\]"),
+        (WrongMask, r"reset's action mask is .* must be bool\[2\]"),
+        (FloatMask, r"reset's action mask is .*float32.* must be bool\[2\]"),
         (Raising, "Raising fails its contract: IndexError"),
         (Endless, "Endless.max_steps = 0"),
     ],
@@ -568,7 +595,7 @@ ARGUMENTS = [
     ({"steps": True}, TypeError, "steps = True must be a whole number"),
     ({"steps": None}, ValueError, "give either steps"),
     ({"iterations": 5}, ValueError, "give either steps"),
-    ({"steps": 2**31}, ValueError, r"more than 2\^31 - 1 steps"),
+    ({"steps": 2**31}, ValueError, r"iterations = 2147483648 must be at most 2\^31 - 1"),
     ({"seeds": 0}, ValueError, "seeds = 0 must be at least 1"),
     ({"seeds": -3}, ValueError, "seeds = -3 must be at least 1"),
     ({"seeds": True}, TypeError, "seeds = True"),
@@ -587,7 +614,12 @@ ARGUMENTS = [
     ({"slots": 0}, ValueError, "slots = 0 must be at least 1"),
     ({"slots": 2.5}, TypeError, "slots = 2.5 must be a whole number"),
     ({"block": 0}, ValueError, "block = 0 must be at least 1"),
-    ({"devices": 0}, ValueError, "devices = 0 must be between 1 and"),
+    ({"devices": 0}, ValueError, "devices = 0 must be at least 1"),
+    ({"devices": "2"}, TypeError, "devices = '2' must be a whole number"),
+    ({"memory_limit": "8GB"}, TypeError, "memory_limit = '8GB' must be a whole number"),
+    ({"checkpoint_seconds": "60"}, TypeError, "checkpoint_seconds = '60' must be a number"),
+    ({"checkpoint_seconds": float("nan")}, ValueError, "checkpoint_seconds = nan must be at least 0"),
+    ({"steps": 7}, ValueError, "DQN.learning_starts = 8 must be at most the run's 7 steps"),
     ({"devices": 4096}, ValueError, "devices = 4096 must be between 1 and"),
     ({"resume": True}, ValueError, "resume=True needs out"),
     ({"vary": [1]}, TypeError, r"vary = \[1\] must be a dict"),
@@ -624,6 +656,46 @@ def test_steps_that_are_less_than_an_iteration(never_compiled: None) -> None:
         train(reinforce(), 59)
     with pytest.raises(ValueError, match="steps = 7 is less than one iteration of DQN"):
         train(dqn(num_envs=4, train_every=2), 7)
+
+
+def test_iterations_that_vary_in_length_are_told_of() -> None:
+    with pytest.warns(UserWarning, match="steps = 130 makes 2 iterations of at most 60 steps each"):
+        result = train(reinforce(), 130)
+    assert result.iterations == 2
+
+
+def test_the_bar_tells_steps_rate_and_return(capfd: pytest.CaptureFixture[str]) -> None:
+    result = train(reinforce(), None, iterations=5, seeds=2, progress=True)
+    last = capfd.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    steps = f"{np.nanmax(result.log['step'], axis=1).sum():,.0f}"
+    assert re.match(rf"Reinforce, 2 members: 100%.*, {steps} steps, [\d,]+ steps/s, return [\d.]+", last)
+
+
+def test_a_policy_takes_an_observation_as_a_list(result: jaxrl.Result) -> None:
+    member = result.member(0)
+    obs = [0.0, 0.1, 0.0, -0.1]
+    values = member.agent.outputs(member.params, np.asarray(obs, np.float32))
+    assert int(member.policy(obs)) == int(np.argmax(values))
+    with pytest.raises(ValueError, match=r"obs has shape \(3,\), and one observation has shape \(4,\)"):
+        member.policy(obs[:3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"episodes": 0}, ValueError, "episodes = 0 must be at least 1"),
+        ({"episodes": 2.5}, TypeError, "episodes = 2.5 must be a whole number"),
+        ({"block": 0}, ValueError, "block = 0 must be at least 1"),
+        ({"seed": "a"}, TypeError, "seed = 'a' must be a whole number"),
+    ],
+)
+def test_bad_arguments_of_evaluate(arguments: Any, error: Any, words: str, result: jaxrl.Result) -> None:
+    with pytest.raises(error, match=words):
+        jaxrl.evaluate(result, **arguments)
+
+
+def test_the_best_member_is_none_whose_returns_are_no_numbers(result: jaxrl.Result) -> None:
+    assert result.best_number(np.asarray([[5.0, 5.0], [np.nan, 9.0], [7.0, 1.0]])) == 0
 
 
 @pytest.mark.parametrize("agent", [None, "dqn", jaxrl.DQN, 3])

@@ -1,7 +1,7 @@
 """What every agent is, and the one step of play that all of them collect with."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +72,12 @@ class Agent:
     def check(self) -> None:
         """Raises a ValueError or TypeError where static fields do not fit together or do not fit the environment."""
 
+    def check_run(self, iterations: int) -> None:
+        """Raises a ValueError where a run of so many iterations makes no sense."""
+
+    steps_vary: ClassVar[bool] = False
+    """Whether iterations differ in how many steps they take."""
+
     @property
     def steps_per_iteration(self) -> int:
         """Environment steps of one iteration; the most there can be, where the number varies."""
@@ -122,8 +128,16 @@ def require_discrete(agent: Agent) -> int:
 
 
 def masked(values: jax.Array, mask: Any) -> jax.Array:
-    """`values` with the least finite number wherever `mask` forbids the action."""
-    return values if mask is None else jnp.where(mask, values, jnp.finfo(values.dtype).min)
+    """`values` with the least finite number wherever `mask` forbids the action.
+
+    Allowed actions stay above that even at minus infinity. A mask that allows nothing, such as that of a
+    state in which the episode is over, forbids nothing.
+    """
+    if mask is None:
+        return values
+    least = jnp.finfo(values.dtype).min
+    allowed = mask | ~jnp.any(mask, axis=-1, keepdims=True)
+    return jnp.where(allowed, jnp.maximum(values, least / 2), least)
 
 
 def start_all(env: Environment, key: jax.Array, num_envs: int) -> Episode:

@@ -94,7 +94,7 @@ class DQN(Agent):
     tau: float = leaf(default=0.01, above=0, maximum=1)
     """How far the target network moves towards the online one at each of its updates."""
     average_share: float | None = leaf(default=0.2, above=0, maximum=1)
-    """Share of the updates so far that the average of parameters reaches back, which plays greedily; none: no average."""
+    """Share of the updates so far over which the parameters that play greedily are averaged; none: no average."""
     max_grad_norm: float | None = leaf(default=None, above=0)
     """Greatest global norm of a gradient; none: no clipping."""
     huber_delta: float | None = leaf(default=None, above=0)
@@ -121,12 +121,21 @@ class DQN(Agent):
     """Split the head into the state's value and the actions' advantages."""
 
     def check(self) -> None:
-        """Checks the action space, and that the first update finds something to learn from."""
+        """Checks the action space."""
         require_discrete(self)
-        if self.buffer_size < self.steps_per_iteration:
+
+    def check_run(self, iterations: int) -> None:
+        """Checks that learning starts within the run, and that the steps can be counted."""
+        steps = iterations * self.steps_per_iteration
+        if self.learning_starts > steps:
             raise ValueError(
-                f"DQN.buffer_size = {self.buffer_size} must hold one iteration: at least num_envs * train_every = "
-                f"{self.steps_per_iteration}"
+                f"DQN.learning_starts = {self.learning_starts} must be at most the run's {steps} steps a member: "
+                "nothing would be learned"
+            )
+        if steps > 2**31 - 1:
+            raise ValueError(
+                f"{iterations} iterations of {self.steps_per_iteration} steps are more than 2^31 - 1 steps a member, "
+                "which the counters can't hold: give fewer"
             )
 
     @property

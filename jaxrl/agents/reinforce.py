@@ -109,13 +109,20 @@ class Reinforce(Agent):
     """Time steps of all environments that one piece of the gradient is computed from."""
 
     def check(self) -> None:
-        """Checks the action space, and that every environment has an episode to play."""
+        """Checks the action space, that every environment has an episode to play, and that there is a baseline."""
         require_discrete(self)
+        if self.baseline == "time" and self.episodes_per_update == 1:
+            raise ValueError(
+                "Reinforce.episodes_per_update = 1 with baseline = 'time' takes every return off itself and learns "
+                "nothing: use baseline 'none' or 'value', or more episodes"
+            )
         if self.episodes_per_update < self.num_envs:
             raise ValueError(
                 f"Reinforce.num_envs = {self.num_envs} must be at most episodes_per_update = "
                 f"{self.episodes_per_update}: more environments would have nothing to play"
             )
+
+    steps_vary = True
 
     @property
     def steps_per_iteration(self) -> int:
@@ -149,8 +156,9 @@ class Reinforce(Agent):
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, state.opt_state, state.params)
-        played = jnp.sum(rollout.valid, dtype=jnp.float32)
-        used = Mean(played, (time * self.num_envs).astype(jnp.float32))
+        # Of the member's own time: how long it waits for other members is no property of its own.
+        own_time = jnp.sum(jnp.any(rollout.valid, axis=1), dtype=jnp.float32)
+        used = Mean(jnp.sum(rollout.valid, dtype=jnp.float32), own_time * self.num_envs)
         metrics = {**episode_metrics(rollout.played, rollout.valid), **losses, "used_fraction": used}
         return ReinforceState(params, opt_state, state.key), metrics
 

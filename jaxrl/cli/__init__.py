@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import functools
+import io
 import operator
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -186,10 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.append(os.getcwd())  # For module:Class, also in the configuration of a run.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        try:
-            return _guarded(functools.partial(_parse_and_execute, words))
-        except SystemExit as stop:  # tyro's, after a help text or an error of its own.
-            return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else WRONG_USE
+        return _guarded(functools.partial(_parse_and_execute, words))
 
 
 def _guarded(action: Callable[[], int]) -> int:
@@ -216,7 +215,15 @@ def _parse_and_execute(words: list[str]) -> int:
     # Before anything can start JAX; where it has started, as in a notebook, its devices are as they are.
     with contextlib.suppress(RuntimeError):
         use_cpu_cores()
-    return _parse(words).execute()
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            command = _parse(words)
+    except SystemExit as stop:  # tyro's, after a help text or an error of its own, which it draws in a box.
+        if not stop.code:
+            return 0
+        raise ValueError(re.sub("[─━│┃╭╮╰╯├┤]", " ", complaint.getvalue())) from None
+    return command.execute()
 
 
 def _parse(words: list[str]) -> Command:

@@ -47,13 +47,16 @@ class RunOptions:
     steps: Annotated[
         int | None,
         tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: of the preset, or 50,000)"),
+        tyro.conf.arg(
+            metavar="STEPS",
+            help_behavior_hint="(default: of the preset; else 50,000, or 300 iterations if more)",
+        ),
     ] = None
-    """Environment steps of every member, rounded down to whole iterations."""
+    """Environment steps of every member, rounded down to whole iterations; the most, where those vary."""
     iterations: Annotated[
         int | None,
         tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="N", help_behavior_hint="(default: as many as --steps make, but at least 300)"),
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: as --steps says)"),
     ] = None
     """Iterations of every member, in place of --steps; one iteration collects steps and learns from them."""
     out: Annotated[

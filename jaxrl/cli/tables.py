@@ -40,10 +40,8 @@ def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
-    # The summary with returns has these rows and no others that the summary without them lacks.
-    rows += [row for row in reports.summary_rows(result, returns) if row not in reports.summary_rows(result)]
-    means = np.where(result.log["diverged"][:, -1], -np.inf, returns.mean(axis=1))
-    best = int(np.argmax(means))
+    rows += reports.return_rows(result, returns) + reports.diverged_rows(result)
+    best = result.best_number(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
     return rows + exact_score_rows(result)
 

@@ -36,14 +36,19 @@ def episodes_of(rollout, time):
 
 @pytest.mark.parametrize(("num_envs", "episodes"), [(1, 1), (4, 4), (3, 10), (8, 20)])
 def test_an_update_learns_from_exactly_its_whole_episodes(num_envs, episodes):
-    agent = jaxrl.Reinforce(jaxrl.make("CartPole-v1"), num_envs=num_envs, episodes_per_update=episodes)
-    _, rollout, time = collected(agent)
+    fields = {"num_envs": num_envs, "episodes_per_update": episodes, "baseline": "none"}
+    _, rollout, time = collected(jaxrl.Reinforce(jaxrl.make("CartPole-v1"), **fields))
     found = episodes_of(rollout, time)
     assert len(found) == episodes
     assert sum(map(len, found)) == np.asarray(rollout.valid).sum()
     for steps in found:
         lengths = [int(rollout.played.length[step]) for step in steps]
         assert lengths == list(range(1, len(steps) + 1))
+
+
+def test_a_baseline_of_one_episode_is_refused():
+    with pytest.raises(ValueError, match=r"episodes_per_update = 1 with baseline = 'time'.*learns nothing"):
+        jaxrl.Reinforce(jaxrl.make("CartPole-v1"), num_envs=1, episodes_per_update=1)
 
 
 def test_few_steps_are_idle():

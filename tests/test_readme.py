@@ -1,0 +1,23 @@
+"""The README's Python runs as it stands, with shorter runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+SHORTER = {r"steps=[\d_]+": "steps=1_100", r"seeds=\d+": "seeds=2", r"members = \d+": "members = 2"}
+
+
+@pytest.mark.filterwarnings("ignore:.*can't be imported by other processes")
+def test_the_blocks_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jaxrl.use_cpu_cores", lambda: None)  # JAX has started long ago.
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    names = {}
+    for block in blocks:
+        for long, short in SHORTER.items():
+            block = re.sub(long, short, block)
+        exec(compile(block, str(README), "exec"), names)
+    assert names["result"].members == 2
