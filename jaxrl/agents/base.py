@@ -145,22 +145,46 @@ def start_all(env: Environment, key: jax.Array, num_envs: int) -> Episode:
     return jax.vmap(lambda k: start(env, k))(jax.random.split(key, num_envs))
 
 
-def play(env: Environment, episodes: Episode, act: Act, key: jax.Array) -> tuple[Episode, Transition]:
-    """One step of every episode, with the automatic reset: leaves `[envs, ...]`."""
+def numbered_keys(key: jax.Array, number: jax.Array, count: int) -> jax.Array:
+    """Keys of their own for every number: keys[count]. No other use may be made of `key`.
+
+    All are made in one pass of the random generator, which is most of the cost of a cheap environment.
+
+    Args:
+      key: one key.
+      number: i32[]; `count * number` must stay below 2^32.
+      count: always the same for this key.
+    """
+    first = number.astype(jnp.uint32) * count
+    return jax.vmap(lambda place: jax.random.fold_in(key, first + place))(jnp.arange(count, dtype=jnp.uint32))
+
+
+def keys_to_play(num_envs: int) -> int:
+    """How many keys `play` takes."""
+    return 1 + 2 * num_envs
+
+
+def play(env: Environment, episodes: Episode, act: Act, keys: jax.Array) -> tuple[Episode, Transition]:
+    """One step of every episode, with the automatic reset: leaves `[envs, ...]`.
+
+    Args:
+      env: the environment.
+      episodes: leaves `[envs, ...]`.
+      act: chooses the actions.
+      keys: `[keys_to_play(envs)]`.
+    """
     num_envs = episodes.length.shape[0]
-    # One split for all: every further one would be a pass of the random generator over all members.
-    keys = jax.random.split(key, 1 + 2 * num_envs)
     actions = act(episodes.obs, episodes.mask, keys[0])
     step = jax.vmap(lambda e, a, step_key, reset_key: advance(env, e, a, step_key, reset_key))
     return step(episodes, actions, keys[1 : 1 + num_envs], keys[1 + num_envs :])
 
 
-def collect(env: Environment, episodes: Episode, act: Act, key: jax.Array, steps: int) -> tuple[Episode, Transition]:
-    """Plays a fixed number of steps: transitions with leaves `[steps, envs, ...]`."""
-    if steps == 1:
-        episodes, transitions = play(env, episodes, act, key)
+def collect(env: Environment, episodes: Episode, act: Act, keys: jax.Array) -> tuple[Episode, Transition]:
+    """Plays one step for every row of `keys [steps, keys_to_play(envs)]`: transitions `[steps, envs, ...]`."""
+    if len(keys) == 1:
+        episodes, transitions = play(env, episodes, act, keys[0])
         return episodes, jax.tree.map(lambda x: x[None], transitions)
-    return jax.lax.scan(lambda e, k: play(env, e, act, k), episodes, jax.random.split(key, steps))
+    return jax.lax.scan(lambda e, k: play(env, e, act, k), episodes, keys)
 
 
 def episode_metrics(transitions: Transition, valid: Any = True) -> Metrics:

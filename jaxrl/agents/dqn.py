@@ -19,7 +19,9 @@ from jaxrl.agents.base import (
     Metrics,
     collect,
     episode_metrics,
+    keys_to_play,
     masked,
+    numbered_keys,
     require_discrete,
     start_all,
 )
@@ -132,16 +134,21 @@ class DQN(Agent):
                 f"DQN.learning_starts = {self.learning_starts} must be at most the run's {steps} steps a member: "
                 "nothing would be learned"
             )
-        if steps > 2**31 - 1:
+        if steps > 2**31 - 1 or iterations * self._keys > 2**32 - 1:
             raise ValueError(
-                f"{iterations} iterations of {self.steps_per_iteration} steps are more than 2^31 - 1 steps a member, "
-                "which the counters can't hold: give fewer"
+                f"{iterations} iterations of {self.steps_per_iteration} steps are more than the counters of steps "
+                "and of random keys can hold (2^31 and 2^32): give fewer"
             )
 
     @property
     def steps_per_iteration(self) -> int:
         """Environment steps between two updates."""
         return self.num_envs * self.train_every
+
+    @property
+    def _keys(self) -> int:
+        """Keys of one iteration: to learn, and to play."""
+        return 1 + self.train_every * keys_to_play(self.num_envs)
 
     @property
     def _capacity(self) -> int:
@@ -171,14 +178,15 @@ class DQN(Agent):
 
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""
-        collect_key, learn_key = jax.random.split(jax.random.fold_in(state.key, clock.iteration))
+        keys = numbered_keys(state.key, clock.iteration, self._keys)
+        learn_key, play_keys = keys[0], keys[1:].reshape(self.train_every, -1)
         steps = clock.iteration * self.steps_per_iteration
         epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
 
         def act(obs: Any, mask: Any, key: jax.Array) -> jax.Array:
             return self._explore(self._values(state.learner.params, obs), mask, epsilon, key)
 
-        episodes, played = collect(self.env, state.episodes, act, collect_key, self.train_every)
+        episodes, played = collect(self.env, state.episodes, act, play_keys)
         items = Experience(
             played.obs, played.action, played.reward, played.next_obs, played.next_mask, played.terminated
         )
@@ -214,16 +222,16 @@ class DQN(Agent):
         """
         import rlax  # Here, because importing it takes a second that only learning needs.
 
-        values = self._values(params, batch.obs)
         next_values = masked(self._values(target_params, batch.next_obs), batch.next_mask)
-        discounts = jnp.where(batch.terminated, 0.0, self.discount)
+        choice = next_values
         if self.double:
             choice = masked(jax.lax.stop_gradient(self._values(params, batch.next_obs)), batch.next_mask)
-            errors = jax.vmap(rlax.double_q_learning)(
-                values, batch.action, batch.reward, discounts, next_values, choice
-            )
-        else:
-            errors = jax.vmap(rlax.q_learning)(values, batch.action, batch.reward, discounts, next_values)
+        errors = jax.vmap(rlax.td_learning)(
+            value_of(self._values(params, batch.obs), batch.action),
+            batch.reward,
+            jnp.where(batch.terminated, 0.0, self.discount),
+            value_of(next_values, jnp.argmax(choice, axis=-1)),
+        )
         if self.huber_delta is None:
             return jnp.mean(rlax.l2_loss(errors))
         return jnp.mean(rlax.huber_loss(errors, self.huber_delta))
@@ -283,6 +291,15 @@ class DQN(Agent):
         if key is None:
             return jnp.argmax(masked(values, mask)).astype(jnp.int32)
         return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, key)[0]
+
+
+def value_of(values: jax.Array, action: jax.Array) -> jax.Array:
+    """The value f32[batch] of one action i32[batch] out of f32[batch, actions].
+
+    A sum over a mask in place of indexing, whose gradient would be a scatter.
+    """
+    chosen = action[:, None] == jnp.arange(values.shape[-1])
+    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
 
 
 def towards(old: Any, new: Any, share: Any) -> Any:

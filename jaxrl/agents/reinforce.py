@@ -19,7 +19,9 @@ from jaxrl.agents.base import (
     Metrics,
     any_member,
     episode_metrics,
+    keys_to_play,
     masked,
+    numbered_keys,
     play,
     require_discrete,
     start_all,
@@ -173,13 +175,15 @@ class Reinforce(Agent):
         episodes = start_all(self.env, start_key, self.num_envs)
 
         def step(carry: Collecting) -> Collecting:
-            return self._collect_step(params, carry, jax.random.fold_in(play_key, carry.time))
+            keys = numbered_keys(play_key, carry.time, keys_to_play(self.num_envs))
+            return self._collect_step(params, carry, keys)
 
         done = jax.lax.while_loop(lambda carry: carry.going, step, self._nothing_collected(params, episodes))
         return done.rollout, done.time
 
     def _nothing_collected(self, params: Any, episodes: Episode) -> Collecting:
-        row = jax.eval_shape(lambda e: self._play(params, e, jax.random.key(0))[1], episodes)
+        keys = jax.random.split(jax.random.key(0), keys_to_play(self.num_envs))
+        row = jax.eval_shape(lambda e: self._play(params, e, keys)[1], episodes)
         return Collecting(
             time=jnp.zeros((), jnp.int32),
             going=jnp.ones((), bool),
@@ -193,18 +197,18 @@ class Reinforce(Agent):
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
-    def _play(self, params: Any, episodes: Episode, key: jax.Array) -> tuple[Episode, Rollout]:
+    def _play(self, params: Any, episodes: Episode, keys: jax.Array) -> tuple[Episode, Rollout]:
         """One step of every environment: one row of the rollout, with all of it valid."""
         logits, value = self._heads(params, episodes.obs)
-        following, played = play(self.env, episodes, lambda obs, mask, key: sample(logits, mask, key), key)
+        following, played = play(self.env, episodes, lambda obs, mask, key: sample(logits, mask, key), keys)
         cut_off = played.truncated & ~played.terminated
         bootstrap = jnp.zeros_like(value)
         if self.baseline == "value":
             bootstrap = jnp.where(cut_off, self._heads(params, played.next_obs)[1], 0)
         return following, Rollout(played, jnp.ones_like(cut_off), value, bootstrap)
 
-    def _collect_step(self, params: Any, carry: Collecting, key: jax.Array) -> Collecting:
-        episodes, row = self._play(params, carry.episodes, key)
+    def _collect_step(self, params: Any, carry: Collecting, keys: jax.Array) -> Collecting:
+        episodes, row = self._play(params, carry.episodes, keys)
         row = dataclasses.replace(row, valid=carry.active)
         ended = row.played.ended & carry.active
         # Episodes that are still owed go to the environments that have just become free, in order.
