@@ -131,13 +131,24 @@ def empty_log(agent: Agent, members: int, slots: int) -> dict[str, Mean]:
       members: of the block.
       slots: rows of the log.
     """
-    number = jax.ShapeDtypeStruct((), jnp.int32)
-    metrics = jax.eval_shape(lambda key, i: agent.iterate(agent.init(key), Clock(i, i))[1], jax.random.key(0), number)
+    leaves, structure = jax.tree.flatten(concrete(agent))
 
     def zeros() -> Mean:
         return Mean(jnp.zeros((members, slots)), jnp.zeros((members, slots)))
 
-    return {name: zeros() for name in [*metrics, "diverged"]}
+    return {name: zeros() for name in _metrics(structure, tuple(map(jax.typeof, leaves)))}
+
+
+@functools.lru_cache(maxsize=64)
+def _metrics(structure: Any, shapes: tuple[Any, ...]) -> tuple[str, ...]:
+    """The log's names for agents of a structure; tracing an iteration takes as long as a short run."""
+
+    def metrics(agent: Agent, key: jax.Array, i: jax.Array) -> Any:
+        return agent.iterate(agent.init(key), Clock(i, i))[1]
+
+    agent = jax.tree.unflatten(structure, shapes)
+    found = jax.eval_shape(metrics, agent, jax.random.key(0), jax.ShapeDtypeStruct((), jnp.int32))
+    return (*found, "diverged")
 
 
 def specs(axes: Agent, agent: Agent) -> Any:

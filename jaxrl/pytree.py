@@ -84,7 +84,24 @@ def pytree(cls: type[_T]) -> type[_T]:
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     meta = [field.name for field in fields if is_static(field)]
     data = [field.name for field in fields if not is_static(field)]
-    return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
+    names = (*data, *meta)
+
+    def flatten(node: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(getattr(node, name) for name in data), tuple(getattr(node, name) for name in meta)
+
+    def flatten_with_keys(node: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        leaves, fixed = flatten(node)
+        return tuple(zip(keys, leaves, strict=True)), fixed
+
+    def unflatten(fixed: tuple[Any, ...], leaves: Any) -> Any:
+        return cls(**dict(zip(names, (*leaves, *fixed), strict=True)))
+
+    # Not `register_dataclass`: its structures compare equal for two classes with equal fields, so that a
+    # program compiled for one environment may run for another (JAX 0.10.1; their hashes differ, which
+    # makes it rare, and worse).
+    keys = tuple(map(jax.tree_util.GetAttrKey, data))
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
 
 
 def is_static(field: dataclasses.Field) -> bool:
