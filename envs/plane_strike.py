@@ -124,7 +124,11 @@ class PlaneStrike(Environment):
 
     def action_mask(self, state: PlaneStrikeState) -> jax.Array:
         """The untried cells: bool[size * size]."""
-        return state.board.reshape(-1) == 0
+        return self.observed_mask(state.board)
+
+    def observed_mask(self, obs: Any) -> jax.Array:
+        """The untried cells of a board: bool[size * size]."""
+        return obs.reshape(-1) == 0
 
     def render(self, state: PlaneStrikeState) -> np.ndarray:
         """Draws the board: uint8[44 * size + 58, 44 * size + 32, 3].

@@ -77,6 +77,13 @@ class Environment:
         """The allowed actions, bool[n], of a discrete action space; None where all are, always."""
         return None
 
+    def observed_mask(self, obs: Any) -> jax.Array | None:
+        """The allowed actions, bool[n], where an observation tells them; else None.
+
+        Exported policies read the mask off the observation by it, and need no input for it.
+        """
+        return None
+
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""
         raise NotImplementedError(f"{type(self).__name__} has no render(state)")

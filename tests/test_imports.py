@@ -12,7 +12,20 @@ import jaxrl
 ORDER = [
     *("pytree", "checks", "spaces", "environment", "registry", "rendering", "checking", "config", "statistics"),
     *("schedules", "optimizers", "networks", "buffers", "devices", "agents", "presets", "loop", "evaluation"),
-    *("memory", "plan", "checkpoints", "runs", "result", "progress", "blocks", "reports", "training", "cli"),
+    *(
+        "memory",
+        "plan",
+        "checkpoints",
+        "runs",
+        "result",
+        "litert",
+        "export",
+        "progress",
+        "blocks",
+        "reports",
+        "training",
+        "cli",
+    ),
 ]
 """The rooms of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]

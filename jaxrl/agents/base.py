@@ -75,6 +75,8 @@ class Agent:
     def check_run(self, iterations: int) -> None:
         """Raises a ValueError where a run of so many iterations makes no sense."""
 
+    output_kinds: ClassVar[tuple[str, ...]] = ()
+    """What people may want to see of the policy, by the names that `jaxrl.export` knows; the usual one first."""
     steps_vary: ClassVar[bool] = False
     """Whether iterations differ in how many steps they take."""
 

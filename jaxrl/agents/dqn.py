@@ -122,6 +122,8 @@ class DQN(Agent):
     dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
 
+    output_kinds = ("q-values",)
+
     def check(self) -> None:
         """Checks the action space."""
         require_discrete(self)

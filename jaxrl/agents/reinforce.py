@@ -124,6 +124,7 @@ class Reinforce(Agent):
                 f"{self.episodes_per_update}: more environments would have nothing to play"
             )
 
+    output_kinds = ("probabilities", "logits")
     steps_vary = True
 
     @property

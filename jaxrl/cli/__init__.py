@@ -19,12 +19,21 @@ import tyro
 
 from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
-from jaxrl.cli.options import Parameters, make_environment
-from jaxrl.cli.tables import console, evaluation_rows, print_environment, print_rows
+from jaxrl.checks import positive
+from jaxrl.cli.export import Export, Inspect
+from jaxrl.cli.options import MemberName, Parameters, Run, make_environment
+from jaxrl.cli.tables import (
+    choose_member,
+    console,
+    evaluation_rows,
+    file_rows,
+    load_run,
+    print_environment,
+    print_rows,
+)
 from jaxrl.cli.train import INTERRUPTED, describe, train_command
 from jaxrl.devices import use_cpu_cores
 from jaxrl.evaluation import evaluate
-from jaxrl.training import load
 
 WRONG_USE = 2
 """The exit code after bad input."""
@@ -32,7 +41,8 @@ TRACEBACK = "JAXRL_TRACEBACK"
 """The environment variable that shows where an error came from."""
 
 _USER_ERRORS = (
-    *(ValueError, TypeError, OSError, EOFError, OverflowError, MemoryError, NotImplementedError),
+    *(ValueError, TypeError, IndexError, ImportError, OSError, EOFError),
+    *(OverflowError, MemoryError, NotImplementedError),
     jax.errors.JaxRuntimeError,
 )
 _SPELLINGS = {"resume=True": "--resume", "jaxrl.check_env(env)": "jaxrl check NAME"}
@@ -56,26 +66,53 @@ class Command(Protocol):
         """Does it, and returns the exit code."""
 
 
-Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Folder of a run, as given to --out.")]
-
-
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
     """Plays greedy episodes with every member of a run, and tells how good they are."""
 
     examples: ClassVar[str] = "jaxrl evaluate runs/first\njaxrl evaluate runs/first --episodes 100 --seed 1"
 
-    run: Run
-    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 32
-    """Episodes a member."""
+    run: Annotated[
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN|FILE.tflite", help="Folder of a run, as given to --out, or a file of jaxrl export."),
+    ]
+    env: Annotated[
+        str | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="NAME", help_behavior_hint="(needed for a file, and only there)"),
+    ] = None
+    """The environment that a file plays in."""
+    env_parameter: Parameters = ()
+    episodes: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: 32 a member, 100 of a file)"),
+    ] = None
+    """Episodes a member, or of a file."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the episodes; the same seed gives the same starts again."""
 
     def execute(self) -> int:
         """Prints the table."""
-        result = _load(self.run)
-        returns = evaluate(result, self.episodes, self.seed)
+        if self.run.is_file():
+            return self._evaluate_file()
+        if self.env is not None or self.env_parameter:
+            raise ValueError(f"--env is for files; {self.run} is a run, which has its environment")
+        result = load_run(self.run)
+        returns = evaluate(result, 32 if self.episodes is None else self.episodes, self.seed)
         print_rows(f"{type(result.agent).__name__} in {self.run}", evaluation_rows(result, returns))
+        return 0
+
+    def _evaluate_file(self) -> int:
+        from jaxrl.litert import PolicyFile, evaluate_file
+
+        if self.env is None:
+            raise ValueError(f"{self.run} is a file: --env NAME says what it shall play")
+        file, env = PolicyFile(self.run), make_environment(self.env, self.env_parameter)
+        episodes = positive("episodes", 100 if self.episodes is None else self.episodes)
+        returns = evaluate_file(file, env, episodes, self.seed)
+        print_rows(f"{self.run} on {self.env}", file_rows(file, env, returns))
         return 0
 
 
@@ -87,8 +124,7 @@ class Render:
 
     run: Run
     gif: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GIF", help="The file to write.")]
-    member: Annotated[str, tyro.conf.arg(metavar="best|N")] = "best"
-    """Which member: the best, or the one at that place, from 0."""
+    member: MemberName = "best"
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the episode."""
     frames_per_second: Annotated[
@@ -106,14 +142,8 @@ class Render:
             raise ValueError(f"{self.gif} must end in .gif")
         if not self.gif.absolute().parent.is_dir():
             raise ValueError(f"{self.gif} can't be written: the folder does not exist")
-        result = _load(self.run)
-        if self.member == "best":
-            member = result.best()
-        else:
-            number = int(self.member) if self.member.isdecimal() else -1
-            if not 0 <= number < result.members:
-                raise ValueError(f"--member {self.member!r} must be best, or a number from 0 to {result.members - 1}")
-            member = result.member(number)
+        result = load_run(self.run)
+        member = choose_member(result, self.member)
         env = member.agent.env
         frames = episode_frames(env, lambda obs, mask, _: member.policy(obs, mask=mask), jax.random.key(self.seed))
         rate = self.frames_per_second
@@ -168,7 +198,14 @@ class Check:
         return 1 if report.errors else 0
 
 
-_COMMANDS: dict[str, type[Any]] = {"evaluate": Evaluate, "render": Render, "envs": Environments, "check": Check}
+_COMMANDS: dict[str, type[Any]] = {
+    "evaluate": Evaluate,
+    "render": Render,
+    "export": Export,
+    "inspect": Inspect,
+    "envs": Environments,
+    "check": Check,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,13 +294,6 @@ def _everything() -> Any:
     train.__annotations__["algorithm"] = flat[algorithms]
     training = Annotated[Any, tyro.conf.subcommand("train", constructor=train)]
     return functools.reduce(operator.or_, [training, union(_COMMANDS)])
-
-
-def _load(path: Path) -> Any:
-    result = load(path)
-    if not result.complete:
-        print(f"jaxrl: {path} is not finished: these are the members of its finished blocks", file=sys.stderr)
-    return result
 
 
 def _one_line(error: BaseException) -> str:

@@ -33,6 +33,15 @@ Parameters = Annotated[
 """The type of `--env-parameter`, in every command that has it."""
 
 
+Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Folder of a run, as given to --out.")]
+"""The type of a run's folder, in every command that reads one."""
+
+MemberName = Annotated[
+    str, tyro.conf.arg(metavar="best|N", help="Which member: the best, or the one at that place, from 0.")
+]
+"""The type of `--member`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
     """What is trained, for how long, on what, and where it is kept."""

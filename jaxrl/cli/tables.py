@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,8 +15,10 @@ from rich.table import Table
 from jaxrl import registry, reports
 from jaxrl.cli.options import field_docs
 from jaxrl.pytree import Bounds, concrete, field_bounds
+from jaxrl.result import Member, Result
 from jaxrl.spaces import Discrete, Space
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
+from jaxrl.training import load
 
 _WIDTH = 110
 _SCORED_AT_ONCE = 256
@@ -35,6 +38,48 @@ def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
     for what, value in rows:
         table.add_row(what, value)
     console().print(table)
+
+
+def load_run(path: Path) -> Result:
+    """The result of a run, with a word where it is not finished."""
+    result = load(path)
+    if not result.complete:
+        print(f"jaxrl: {path} is not finished: these are the members of its finished blocks", file=sys.stderr)
+    return result
+
+
+def choose_member(result: Result, name: str) -> Member:
+    """The member that `--member` names.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if name == "best":
+        return result.best()
+    number = int(name) if name.isdecimal() else -1
+    if not 0 <= number < result.members:
+        raise ValueError(f"--member {name!r} must be best, or a number from 0 to {result.members - 1}")
+    return result.member(number)
+
+
+def file_rows(file: Any, env: Any, returns: np.ndarray) -> list[tuple[str, str]]:
+    """What a TFLite file's greedy returns f32[episodes] say, as (what, value)."""
+    rows = [("episodes", f"{len(returns):,}"), ("greedy return, mean", f"{returns.mean():.2f}")]
+    score = file_score(file, env)
+    return rows if score is None else [*rows, (f"exact score over {len(env.placements)} placements", f"{score:.3f}")]
+
+
+def file_score(file: Any, env: Any) -> float | None:
+    """The exact score of a TFLite file in Plane Strike; None for another environment."""
+    from jaxrl.envs import PlaneStrike
+    from jaxrl.envs.plane_strike_score import score
+    from jaxrl.litert import FileAgent
+
+    if not isinstance(env, PlaneStrike):
+        return None
+    file.check_fits(env)
+    agent = FileAgent(env, file)
+    return float(score(env, lambda obs, mask: agent.policy((), obs, mask=mask)))
 
 
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:

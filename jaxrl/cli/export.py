@@ -1,0 +1,99 @@
+"""The commands `jaxrl export` and `jaxrl inspect`: files for phones and servers."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import tyro
+
+from jaxrl.cli.options import MemberName, Run
+from jaxrl.cli.tables import choose_member, load_run, print_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Writes a member's policy as a TFLite file or a SavedModel, if it plays like the member (extra `export`)."""
+
+    examples: ClassVar[str] = (
+        "jaxrl export runs/planes planestrike.tflite\n"
+        "jaxrl export runs/planes small.tflite --quantize int8 --member 3\n"
+        "jaxrl export runs/first served --format saved-model"
+    )
+
+    run: Run
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="The file, or folder, to write.")]
+    member: MemberName = "best"
+    format: Literal["tflite", "saved-model"] = "tflite"
+    """For phones and browsers, or for TensorFlow Serving."""
+    output: Annotated[
+        Literal["probabilities", "logits", "q-values", "action"] | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(help_behavior_hint="(default: probabilities of REINFORCE, q-values of DQN)"),
+    ] = None
+    """What comes out."""
+    mask: bool = False
+    """Take the allowed actions as a second input."""
+    quantize: Literal["none", "float16", "dynamic", "int8"] = "none"
+    """How a TFLite file holds numbers: float32; weights in float16; weights in 8 bits; all in 8 bits."""
+    batch: Literal["1", "dynamic"] = "1"
+    """Observations at once, of a TFLite file."""
+
+    def execute(self) -> int:
+        """Exports, and prints how file and policy compare."""
+        from jaxrl.export import to_saved_model, to_tflite
+
+        result = load_run(self.run)
+        member = choose_member(result, self.member)
+        notes: dict[str, Any] = {"run": self.run.name, "greedy_return": float(result.returns[member.number].mean())}
+        options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}
+        if self.format == "saved-model":
+            if self.quantize != "none":
+                raise ValueError("--quantize is for TFLite files: a SavedModel holds float32")
+            report = to_saved_model(member, self.path, **options)
+        else:
+            batch = 1 if self.batch == "1" else self.batch
+            report = to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
+        what = f"member {member.number} (seed {member.seed})"
+        print_rows(
+            f"{report.path}: {what} of {self.run}",
+            [
+                ("output", report.output),
+                ("quantization", report.quantize),
+                ("size", f"{report.size:,} bytes"),
+                ("equal greedy actions", f"{report.equal_actions:.2%} of {report.observations} observations"),
+                ("greatest difference", f"{report.greatest_difference:.2g}"),
+                ("seconds", f"{report.seconds:.1f}"),
+            ],
+        )
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspect:
+    """Tells what a TFLite file takes, gives, computes with, and says of itself (extra `export`)."""
+
+    examples: ClassVar[str] = "jaxrl inspect planestrike.tflite"
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.tflite", help="The file.")]
+
+    def execute(self) -> int:
+        """Prints the table."""
+        from jaxrl.litert import PolicyFile
+
+        file = PolicyFile(self.file)
+        rows = [("input", _tensor(detail)) for detail in file.inputs]
+        rows += [("output", _tensor(detail)) for detail in file.outputs]
+        rows.append(("operations", ", ".join(f"{name} x {count}" for name, count in sorted(file.operations.items()))))
+        rows.append(("size", f"{file.size:,} bytes"))
+        if file.metadata is None:
+            rows.append(("metadata", "none by jaxrl"))
+        else:
+            rows += [(key.replace("_", " "), str(value)) for key, value in file.metadata.items()]
+        print_rows(str(self.file), rows)
+        return 0
+
+
+def _tensor(detail: dict[str, Any]) -> str:
+    shape = ["any" if size == -1 else int(size) for size in detail["shape_signature"]]
+    return f"{detail['name']}: {np.dtype(detail['dtype']).name}[{', '.join(map(str, shape))}]"

@@ -1,0 +1,149 @@
+"""From a JAX function to TensorFlow's formats; TensorFlow is imported here only, and only when called."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
+"""How a TFLite file holds numbers: f32; weights f16; weights i8; weights and activations i8."""
+
+_KEPT_FLOAT = ("SOFTMAX", "EXP", "SUM", "DIV", "SUB")
+"""Operations of a softmax: in 8 bits it would give 0 for all that is less likely than 1/512."""
+
+
+class ExportError(ValueError):
+    """A policy can't be exported, or what came out does not play like it."""
+
+
+def tflite(
+    function: Callable[..., jax.Array], inputs: dict[str, Any], quantize: str, examples: list[Any], dynamic: bool
+) -> bytes:
+    """Converts a batched function to a TFLite file of built-in operations.
+
+    Args:
+      function: of the inputs, `[batch, ...]` each.
+      inputs: shape and dtype of one item of each input, by name.
+      quantize: one of `QUANTIZATIONS`.
+      examples: items of the inputs, each a list of arrays, for int8 to see the range of all numbers.
+      dynamic: whether the batch may have any size, rather than 1.
+
+    Raises:
+      ExportError: the function has an operation that TFLite lacks.
+      ImportError: TensorFlow is not installed.
+    """
+    tf = tensorflow()
+    module, concrete = _traced(tf, function, inputs, dynamic)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    with _silenced() as said:
+        try:
+            if quantize == "int8":
+                return _eight_bits(tf, converter, examples)
+            return converter.convert()
+        except Exception as error:  # The converter raises its own ConverterError, RuntimeError and ValueError.
+            raise ExportError(_lacking(f"{error}\n{said()}")) from error
+
+
+def saved_model(function: Callable[..., jax.Array], inputs: dict[str, Any], output: str, folder: str) -> None:
+    """Writes a batched function as a SavedModel with the signature "serving_default" and any batch.
+
+    Raises:
+      ImportError: TensorFlow is not installed.
+    """
+    tf = tensorflow()
+    with _silenced():
+        module, concrete = _traced(tf, function, inputs, True, output)
+        tf.saved_model.save(module, folder, signatures={"serving_default": concrete})
+
+
+def _traced(
+    tf: Any, function: Any, inputs: dict[str, Any], dynamic: bool, output: str | None = None
+) -> tuple[Any, Any]:
+    """A TensorFlow module that holds the function, and its one concrete function."""
+    from jax.experimental import jax2tf
+
+    shapes = [", ".join(["b", *map(str, x.shape)]) for x in inputs.values()] if dynamic else None
+    converted = jax2tf.convert(
+        function, polymorphic_shapes=shapes, with_gradient=False, native_serialization_platforms=("cpu",)
+    )
+    batch = None if dynamic else 1
+    specs = [tf.TensorSpec((batch, *x.shape), np.dtype(x.dtype), name=name) for name, x in inputs.items()]
+    module = tf.Module()
+    named = converted if output is None else lambda *columns: {output: converted(*columns)}
+    module.call = tf.function(lambda *columns: named(*columns), input_signature=specs, autograph=False)
+    return module, module.call.get_concrete_function()
+
+
+def _eight_bits(tf: Any, converter: Any, examples: list[Any]) -> bytes:
+    def representative() -> Iterator[Any]:
+        yield from ([column[None] for column in columns] for columns in examples)
+
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    # The debugger's converter is the one that leaves named operations as they are.
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_KEPT_FLOAT))
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=representative, debug_options=options
+    )
+    return debugger.get_nondebug_quantized_model()
+
+
+def tensorflow() -> Any:
+    """TensorFlow, on the CPU only and quiet.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with _silenced():
+            import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            f"exporting needs TensorFlow, which can't be imported ({error}): pip install 'jaxrl[export]'"
+        ) from error
+    with contextlib.suppress(RuntimeError):  # It has started, with whatever devices it has.
+        tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[Callable[[], str]]:
+    """Keeps what C++ and Python write to standard error to itself; gives a function that tells it."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept, contextlib.ExitStack() as stack:
+        before = os.dup(2)
+        stack.callback(os.close, before)
+        stack.callback(os.dup2, before, 2)
+        stack.callback(sys.stderr.flush)
+        os.dup2(kept.fileno(), 2)
+
+        def said() -> str:
+            sys.stderr.flush()
+            kept.seek(0)
+            return kept.read().decode(errors="replace")
+
+        yield said
+
+
+def _lacking(message: str) -> str:
+    """One line about what the converter could not do."""
+    flex = re.findall(r"(?:Flex|Custom) ops: ([\w, ]+)", message)
+    offenders = {name.strip() for names in flex for name in names.split(",")}
+    offenders |= set(re.findall(r"failed to legalize operation '([\w.]+)'", message))
+    offenders |= set(re.findall(r"'((?:tf|stablehlo|mhlo|chlo|vhlo)\.[\w.]+)' op ", message))
+    if offenders:
+        return f"the policy uses operations that TFLite lacks: {', '.join(sorted(offenders))}"
+    lines = [line for line in message.strip().splitlines() if line.strip()]
+    return f"TensorFlow's converter failed: {lines[0] if lines else 'without a word'}"
