@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,8 @@ from jaxrl.training import _as_begun
 
 STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _fast_compilation() -> Iterator[None]:
-    """Compiles in half the time, as the killed processes do; what is tested here does not depend on it."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+# As the killed processes do.
+pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
 def dqn(**fields: Any) -> jaxrl.DQN:

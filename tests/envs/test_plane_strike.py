@@ -21,7 +21,7 @@ HEADINGS = {"right": (0, 1), "up": (-1, 0), "left": (0, -1), "down": (1, 0)}
 
 @pytest.fixture(scope="module")
 def games():
-    """Recorded on the published environment: /work/shared/golden, unchanged."""
+    """Recorded on the published environment, 400 games."""
     with np.load(GAMES) as data:
         return dict(data)
 

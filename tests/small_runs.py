@@ -1,0 +1,25 @@
+"""Runs of a moment, for tests of what surrounds the learning."""
+
+from typing import Any
+
+import jaxrl
+
+STEPS, SLOTS = 120, 12
+SEEDS = [7, 3, 11]
+
+
+def cart_pole(**parameters: Any) -> jaxrl.Environment:
+    return jaxrl.make("CartPole-v1", **{"max_steps": 20, **parameters})
+
+
+def dqn(**fields: Any) -> jaxrl.DQN:
+    small = {"hidden": (8,), "batch_size": 4, "buffer_size": 64, "learning_starts": 8, "epsilon_decay_steps": 60.0}
+    return jaxrl.DQN(**{"env": cart_pole(), **small, **fields})
+
+
+def reinforce(**fields: Any) -> jaxrl.Reinforce:
+    return jaxrl.Reinforce(**{"env": cart_pole(), "hidden": (8,), "num_envs": 2, "episodes_per_update": 3, **fields})
+
+
+def train(agent: Any = None, steps: int | None = STEPS, **arguments: Any) -> jaxrl.Result:
+    return jaxrl.train(agent or dqn(), steps, **{"slots": SLOTS, "progress": False, "devices": 1, **arguments})
