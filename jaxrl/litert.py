@@ -1,7 +1,9 @@
 """TFLite files: what is in them, and playing with them by the LiteRT interpreter."""
 
 import collections
+import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from jaxrl.spaces import Discrete
 METADATA = "jaxrl"
 """The name of the entry of a file's metadata that `jaxrl.export` writes."""
 _MAGIC = b"TFL3"
+_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 class PolicyFileError(ValueError):
@@ -135,6 +138,40 @@ class PolicyFile:
         given = list(map(int, self.outputs[0]["shape_signature"][1:]))
         if given != ([] if self.output == "action" else [actions.n]):
             raise PolicyFileError(f"{self._name} gives numbers of shape {given}, and {name} has {actions.n} actions")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """An operation that multiplies by stored weights.
+
+    Attributes:
+      operation: its name, such as "FULLY_CONNECTED".
+      output: the name of what it gives.
+      shape: of the weights.
+    """
+
+    operation: str
+    output: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return math.prod(self.shape)
+
+
+def weighted_layers(content: bytes) -> list[Layer]:
+    """The layers of a TFLite file, in its order."""
+    schema = _schema()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    graph, layers = model.subgraphs[0], []
+    for operator in graph.operators:
+        name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        if name in _WEIGHTED:
+            output, weights = graph.tensors[operator.outputs[0]], graph.tensors[operator.inputs[1]]
+            layers.append(Layer(name, output.name.decode(), tuple(map(int, weights.shape))))
+    return layers
 
 
 @pytree

@@ -18,25 +18,35 @@ import jaxrl
 from jaxrl.cli import main
 from jaxrl.envs.plane_strike_score import score
 from jaxrl.export import QUANTIZATIONS, ExportError, to_saved_model, to_tflite
-from jaxrl.export.model import LEAST_LOG_PROBABILITY, probabilities
+from jaxrl.export.conversion import tflite
+from jaxrl.export.model import LEAST_LOG_PROBABILITY, model_function, probabilities
+from jaxrl.export.quantization import Form, is_small, quantized
+from jaxrl.export.tuning import round_to
 from jaxrl.litert import FileAgent, PolicyFile, PolicyFileError, evaluate_file, read_metadata, write_metadata
 from jaxrl.pytree import concrete
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")
+from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: E402
+
 DATA = Path(__file__).parent / "data"
 REFERENCE = DATA / "planestrike_tf.tflite"
+
+
+def stored_params(path):
+    params: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(path) as stored:
+        for name in stored.files:
+            layer, part = name.split(":")
+            params.setdefault(layer, {})[part] = stored[name]
+    return params
 
 
 @pytest.fixture(scope="module")
 def planes():
     """A policy trained for 5,000 updates with the preset and layers of 128, seed 0."""
     agent = jaxrl.preset("plane-strike").agent(hidden=(128, 128))
-    params: dict[str, dict[str, np.ndarray]] = {}
-    with np.load(DATA / "plane_strike_policy.npz") as stored:
-        for name in stored.files:
-            layer, part = name.split(":")
-            params.setdefault(layer, {})[part] = stored[name]
+    params = stored_params(DATA / "plane_strike_policy.npz")
     return jaxrl.Member(agent, 0, 0, params, {"diverged": np.zeros(1, bool)})
 
 
@@ -44,6 +54,14 @@ def planes():
 def cartpole(request):
     agent = jaxrl.DQN(jaxrl.make("CartPole-v1"), dueling=request.param)
     return jaxrl.train(agent, 3000, seeds=2, progress=False)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "dueling"])
+def balancer(request):
+    """DQN's defaults trained for 50,000 steps (return 500), seed 0: values near 108 that differ by 0.08."""
+    agent = jaxrl.DQN(jaxrl.make("CartPole-v1"), dueling=request.param)
+    params = stored_params(DATA / f"cartpole_policy_{'dueling' if request.param else 'plain'}.npz")
+    return jaxrl.Member(agent, 0, 0, params, {"diverged": np.zeros(1, bool)})
 
 
 def scored(agent, params):
@@ -77,12 +95,55 @@ def test_dqn_plays_the_same_from_a_file(cartpole, tmp_path):
         )
 
 
+@pytest.mark.parametrize("quantize", QUANTIZATIONS)
+def test_cartpole_balances_from_every_file(quantize, balancer, tmp_path):
+    report = to_tflite(balancer, tmp_path / "cart.tflite", quantize=quantize)
+    assert report.equal_actions >= {"none": 1.0, "int8": 0.97}.get(quantize, 0.995)
+    assert report.greatest_difference <= (1e-5 if quantize == "none" else 0.02)
+    file = PolicyFile(report.path)
+    assert evaluate_file(file, balancer.agent.env, 8).mean() >= 475
+    assert file.metadata["form"] == report.form
+    if quantize in ("dynamic", "int8"):
+        assert report.size < 0.65 * to_tflite(balancer, tmp_path / "whole.tflite").size
+
+
+def test_a_file_holds_the_rounded_weights_that_the_rest_was_fitted_to(balancer):
+    (name,) = (layer for layer, parts in balancer.params.items() if parts["w"].size == 64 * 64)
+    for weights, grid in (("int8", 127), ("float16", None)):
+        form = Form(weights, "float32")
+        whole = tflite(model_function(balancer.agent, balancer.params, "q-values", False), shape_of_cartpole(), False)
+        content = quantized(whole, form, {})
+        interpreter = Interpreter(
+            model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+        (detail,) = (
+            d for d in interpreter.get_tensor_details() if list(d["shape"]) == [64, 64] and d["dtype"] != np.float32
+        )
+        interpreter.allocate_tensors()
+        held = interpreter.get_tensor(detail["index"]).astype(np.float32)
+        if grid:
+            assert np.abs(held).max() == grid
+            held *= detail["quantization_parameters"]["scales"][:, None]
+        np.testing.assert_allclose(held.T, round_to(weights, balancer.params[name]["w"]), rtol=1e-5, atol=1e-7)
+
+
+def shape_of_cartpole():
+    return {"observation": jax.ShapeDtypeStruct((4,), np.float32)}
+
+
+def test_small_layers_stay_in_float():
+    assert is_small(1023, 5_000)
+    assert not is_small(1024, 5_000)
+    assert is_small(2048, 70_000)
+    assert not is_small(16_384, 118_000)
+
+
 def test_a_file_that_does_not_play_like_the_policy_is_not_written(cartpole, tmp_path, monkeypatch):
     place = tmp_path / "cart.tflite"
     place.write_bytes(b"what was there")
-    monkeypatch.setattr("jaxrl.export.LEAST_EQUAL", {"int8": 1.01})
+    monkeypatch.setattr("jaxrl.export.parity.LEAST_EQUAL", {"none": 1.01})
     with pytest.raises(ExportError, match=r"chooses the policy's action in .*nothing was written"):
-        to_tflite(cartpole, place, quantize="int8")
+        to_tflite(cartpole, place)
     assert place.read_bytes() == b"what was there"
     assert [file.name for file in tmp_path.iterdir()] == ["cart.tflite"]
 
@@ -124,8 +185,8 @@ def test_the_file_is_a_drop_in_for_the_app(quantize, planes, tmp_path):
 def test_no_untried_cell_comes_out_as_0(quantize, planes, tmp_path, monkeypatch):
     # A policy surer of itself by far than any that was trained: a plain softmax would underflow. Parity is not
     # at stake.
-    monkeypatch.setattr("jaxrl.export.LEAST_EQUAL", dict.fromkeys(QUANTIZATIONS, 0.0))
-    monkeypatch.setattr("jaxrl.export.GREATEST_DIFFERENCE", 1.0)
+    monkeypatch.setattr("jaxrl.export.parity.LEAST_EQUAL", dict.fromkeys(QUANTIZATIONS, 0.0))
+    monkeypatch.setattr("jaxrl.export.parity.GREATEST_DIFFERENCE", 1.0)
     params = planes.params | {"head_0": jax.tree.map(lambda x: x * 8, planes.params["head_0"])}
     member = dataclasses.replace(planes, params=params)
     file = PolicyFile(to_tflite(member, tmp_path / "sure.tflite", quantize=quantize).path)

@@ -8,7 +8,7 @@ import numpy as np
 import tyro
 
 from jaxrl.cli.options import MemberName, Run
-from jaxrl.cli.tables import choose_member, load_run, print_rows
+from jaxrl.cli.tables import choose_member, exact_score_notes, load_run, print_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,24 +42,27 @@ class Export:
     def execute(self) -> int:
         """Exports, and prints how file and policy compare."""
         from jaxrl.export import to_saved_model, to_tflite
+        from jaxrl.export.conversion import tensorflow
 
+        tensorflow()  # First, because rlax would import it less quietly.
         result = load_run(self.run)
         member = choose_member(result, self.member)
-        notes: dict[str, Any] = {"run": self.run.name, "greedy_return": float(result.returns[member.number].mean())}
-        options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}
+        notes = {"run": self.run.name} | exact_score_notes(member)
+        options: dict[str, Any] = {"member": member.number, "output": self.output, "mask": self.mask, "notes": notes}
         if self.format == "saved-model":
             if self.quantize != "none":
                 raise ValueError("--quantize is for TFLite files: a SavedModel holds float32")
-            report = to_saved_model(member, self.path, **options)
+            report = to_saved_model(result, self.path, **options)
         else:
             batch = 1 if self.batch == "1" else self.batch
-            report = to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
+            report = to_tflite(result, self.path, quantize=self.quantize, batch=batch, **options)
         what = f"member {member.number} (seed {member.seed})"
         print_rows(
             f"{report.path}: {what} of {self.run}",
             [
                 ("output", report.output),
                 ("quantization", report.quantize),
+                ("form", report.form),
                 ("size", f"{report.size:,} bytes"),
                 ("equal greedy actions", f"{report.equal_actions:.2%} of {report.observations} observations"),
                 ("greatest difference", f"{report.greatest_difference:.2g}"),

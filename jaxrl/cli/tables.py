@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+import jax
 import numpy as np
 from rich import box
 from rich.console import Console
@@ -98,7 +99,7 @@ def exact_score_rows(result: Any) -> list[tuple[str, str]]:
     env = result.agent.env
     if not isinstance(env, PlaneStrike):
         return []
-    scores = _exact_scores(result)
+    scores = _exact_scores(result.agent, result.params)
     low, high = bootstrap_interval(scores)
     interval = f" (95% interval {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
     best = int(np.argmin(scores))
@@ -110,23 +111,32 @@ def exact_score_rows(result: Any) -> list[tuple[str, str]]:
     ]
 
 
-def _exact_scores(result: Any) -> np.ndarray:
-    """The mean number of strikes of every member, f64[members]."""
-    import jax
+def exact_score_notes(member: Member) -> dict[str, Any]:
+    """The exact score of a member of Plane Strike, by name; nothing for another environment."""
+    from jaxrl.envs import PlaneStrike
 
+    if not isinstance(member.agent.env, PlaneStrike):
+        return {}
+    params = jax.tree.map(lambda x: x[None], member.params)
+    return {"exact_score": float(_exact_scores(member.agent, params)[0])}
+
+
+def _exact_scores(agent: Any, params: Any) -> np.ndarray:
+    """The mean number of strikes of every member, f64[members], by parameters `[members, ...]`."""
     from jaxrl.envs.plane_strike_score import score
 
-    agent = concrete(result.agent)
+    agent = concrete(agent)
 
     @jax.jit
     @jax.vmap
     def scores(params: Any) -> jax.Array:
         return score(agent.env, lambda obs, mask: agent.policy(params, obs, mask=mask))
 
+    members = len(jax.tree.leaves(params)[0])
     parts = []
-    for first in range(0, result.members, _SCORED_AT_ONCE):
+    for first in range(0, members, _SCORED_AT_ONCE):
         part = slice(first, first + _SCORED_AT_ONCE)
-        parts.append(np.asarray(scores(jax.tree.map(lambda x, part=part: x[part], result.params)), np.float64))
+        parts.append(np.asarray(scores(jax.tree.map(lambda x, part=part: x[part], params)), np.float64))
     return np.concatenate(parts)
 
 

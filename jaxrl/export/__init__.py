@@ -9,7 +9,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,20 @@ import jax
 import numpy as np
 
 from jaxrl.config import to_config
-from jaxrl.export.conversion import QUANTIZATIONS, ExportError, saved_model, tensorflow, tflite
-from jaxrl.export.model import description, model_function, output_kinds
+from jaxrl.export.conversion import ExportError, saved_model, tensorflow, tflite
+from jaxrl.export.model import description, output_kinds
 from jaxrl.export.observations import met_observations
-from jaxrl.litert import PolicyFile, greedy, write_metadata
-from jaxrl.pytree import concrete
+from jaxrl.export.parity import OBSERVATIONS, Comparison, Parity, Subject
+from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_layers
+from jaxrl.export.tuning import tuned
+from jaxrl.litert import PolicyFile, write_metadata
 from jaxrl.result import Member, Result
 
 __all__ = ["QUANTIZATIONS", "ExportError", "ExportReport", "to_saved_model", "to_tflite"]
 
-OBSERVATIONS = 512
-"""Observations of real episodes that an export is compared on; as many others calibrate int8."""
-LEAST_EQUAL = {"none": 1.0, "float16": 0.995, "dynamic": 0.995, "int8": 0.97}
-"""The least share of equal greedy actions, by quantization."""
-GREATEST_DIFFERENCE = 1e-5
-"""The greatest difference of float32 files, relative to the greatest number that the policy gave (or 1)."""
+_WHOLE = "float32"
+_TUNING_OBSERVATIONS = 4096
+_CALIBRATION_OBSERVATIONS = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +40,7 @@ class ExportReport:
       path: the file or folder.
       output: what comes out: "probabilities", "logits", "q-values" or "action".
       quantize: one of `QUANTIZATIONS`.
+      form: of weights and arithmetic, in words.
       size: bytes.
       observations: how many were compared.
       greatest_difference: between numbers of the file and of the policy.
@@ -52,6 +51,7 @@ class ExportReport:
     path: Path
     output: str
     quantize: str
+    form: str
     size: int
     observations: int
     greatest_difference: float
@@ -84,8 +84,9 @@ def to_tflite(
       output: "probabilities" or "logits" (REINFORCE), "q-values" (DQN), or "action"; by default the
         algorithm's first.
       mask: whether the file takes the allowed actions as a second input, "mask" bool[1, n].
-      quantize: "none", "float16", "dynamic" (weights in 8 bits) or "int8" (activations too, calibrated on
-        observations that the policy meets).
+      quantize: "none", "float16", "dynamic" (weights in 8 bits) or "int8" (arithmetic in integers too,
+        calibrated on observations that the policy meets). Of the forms of each (`quantization.FORMS`), the
+        fastest that plays like the policy is taken.
       batch: 1, or "dynamic" for any size.
       notes: plain data (as JSON has it) to keep in the file's metadata.
 
@@ -98,7 +99,7 @@ def to_tflite(
     """
     begin = time.monotonic()
     target = Path(path)
-    chosen, kind = _checked(policy, member, output, mask)
+    subject = _checked(policy, member, output, mask)
     if quantize not in QUANTIZATIONS:
         raise ExportError(f"quantize = {quantize!r} must be one of {', '.join(QUANTIZATIONS)}")
     if batch not in (1, "dynamic"):
@@ -107,18 +108,11 @@ def to_tflite(
         raise ExportError(f"{target} is a folder: give the name of a file")
     with _beside(target) as beside:
         tensorflow()
-        function = model_function(chosen.agent, chosen.params, kind, mask)
-        columns, masks = _examples(chosen, mask, seed=0)
-        items = [[column[i] for column in columns] for i in range(OBSERVATIONS)]
-        content = tflite(function, _inputs(chosen, mask), quantize, items, batch == "dynamic")
-        columns, masks = _examples(chosen, mask, seed=1)
-        difference, equal = _compare(chosen, function, PolicyFile(content), kind, columns, masks)
-        _require_parity(quantize, kind, difference, equal)
-        metadata = _metadata(chosen, kind, mask) | {"quantize": quantize, "batch": batch, **(notes or {})}
-        content = write_metadata(content, metadata | {"equal_actions": equal, "greatest_difference": difference})
+        content, form, parity = _converted(subject, quantize, batch == "dynamic")
+        metadata = _metadata(subject, policy) | {"quantize": quantize, "form": form, "batch": batch}
+        content = write_metadata(content, metadata | _agreement(parity) | (notes or {}))
         beside.write_bytes(content)
-    seconds = time.monotonic() - begin
-    return ExportReport(target, kind, quantize, len(content), OBSERVATIONS, difference, equal, seconds)
+    return _report(subject, target, quantize, form, len(content), parity, begin)
 
 
 def to_saved_model(
@@ -148,26 +142,62 @@ def to_saved_model(
     """
     begin = time.monotonic()
     target = Path(path)
-    chosen, kind = _checked(policy, member, output, mask)
+    subject = _checked(policy, member, output, mask)
     if target.exists() and not (target / "saved_model.pb").exists():
         raise ExportError(f"{target} holds something else: give a folder that is not there, or a SavedModel")
     with _beside(target) as beside:
         tf = tensorflow()
-        function = model_function(chosen.agent, chosen.params, kind, mask)
-        saved_model(function, _inputs(chosen, mask), kind.replace("-", "_"), str(beside))
+        saved_model(
+            subject.function(subject.member.params), subject.inputs, subject.kind.replace("-", "_"), str(beside)
+        )
         serve = tf.saved_model.load(str(beside)).signatures["serving_default"]
-        columns, masks = _examples(chosen, mask, seed=1)
 
         def run(*columns: np.ndarray) -> np.ndarray:
-            names = _inputs(chosen, mask)
-            return next(iter(serve(**dict(zip(names, map(tf.constant, columns), strict=True))).values())).numpy()
+            tensors = map(tf.constant, columns)
+            return next(iter(serve(**dict(zip(subject.inputs, tensors, strict=True))).values())).numpy()
 
-        difference, equal = _compare(chosen, function, run, kind, columns, masks)
-        _require_parity("none", kind, difference, equal)
-        metadata = _metadata(chosen, kind, mask) | (notes or {})
+        parity = Comparison(subject)(run)
+        parity.require("none", subject.kind)
+        metadata = _metadata(subject, policy) | _agreement(parity) | (notes or {})
         (beside / "jaxrl.json").write_text(json.dumps(metadata, indent=2))
         size = sum(file.stat().st_size for file in beside.rglob("*") if file.is_file())
-    return ExportReport(target, kind, "none", size, OBSERVATIONS, difference, equal, time.monotonic() - begin)
+    return _report(subject, target, "none", _WHOLE, size, parity, begin)
+
+
+def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, str, Parity]:
+    """A TFLite file that decides as the policy does, its form in words, and how it compares."""
+    compare = Comparison(subject)
+    plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
+    if quantize == "none":
+        parity = compare(PolicyFile(plain))
+        parity.require(quantize, subject.kind)
+        return plain, _WHOLE, parity
+    obs, masks = subject.observations(_TUNING_OBSERVATIONS, seed=0)
+    rows = np.linspace(0, len(obs) - 1, _CALIBRATION_OBSERVATIONS).astype(int)
+    examples = {name: x[rows] for name, x in zip(subject.inputs, subject.columns(obs, masks), strict=True)}
+    tried: list[tuple[bytes, str, Parity]] = []
+    for form in FORMS[quantize]:
+        content = plain
+        if form.tuned:
+            sizes = {layer.size for layer in rounded_layers(plain)}
+            params = tuned(subject.member.agent, subject.member.params, form.weights, sizes, obs, masks)
+            content = tflite(subject.function(params), subject.inputs, dynamic)
+        content = quantized(content, form, examples)
+        tried.append((content, str(form), compare(PolicyFile(content))))
+        if tried[-1][2].suffices(quantize):
+            return tried[-1]
+    best = max(tried, key=lambda one: one[2].equal)
+    best[2].require(quantize, subject.kind)
+    return best
+
+
+def _report(
+    subject: Subject, path: Path, quantize: str, form: str, size: int, parity: Parity, begin: float
+) -> ExportReport:
+    seconds = time.monotonic() - begin
+    return ExportReport(
+        path, subject.kind, quantize, form, size, OBSERVATIONS, parity.difference, parity.equal, seconds
+    )
 
 
 class _beside:  # noqa: N801
@@ -191,8 +221,8 @@ class _beside:  # noqa: N801
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _checked(policy: Member | Result, member: str | int, output: str | None, mask: bool) -> tuple[Member, str]:
-    """The member to export and the kind of its output."""
+def _checked(policy: Member | Result, member: str | int, output: str | None, mask: bool) -> Subject:
+    """What to export."""
     if isinstance(policy, Result):
         policy = policy.best() if member == "best" else policy.member(_place(member, policy.members))
     if not isinstance(policy, Member):
@@ -208,7 +238,7 @@ def _checked(policy: Member | Result, member: str | int, output: str | None, mas
         raise ExportError(
             f"mask = True, and {type(policy.agent.env).__name__} allows every action always: leave it out"
         )
-    return policy, output or kinds[0]
+    return Subject(policy, output or kinds[0], mask)
 
 
 def _place(member: Any, members: int) -> int:
@@ -217,57 +247,27 @@ def _place(member: Any, members: int) -> int:
     return int(member)
 
 
-def _inputs(member: Member, mask: bool) -> dict[str, Any]:
-    env = member.agent.env
-    inputs = {"observation": jax.ShapeDtypeStruct(tuple(env.observation_space.shape), env.observation_space.dtype)}
-    return inputs | ({"mask": jax.ShapeDtypeStruct((env.action_space.n,), np.bool_)} if mask else {})  # type: ignore[union-attr]
-
-
-def _examples(member: Member, mask: bool, seed: int) -> tuple[list[np.ndarray], np.ndarray | None]:
-    """Columns of inputs, `[OBSERVATIONS, ...]` each, and the masks."""
-    obs, masks = met_observations(member.agent, member.params, OBSERVATIONS, seed)
-    return [obs, masks] if mask and masks is not None else [obs], masks
-
-
-def _compare(
-    member: Member,
-    function: Callable[..., jax.Array],
-    run: Callable[..., np.ndarray],
-    kind: str,
-    columns: list[np.ndarray],
-    masks: np.ndarray | None,
-) -> tuple[float, float]:
-    """The greatest difference between the file and the policy (relative above 1), and the share of equal actions."""
-    agent, params = concrete(member.agent), member.params
-    act = jax.jit(jax.vmap(lambda obs, mask: agent.policy(params, obs, mask=mask)))
-    wanted, found = np.asarray(jax.jit(function)(*columns)), run(*columns)
-    actions = found if kind == "action" else greedy(found, masks)
-    equal = float(np.mean(np.asarray(act(columns[0], masks)) == actions))
-    if kind == "action":
-        return float(np.mean(wanted != found)), equal
-    return float(np.max(np.abs(wanted - found)) / max(1.0, np.max(np.abs(wanted)))), equal
-
-
-def _require_parity(quantize: str, kind: str, difference: float, equal: float) -> None:
-    if equal < LEAST_EQUAL[quantize]:
-        raise ExportError(
-            f"the exported file chooses the policy's action in {equal:.2%} of {OBSERVATIONS} observations, and must in "
-            f"{LEAST_EQUAL[quantize]:.1%} (quantize = {quantize!r}): nothing was written"
-        )
-    if quantize == "none" and not difference <= GREATEST_DIFFERENCE:
-        raise ExportError(
-            f"the exported {kind} differ by {difference:.2g}, and may by {GREATEST_DIFFERENCE:g}: nothing was written"
-        )
-
-
-def _metadata(member: Member, kind: str, mask: bool) -> dict[str, Any]:
+def _metadata(subject: Subject, policy: Member | Result) -> dict[str, Any]:
     from importlib import metadata
 
-    return {
+    member = subject.member
+    facts = {
         "format": "jaxrl policy, version 1",
         "made_with": f"jaxrl {metadata.version('jaxrl')}",
-        **description(member.agent, kind, mask),
+        **description(member.agent, subject.kind, subject.mask),
         "agent": to_config(member.agent),
         "seed": member.seed,
+    }
+    if "step" in member.log:
+        facts["environment_steps"] = int(np.nanmax(member.log["step"]))
+    if isinstance(policy, Result):
+        facts["greedy_return"] = float(policy.returns[member.number].mean())
+    return facts
+
+
+def _agreement(parity: Parity) -> dict[str, Any]:
+    return {
+        "equal_actions": parity.equal,
+        "greatest_difference": parity.difference,
         "observations_compared": OBSERVATIONS,
     }

@@ -11,27 +11,17 @@ from typing import Any
 import jax
 import numpy as np
 
-QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
-"""How a TFLite file holds numbers: f32; weights f16; weights i8; weights and activations i8."""
-
-_KEPT_FLOAT = ("SOFTMAX", "EXP", "SUM", "DIV", "SUB")
-"""Operations of a softmax: in 8 bits it would give 0 for all that is less likely than 1/512."""
-
 
 class ExportError(ValueError):
     """A policy can't be exported, or what came out does not play like it."""
 
 
-def tflite(
-    function: Callable[..., jax.Array], inputs: dict[str, Any], quantize: str, examples: list[Any], dynamic: bool
-) -> bytes:
-    """Converts a batched function to a TFLite file of built-in operations.
+def tflite(function: Callable[..., jax.Array], inputs: dict[str, Any], dynamic: bool) -> bytes:
+    """Converts a batched function to a TFLite file of built-in operations, in f32.
 
     Args:
       function: of the inputs, `[batch, ...]` each.
       inputs: shape and dtype of one item of each input, by name.
-      quantize: one of `QUANTIZATIONS`.
-      examples: items of the inputs, each a list of arrays, for int8 to see the range of all numbers.
       dynamic: whether the batch may have any size, rather than 1.
 
     Raises:
@@ -39,17 +29,11 @@ def tflite(
       ImportError: TensorFlow is not installed.
     """
     tf = tensorflow()
-    module, concrete = _traced(tf, function, inputs, dynamic)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if quantize != "none":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
     with _silenced() as said:
+        module, concrete = _traced(tf, function, inputs, dynamic)
         try:
-            if quantize == "int8":
-                return _eight_bits(tf, converter, examples)
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             return converter.convert()
         except Exception as error:  # The converter raises its own ConverterError, RuntimeError and ValueError.
             raise ExportError(_lacking(f"{error}\n{said()}")) from error
@@ -85,20 +69,6 @@ def _traced(
     return module, module.call.get_concrete_function()
 
 
-def _eight_bits(tf: Any, converter: Any, examples: list[Any]) -> bytes:
-    def representative() -> Iterator[Any]:
-        yield from ([column[None] for column in columns] for columns in examples)
-
-    converter.representative_dataset = representative
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-    # The debugger's converter is the one that leaves named operations as they are.
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_KEPT_FLOAT))
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=representative, debug_options=options
-    )
-    return debugger.get_nondebug_quantized_model()
-
-
 def tensorflow() -> Any:
     """TensorFlow, on the CPU only and quiet.
 
@@ -113,7 +83,7 @@ def tensorflow() -> Any:
         raise ImportError(
             f"exporting needs TensorFlow, which can't be imported ({error}): pip install 'jaxrl[export]'"
         ) from error
-    with contextlib.suppress(RuntimeError):  # It has started, with whatever devices it has.
+    with _silenced(), contextlib.suppress(RuntimeError):  # It has started, with whatever devices it has.
         tf.config.set_visible_devices([], "GPU")
     return tf
 
