@@ -11,7 +11,8 @@ from jaxrl.registry import make, register
 from jaxrl.result import Member, Result
 from jaxrl.runs import RunDirectoryError
 from jaxrl.spaces import Box, Discrete
-from jaxrl.training import load, train
+from jaxrl.sweeps import SpaceError, Sweep, Trial, choice, integers, load, log_uniform, sweep, uniform
+from jaxrl.training import train
 
 __all__ = [
     "DQN",
@@ -25,16 +26,24 @@ __all__ = [
     "Reinforce",
     "Result",
     "RunDirectoryError",
+    "SpaceError",
+    "Sweep",
     "TimeStep",
+    "Trial",
     "check_env",
+    "choice",
     "evaluate",
+    "integers",
     "leaf",
     "load",
+    "log_uniform",
     "make",
     "preset",
     "pytree",
     "register",
     "static",
+    "sweep",
     "train",
+    "uniform",
     "use_cpu_cores",
 ]

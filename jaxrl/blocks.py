@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,8 @@ from jaxrl import loop
 from jaxrl.agents.base import Mean
 from jaxrl.devices import AXIS, member_keys
 from jaxrl.plan import Plan
-from jaxrl.progress import Progress
+from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory
 
 PAUSE_SECONDS = 0.5
 """How long the devices run between two looks at the host: the bar, Ctrl-C, checkpoints."""
@@ -42,32 +41,42 @@ class Block:
     note: dict[str, Any]
 
 
+class Store(Protocol):
+    """Where blocks are kept, and go on from; such as a `RunDirectory`."""
+
+    def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
+        """The whole state of a block, its log, and its note; None where it is to begin anew."""
+
+    def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
+        """Keeps the whole state of a block and its log."""
+
+    def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
+        """Keeps what outlives the run of a finished block."""
+
+
 class Trainer:
     """Trains the blocks of a plan, with one progress bar and checkpoints."""
 
     def __init__(
         self,
         plan: Plan,
-        run: RunDirectory | None,
+        store: Store | None,
         checkpoint_seconds: float,
-        progress: bool,
+        bar: Bar,
         interrupted: Callable[[], bool],
+        until: int | None = None,
     ) -> None:
+        """Prepares to train blocks up to, and without, the slot `until`, by default to the end."""
         self._plan = plan
-        self._run = run
+        self._store = store
         self._checkpoint_seconds = checkpoint_seconds
         self._interrupted = interrupted
+        self._until = plan.slots if until is None else until
         self._log = _empty_log(plan)
         self._edges = loop.slot_edges(plan.iterations, plan.slots)
         self._last_checkpoint = time.monotonic()
         self._slots_a_call = 1
-        self._slots_left = plan.blocks * plan.slots
-        self._draw = progress
-        self._bar: Progress | None = None
-
-    def skip(self, slots: int) -> None:
-        """Takes slots that are done already out of the progress bar."""
-        self._slots_left -= slots
+        self._bar = bar
 
     def train_block(self, number: int) -> Block:
         """Trains a block, from its checkpoint where there is one, to its end or to an interruption."""
@@ -80,9 +89,9 @@ class Trainer:
         nowhere = np.int32(note["slot"])
         state, log = jax.block_until_ready(call(state, log, nowhere, nowhere))
         note["compile_seconds"] += time.monotonic() - begin
-        while note["slot"] < plan.slots and not self._interrupted():
+        while note["slot"] < self._until and not self._interrupted():
             first, begin = note["slot"], time.monotonic()
-            last = min(first + self._slots_a_call, plan.slots)
+            last = min(first + self._slots_a_call, self._until)
             state, log = call(state, log, np.int32(first), np.int32(last))
             jax.block_until_ready(log)
             seconds = time.monotonic() - begin
@@ -91,7 +100,7 @@ class Trainer:
             fitting = int((last - first) * PAUSE_SECONDS / max(seconds, 1e-6))
             self._slots_a_call = max(1, min(fitting, 2 * (last - first)))
             self._show(log, first, last, seconds)
-            if last < plan.slots and time.monotonic() - self._last_checkpoint >= self._checkpoint_seconds:
+            if last < self._until and time.monotonic() - self._last_checkpoint >= self._checkpoint_seconds:
                 self._checkpoint(state, log, note)
         return self._end(number, state, log, note)
 
@@ -100,45 +109,48 @@ class Trainer:
         keys = _keys(plan, number)
         init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
         template = (jax.eval_shape(init, agent, keys), self._log)
-        found = self._run.load_checkpoint(number, template) if self._run is not None else None
+        found = self._store.load_checkpoint(number, template) if self._store is not None else None
         if found is None:
             tree = (init(agent, keys), jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self._log))
             note: dict[str, Any] = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
         else:
             tree, note = found
-            self.skip(note["slot"])
+            self._bar.skip(note["slot"])
         state, log = jax.device_put(tree, NamedSharding(plan.mesh, PartitionSpec(AXIS)))
         return state, log, dict(note)
 
     def _show(self, log: Any, first: int, last: int, seconds: float) -> None:
-        if not self._draw:
+        if not self._bar.drawn:
             return
-        if self._bar is None:
-            self._bar = Progress(self._slots_left, f"{type(self._plan.agent).__name__}, {self._plan.members} members")
         steps, (total, count) = log["steps"].total, dataclasses.astuple(log["episode_return"])
         steps, total, count = (float(np.sum(np.asarray(x)[:, first:last], dtype=float)) for x in (steps, total, count))
         self._bar.advance(last - first, steps, seconds, total / count if count else float("nan"))
 
     def _checkpoint(self, state: Any, log: Any, note: dict[str, Any]) -> None:
-        if self._run is not None:
-            self._run.save_checkpoint((state, log), note)
+        if self._store is not None:
+            self._store.save_checkpoint((state, log), note)
         self._last_checkpoint = time.monotonic()
 
     def _end(self, number: int, state: Any, log: Any, note: dict[str, Any]) -> Block:
         kept, kept_log = host((self._plan.agent.kept(state), log))
-        if self._run is not None:
+        if self._store is not None:
             if note["slot"] == self._plan.slots:
-                self._run.save_block(number, (kept, kept_log), note)
+                self._store.save_block(number, (kept, kept_log), note)
             else:
                 self._checkpoint(state, log, note)
         return Block(number, kept, kept_log, note)
 
 
+def whole_template(plan: Plan) -> Any:
+    """The shapes of a block under way: (state, log)."""
+    init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
+    return jax.eval_shape(init, plan.batched_agent(plan.chosen(0)), _keys(plan, 0)), _empty_log(plan)
+
+
 def kept_template(plan: Plan) -> Any:
     """The shapes of what a finished block has on disk: (state, log)."""
-    init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
-    state = jax.eval_shape(init, plan.batched_agent(plan.chosen(0)), _keys(plan, 0))
-    return plan.agent.kept(state), _empty_log(plan)
+    state, log = whole_template(plan)
+    return plan.agent.kept(state), log
 
 
 def join(plan: Plan, blocks: list[Block]) -> Result:
@@ -155,7 +167,7 @@ def join(plan: Plan, blocks: list[Block]) -> Result:
         seeds=plan.seeds[members],
         iterations=plan.iterations,
         log=finished_log(jax.tree.map(lambda *parts: np.concatenate(parts), *logs)),
-        state=jax.tree.map(_concatenate, *states),
+        state=jax.tree.map(concatenated, *states),
         seconds=sum(block.note["seconds"] for block in blocks),
         compile_seconds=sum(block.note["compile_seconds"] for block in blocks),
         complete=complete,
@@ -177,7 +189,8 @@ def host(tree: Any) -> Any:
     return jax.tree.map(lambda x: x if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else np.array(x), tree)
 
 
-def _concatenate(*parts: Any) -> Any:
+def concatenated(*parts: Any) -> Any:
+    """Arrays or random keys `[members, ...]`, one after the other."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     return jax.random.wrap_key_data(jnp.concatenate([jax.random.key_data(part) for part in parts]))

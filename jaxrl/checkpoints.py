@@ -28,7 +28,7 @@ def save(folder: Path, tree: Any, note: dict[str, Any]) -> None:
       note: plain data (as JSON has it) to keep with it.
     """
     checkpointer = _checkpointer()
-    arrays = _named_arrays(tree)
+    arrays = named_arrays(tree)
     beside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -97,7 +97,7 @@ def restore(folder: Path, template: Any) -> tuple[Any, dict[str, Any]]:
         array = np.zeros(shape, dtype) if not np.prod(shape) else arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype or checksums.get(name) != _checksum(array):
             raise DamagedCheckpointError(f"{folder} is damaged or not of this run: {name} is not as it was written")
-        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(leaf) else array)
+        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if is_key(leaf) else array)
     return jax.tree_util.tree_unflatten(treedef, leaves), note
 
 
@@ -141,20 +141,38 @@ def _checkpointer() -> Any:
     return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
 
-def _named_arrays(tree: Any) -> dict[str, np.ndarray]:
+def named_arrays(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a pytree by their paths; random keys as their numbers."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {
-        jax.tree_util.keystr(path): np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+        jax.tree_util.keystr(path): np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
         for path, leaf in leaves
     }
 
 
-def _is_key(leaf: Any) -> bool:
+def from_named(template: Any, arrays: Any) -> Any:
+    """The pytree that `named_arrays` took apart: NumPy arrays and random keys.
+
+    Args:
+      template: the same pytree of arrays or shapes, of whatever sizes.
+      arrays: by name.
+
+    Raises:
+      KeyError: one is missing.
+    """
+    paths, structure = jax.tree_util.tree_flatten_with_path(template)
+    found = [(np.asarray(arrays[jax.tree_util.keystr(path)]), leaf) for path, leaf in paths]
+    leaves = [jax.random.wrap_key_data(jnp.asarray(array)) if is_key(leaf) else array for array, leaf in found]
+    return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether an array, or its shape, is of random keys."""
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _stored_form(leaf: Any) -> tuple[tuple[int, ...], np.dtype]:
-    form = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+    form = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
     return tuple(form.shape), np.dtype(form.dtype)
 
 

@@ -46,6 +46,7 @@ def choose_block(
     devices: int | None,
     limit: int | None,
     stored: bool,
+    keep_all: bool = True,
 ) -> tuple[int, Mesh]:
     """Decides how many members are trained at once, and on which devices.
 
@@ -57,12 +58,15 @@ def choose_block(
       devices: how many devices to use, or None for all.
       limit: bytes that may be used, or None for what is free.
       stored: whether checkpoints are written, for which the host copies a block.
+      keep_all: whether all trained members stay in memory, or only the block under way.
 
     Raises:
       ValueError: the run can't fit.
     """
     mesh = member_mesh(min(members, wished or members), devices)
     pools = _pools(agent, slots, mesh, limit, stored)
+    if not keep_all:
+        pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
     if wished is None:
         suiting = CPU_BLOCK * mesh.size if _is_cpu(mesh) else members
         # The members that fit beside all results, in equal shares for the devices; at least one for each.
@@ -104,6 +108,12 @@ def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool
         return [Pool("main", int((limit or free_host_memory()) * USABLE_MEMORY), working + copies, kept)]
     device = Pool("device", int((limit or free_device_memory(mesh)) * USABLE_MEMORY), working, 0)
     return [device, Pool("main", int(free_host_memory() * USABLE_MEMORY), copies, kept)]
+
+
+def member_bytes(agent: Agent, slots: int) -> int:
+    """Bytes of one member that is being trained: state, scratch and log."""
+    state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
+    return _bytes(state) + _bytes(agent.scratch()) + 8 * slots * len(loop.empty_log(agent, 1, 1))
 
 
 def _is_cpu(mesh: Mesh) -> bool:

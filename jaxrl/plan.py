@@ -80,10 +80,12 @@ def make_plan(
     devices: int | None,
     memory_limit: int | None,
     stored: bool = False,
+    keep_all: bool = True,
 ) -> Plan:
     """Checks everything that the user gave and decides the blocks; arguments as of `jaxrl.train`.
 
-    `stored` says whether the run is kept on disk, which takes memory for copies.
+    `stored` says whether the run is kept on disk, which takes memory for copies; `keep_all` whether all trained
+    members stay in memory, or only the block under way.
     """
     jax.local_devices()  # So that a backend that can't start says so itself.
     if not isinstance(agent, Agent):
@@ -108,6 +110,7 @@ def make_plan(
         devices=None if devices is None else positive("devices", devices),
         limit=None if memory_limit is None else positive("memory_limit", memory_limit),
         stored=stored,
+        keep_all=keep_all,
     )
     return Plan(agent, varied, np.asarray(members), count, slots, size, mesh)
 

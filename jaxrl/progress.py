@@ -58,3 +58,24 @@ class Progress:
                 jax.block_until_ready(self._tick(jnp.int32(self._done), PBar(id=jnp.int32(0), carry=jnp.int32(0))))
             self._done += 1
         jax.effects_barrier()
+
+
+class Bar:
+    """A progress bar that is drawn from the first step on, when it is known what was done before."""
+
+    def __init__(self, slots: int, description: str, drawn: bool) -> None:
+        """Prepares a bar over so many slots of the log, all blocks together."""
+        self.drawn = drawn
+        self._slots = slots
+        self._description = description
+        self._progress: Progress | None = None
+
+    def skip(self, slots: int) -> None:
+        """Takes slots out that are done already."""
+        self._slots -= slots
+
+    def advance(self, slots: int, steps: float, seconds: float, mean_return: float) -> None:
+        """As `Progress.advance`."""
+        if self.drawn:
+            self._progress = self._progress or Progress(self._slots, self._description)
+            self._progress.advance(slots, steps, seconds, mean_return)

@@ -87,7 +87,7 @@ class RunDirectory:
         folder = Path(path)
         if (folder / "config.json").exists():
             raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
-        run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": _made_with(plan)})
+        run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": made_with(plan)})
         _warn_of_local_classes(run.config)
         try:
             # A kill while the configuration was written leaves its beginning behind.
@@ -114,8 +114,8 @@ class RunDirectory:
             raise RunDirectoryError(f"{file} can't be read: {error}") from error
         if not isinstance(config, dict) or config.get("format") != _FORMAT:
             raise RunDirectoryError(f"{file} is not of a run that this jaxrl knows ({_FORMAT!r}): {path} is left alone")
-        made_with = config.get("made_with")
-        if not isinstance(made_with, dict) or type(made_with.get("block")) is not int or made_with["block"] < 1:
+        made = config.get("made_with")
+        if not isinstance(made, dict) or type(made.get("block")) is not int or made["block"] < 1:
             raise RunDirectoryError(f"{file} is damaged: made_with.block is no whole number; {path} is left alone")
         return cls(path, config)
 
@@ -133,7 +133,7 @@ class RunDirectory:
         changes = differences({name: run.config.get(name) for name in asked}, asked)
         if changes:
             raise RunDirectoryError(f"{path} holds another run, and is left alone: " + "; ".join(changes))
-        made, now = run.config["made_with"], _made_with(plan)
+        made, now = run.config["made_with"], made_with(plan)
         settings = ("device", "devices", "packages", "jax_enable_x64")
         changed = [name for name in settings if made.get(name) != now.get(name)]
         if changed:
@@ -310,7 +310,8 @@ def _request(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _made_with(plan: Plan) -> dict[str, Any]:
+def made_with(plan: Plan) -> dict[str, Any]:
+    """What a plan runs on: time, versions, devices."""
     device = plan.mesh.devices.flat[0]
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -13,6 +13,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
 from jaxrl.plan import Plan, make_plan
+from jaxrl.progress import Bar
 from jaxrl.result import Result
 from jaxrl.runs import RunDirectory, RunDirectoryError, exclusive
 
@@ -91,8 +92,10 @@ def train(
         run = None
         if out is not None:
             run = RunDirectory.resume(out, plan) if resume else RunDirectory.create(out, plan)
-        with _interrupts() as interrupted:
-            result = _run_blocks(plan, run, Trainer(plan, run, checkpoint_seconds, progress, interrupted), interrupted)
+        bar = Bar(plan.blocks * plan.slots, f"{type(agent).__name__}, {plan.members} members", progress)
+        with interrupts() as interrupted:
+            trainer = Trainer(plan, run, checkpoint_seconds, bar, interrupted)
+            result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
             _report(run, result)
     return result
@@ -109,7 +112,9 @@ def _as_begun(plan: Plan, block: int) -> Plan:
     return dataclasses.replace(plan, block=block)
 
 
-def _run_blocks(plan: Plan, run: RunDirectory | None, trainer: Trainer, interrupted: Callable[[], bool]) -> Result:
+def _run_blocks(
+    plan: Plan, run: RunDirectory | None, trainer: Trainer, bar: Bar, interrupted: Callable[[], bool]
+) -> Result:
     blocks: list[Block] = []
     template: Any = None
     for number in range(plan.blocks):
@@ -117,7 +122,7 @@ def _run_blocks(plan: Plan, run: RunDirectory | None, trainer: Trainer, interrup
             # Made once, because tracing the agent for every block would take longer than reading them.
             template = template or kept_template(plan)
             blocks.append(_read_block(run, template, number))
-            trainer.skip(plan.slots)
+            bar.skip(plan.slots)
         elif not interrupted():
             blocks.append(trainer.train_block(number))
     return join(plan, blocks)
@@ -162,7 +167,7 @@ def _report(run: RunDirectory, result: Result) -> None:
 
 
 @contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
+def interrupts() -> Iterator[Callable[[], bool]]:
     """Turns the first Ctrl-C into a flag, so that nothing half done is lost; the second one is as ever."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():

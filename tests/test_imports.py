@@ -24,6 +24,7 @@ ORDER = [
         "blocks",
         "reports",
         "training",
+        "sweeps",
         "cli",
     ),
 ]

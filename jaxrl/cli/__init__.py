@@ -22,6 +22,7 @@ from jaxrl.agents import ALGORITHMS
 from jaxrl.checks import positive
 from jaxrl.cli.export import Export, Inspect
 from jaxrl.cli.options import MemberName, Parameters, Run, make_environment
+from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
 from jaxrl.cli.tables import (
     choose_member,
     console,
@@ -31,7 +32,7 @@ from jaxrl.cli.tables import (
     print_environment,
     print_rows,
 )
-from jaxrl.cli.train import INTERRUPTED, describe, train_command
+from jaxrl.cli.train import INTERRUPTED, Train, algorithm_command, describe
 from jaxrl.devices import use_cpu_cores
 from jaxrl.evaluation import evaluate
 
@@ -50,6 +51,7 @@ _ABOUT = f"""Trains thousands of reinforcement-learning agents at once, in one c
 
 Examples:
   jaxrl train dqn --env CartPole-v1 --seeds 64 --steps 50000 --out runs/first
+  jaxrl sweep dqn --env CartPole-v1 --space learning_rate=log:1e-4:1e-2 --trials 64 --seeds 8 --out runs/sweep
   jaxrl evaluate runs/first
   jaxrl render runs/first best.gif
   jaxrl check my_module:MyEnvironment
@@ -198,7 +200,12 @@ class Check:
         return 1 if report.errors else 0
 
 
+_BY_ALGORITHM: dict[str, tuple[type[Any], Callable[..., str]]] = {
+    "train": (Train, describe),
+    "sweep": (SweepCommand, describe_sweep),
+}
 _COMMANDS: dict[str, type[Any]] = {
+    "sweep-report": SweepReport,
     "evaluate": Evaluate,
     "render": Render,
     "export": Export,
@@ -264,10 +271,13 @@ def _parse_and_execute(words: list[str]) -> int:
 
 
 def _parse(words: list[str]) -> Command:
-    if words[:1] == ["train"] and len(words) > 1 and words[1] in ALGORITHMS:
-        command = train_command(words[1], words[1:])
-        about = describe(words[1], command, words[1:])
-        return tyro.cli(command, prog=f"jaxrl train {words[1]}", description=about, args=words[2:])
+    if words[:1] == ["sweep"]:
+        words = ["sweep", *expanded(words[1:])]
+    if len(words) > 1 and words[0] in _BY_ALGORITHM and words[1] in ALGORITHMS:
+        base, describes = _BY_ALGORITHM[words[0]]
+        command = algorithm_command(base, words[1], words[1:])
+        text = describes(words[1], command, words[1:])
+        return tyro.cli(command, prog=f"jaxrl {words[0]} {words[1]}", description=text, args=words[2:])
     if words and words[0] in _COMMANDS:
         kind = _COMMANDS[words[0]]
         about = "\n".join([f"{kind.__doc__}", "", "Examples:", *(f"  {line}" for line in kind.examples.splitlines())])
@@ -284,16 +294,22 @@ def _everything() -> Any:
             operator.or_, [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in kinds.items()]
         )
 
-    algorithms = union({name: train_command(name) for name in ALGORITHMS})
-
     def train(algorithm: Any) -> Any:
         """Trains many agents at once; `jaxrl train dqn --help` lists the options."""
         return algorithm
 
+    def sweep(algorithm: Any) -> Any:
+        """Trains many configurations with many seeds; `jaxrl sweep dqn --help` lists the options."""
+        return algorithm
+
     flat: Any = tyro.conf.OmitSubcommandPrefixes
-    train.__annotations__["algorithm"] = flat[algorithms]
-    training = Annotated[Any, tyro.conf.subcommand("train", constructor=train)]
-    return functools.reduce(operator.or_, [training, union(_COMMANDS)])
+    kinds = []
+    for constructor in (train, sweep):
+        kind, _ = _BY_ALGORITHM[constructor.__name__]
+        algorithms = union({name: algorithm_command(kind, name) for name in ALGORITHMS})
+        constructor.__annotations__["algorithm"] = flat[algorithms]
+        kinds.append(Annotated[Any, tyro.conf.subcommand(constructor.__name__, constructor=constructor)])
+    return functools.reduce(operator.or_, [*kinds, union(_COMMANDS)])
 
 
 def _one_line(error: BaseException) -> str:

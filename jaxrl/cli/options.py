@@ -19,6 +19,10 @@ from jaxrl import presets, registry
 from jaxrl.agents import Agent
 from jaxrl.pytree import Bounds, field_bounds
 
+DEFAULT_STEPS = 50_000
+"""Environment steps of every member where neither steps, nor iterations, nor a preset say how many."""
+LEAST_ITERATIONS = 300
+"""The least iterations that the default number of steps may mean."""
 NO_PRESET = "none"
 """The name that switches presets off."""
 
@@ -43,16 +47,14 @@ MemberName = Annotated[
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What is trained, for how long, on what, and where it is kept."""
+class CommonOptions:
+    """What is trained, for how long, on what: for one run, and for a sweep."""
 
     env: Annotated[str, tyro.conf.arg(metavar="NAME")] = tyro.MISSING
     """The environment to learn in: a registered name (`jaxrl envs` lists them), or module:Class for one of your own."""
     env_parameter: Parameters = ()
     preset: Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Settings known to work; other options override them. If --env has a preset, it is taken unless this is none."""
-    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (1,)
-    """One number: how many members are trained, with the seeds 0, 1, 2, and so on. Several numbers: these seeds."""
     steps: Annotated[
         int | None,
         tyro.conf.DisallowNone,
@@ -68,14 +70,6 @@ class RunOptions:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: as --steps says)"),
     ] = None
     """Iterations of every member, in place of --steps; one iteration collects steps and learns from them."""
-    out: Annotated[
-        Path | None,
-        tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
-    ] = None
-    """New or empty folder for the configuration, members, metrics, learning curves and checkpoints."""
-    resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in --out where it was stopped or killed. Give the same options again."""
     slots: Annotated[int, tyro.conf.arg(metavar="N")] = 100
     """Rows of the log, which are the points of the learning curves."""
     block: Annotated[
@@ -90,15 +84,38 @@ class RunOptions:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: all; every CPU core is one)"),
     ] = None
     """How many devices to train on."""
-    checkpoint_seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
-    """Least time between two checkpoints in --out."""
     progress: bool = True
     """Draw a progress bar."""
 
-    @property
-    def seeds_wanted(self) -> int | list[int]:
-        """The seeds as `jaxrl.train` takes them."""
-        return self.seeds[0] if len(self.seeds) == 1 else list(self.seeds)
+    def length(self, agent: Agent, chosen: presets.Preset | None) -> dict[str, Any]:
+        """The arguments "steps" and "iterations" that the words mean."""
+        if self.steps is not None or self.iterations is not None:
+            return {"steps": self.steps, "iterations": self.iterations}
+        enough = max(DEFAULT_STEPS // agent.steps_per_iteration, LEAST_ITERATIONS)
+        return {"steps": None, "iterations": chosen.iterations if chosen else enough}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(CommonOptions):
+    """What one run has besides."""
+
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (1,)
+    """One number: how many members are trained, with the seeds 0, 1, 2, and so on. Several numbers: these seeds."""
+    out: Annotated[
+        Path | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
+    ] = None
+    """New or empty folder for the configuration, members, metrics, learning curves and checkpoints."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in --out where it was stopped or killed. Give the same options again."""
+    checkpoint_seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 60.0
+    """Least time between two checkpoints in --out."""
+
+
+def seeds_wanted(seeds: Sequence[int]) -> int | list[int]:
+    """The seeds as `jaxrl.train` takes them: one number is a count."""
+    return seeds[0] if len(seeds) == 1 else list(seeds)
 
 
 def agent_options(agent_class: type[Agent], defaults: dict[str, Any]) -> type:
@@ -176,11 +193,12 @@ def parse_parameters(words: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"--env-parameter {word!r} must be of the form NAME=VALUE, such as length=0.7")
         if name in parameters:
             raise ValueError(f"--env-parameter {name} is given twice")
-        parameters[name] = _value(text.strip())
+        parameters[name] = plain_value(text.strip())
     return parameters
 
 
-def _value(text: str) -> Any:
+def plain_value(text: str) -> Any:
+    """A value as in Python, or text."""
     for read in (ast.literal_eval, float):
         try:
             return read(text)

@@ -11,46 +11,60 @@ import tyro
 
 from jaxrl import registry
 from jaxrl.agents import ALGORITHMS, Agent
-from jaxrl.cli.options import RunOptions, agent_options, choose_preset, make_environment, presets_of
+from jaxrl.cli.options import (
+    CommonOptions,
+    RunOptions,
+    agent_options,
+    choose_preset,
+    make_environment,
+    presets_of,
+    seeds_wanted,
+)
 from jaxrl.cli.tables import console, exact_score_rows, print_rows
 from jaxrl.reports import summary_rows
 from jaxrl.result import Result
 from jaxrl.training import train
 
-DEFAULT_STEPS = 50_000
-"""Environment steps of every member where neither steps, nor iterations, nor a preset say how many."""
-LEAST_ITERATIONS = 300
-"""The least iterations that the default number of steps may mean."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as of a shell."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Train:
-    """The parsed command; `train_command` makes a subclass of it with the fields of one algorithm."""
+class AlgorithmCommand:
+    """A parsed command; `algorithm_command` makes subclasses of such classes with the fields of one algorithm."""
 
     algorithm: ClassVar[str]
     words: ClassVar[Sequence[str]]
+    options: ClassVar[type[CommonOptions]]
 
     run: Any
     agent: Any
+
+    def build(self, preset_fields: dict[str, Any]) -> Agent:
+        """The agent with its environment; raises as those do where a value is wrong."""
+        fields = {field.name: getattr(self.agent, field.name) for field in dataclasses.fields(self.agent)}
+        env = make_environment(self.run.env, self.run.env_parameter)
+        # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
+        return ALGORITHMS[self.algorithm](env=env, **{**preset_fields, **fields})  # type: ignore[call-arg]
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(AlgorithmCommand):
+    """`jaxrl train ALGORITHM`."""
+
+    options = RunOptions
 
     def execute(self) -> int:
         """Trains, and says what came of it."""
         options: RunOptions = self.run
         chosen = choose_preset(self.algorithm, options.env, options.preset)
         agent = self.build(chosen[1].fields if chosen else {})
-        iterations = options.iterations
-        if options.steps is None and iterations is None:
-            enough = max(DEFAULT_STEPS // agent.steps_per_iteration, LEAST_ITERATIONS)
-            iterations = chosen[1].iterations if chosen else enough
         if chosen:
             console().print(f"preset {chosen[0]}: {chosen[1].description}")
         result = train(
             agent,
-            options.steps,
-            iterations=iterations,
-            seeds=options.seeds_wanted,
+            **options.length(agent, chosen[1] if chosen else None),
+            seeds=seeds_wanted(options.seeds),
             out=options.out,
             resume=options.resume,
             slots=options.slots,
@@ -61,13 +75,6 @@ class Train:
         )
         self._report(result)
         return 0 if result.complete else INTERRUPTED
-
-    def build(self, preset_fields: dict[str, Any]) -> Agent:
-        """The agent with its environment; raises as those do where a value is wrong."""
-        fields = {field.name: getattr(self.agent, field.name) for field in dataclasses.fields(self.agent)}
-        env = make_environment(self.run.env, self.run.env_parameter)
-        # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
-        return ALGORITHMS[self.algorithm](env=env, **{**preset_fields, **fields})  # type: ignore[call-arg]
 
     def _report(self, result: Result) -> None:
         options: RunOptions = self.run
@@ -95,10 +102,11 @@ class Train:
             out.print(f"To look at it: tensorboard --logdir {logs}", soft_wrap=True)
 
 
-def train_command(algorithm: str, words: Sequence[str] = ()) -> type[Train]:
-    """The type of `jaxrl train ALGORITHM`, whose defaults are those of the preset that the words mean.
+def algorithm_command(base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = ()) -> type[Any]:
+    """The type of a command for an algorithm, whose defaults are those of the preset that the words mean.
 
     Args:
+      base: what it does.
       algorithm: such as "dqn".
       words: what follows `jaxrl train` on the command line, or nothing.
 
@@ -109,13 +117,13 @@ def train_command(algorithm: str, words: Sequence[str] = ()) -> type[Train]:
     env, name = _named(words)
     chosen = choose_preset(algorithm, env, name)
     options = agent_options(agent_class, dict(chosen[1].fields) if chosen else {})
-    run = RunOptions(env=chosen[1].env) if chosen else RunOptions()
+    run = base.options(env=chosen[1].env) if chosen else base.options()
     flat: Any = tyro.conf.OmitArgPrefixes
-    groups = {"run": (flat[RunOptions], run), "agent": (flat[options], options())}
+    groups = {"run": (flat[base.options], run), "agent": (flat[options], options())}
     command = dataclasses.make_dataclass(
-        f"Train{agent_class.__name__}",
+        f"{base.__name__}{agent_class.__name__}",
         [(group, kind, dataclasses.field(default=default)) for group, (kind, default) in groups.items()],
-        bases=(Train,),
+        bases=(base,),
         namespace={"algorithm": algorithm, "words": tuple(words)},
         frozen=True,
     )
@@ -123,12 +131,9 @@ def train_command(algorithm: str, words: Sequence[str] = ()) -> type[Train]:
     return command
 
 
-def describe(algorithm: str, command: type[Train], words: Sequence[str]) -> str:
+def describe(algorithm: str, command: type[AlgorithmCommand], words: Sequence[str]) -> str:
     """The text above the options in `jaxrl train ALGORITHM --help`."""
-    env, name = _named(words)
-    chosen = choose_preset(algorithm, env, name)
-    example_env = {"reinforce": "PlaneStrike-v0"}.get(algorithm, "CartPole-v1")
-    begin = f"  jaxrl train {algorithm} --env {example_env} --seeds"
+    begin = f"  jaxrl train {algorithm} --env {example_environment(algorithm)} --seeds"
     lines = [
         f"{command.__doc__}",
         "",
@@ -139,15 +144,25 @@ def describe(algorithm: str, command: type[Train], words: Sequence[str]) -> str:
         f"{begin} 64 --out runs/first",
         f"{begin} 3 5 7 --learning-rate 5e-4 --hidden 128 128",
         f"{begin} 64 --out runs/first --resume",
-        "",
-        f"Environments: {', '.join(registry.names())}.",
     ]
+    return "\n".join([*lines, *environments_and_presets(algorithm, words)])
+
+
+def example_environment(algorithm: str) -> str:
+    """An environment for the examples of a help text."""
+    return {"reinforce": "PlaneStrike-v0"}.get(algorithm, "CartPole-v1")
+
+
+def environments_and_presets(algorithm: str, words: Sequence[str]) -> list[str]:
+    """The lines of a help text about what there is to choose from."""
+    chosen = choose_preset(algorithm, *_named(words))
+    lines = ["", f"Environments: {', '.join(registry.names())}."]
     if chosen:
         lines += ["", f"The defaults below are those of the preset {chosen[0]}: {chosen[1].description}"]
     elif presets := presets_of(algorithm):
         lines += ["", "Presets (name one, or its environment, before --help to see its values as the defaults):"]
         lines += [f"  {name} for {preset.env}: {preset.description}" for name, preset in presets.items()]
-    return "\n".join(lines)
+    return lines
 
 
 def _named(words: Sequence[str]) -> tuple[str | None, str | None]:

@@ -1,0 +1,272 @@
+"""The commands `jaxrl sweep ALGORITHM` and `jaxrl sweep-report`."""
+
+import dataclasses
+import re
+import shlex
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from jaxrl.agents import ALGORITHMS, Agent
+from jaxrl.cli.options import CommonOptions, choose_preset, plain_value, seeds_wanted
+from jaxrl.cli.tables import console, print_rows
+from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
+from jaxrl.pytree import annotation
+from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
+from jaxrl.sweeps.planning import ADAPTIVE, MAX_COMPILATIONS
+from jaxrl.sweeps.result import text_of
+from jaxrl.sweeps.space import SAMPLERS, field_at, field_paths
+
+_DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
+_BEST = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepOptions(CommonOptions):
+    """What a sweep has besides."""
+
+    space: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="FIELD=VALUES",
+            help="A field and what to try, once for each field: a grid (batch_size=32,64 or hidden=64-64,128-128), or "
+            "something to sample: log:1e-4:1e-2, uniform:0.9:1, int:1:8, choice:relu,tanh.",
+        ),
+    ] = ()
+    trials: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: all points of the grids)"),
+    ] = None
+    """Samples to draw, where anything is to be sampled."""
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (16,)
+    """Seeds of every trial: one number says how many, several say which."""
+    out: Annotated[
+        Path | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
+    ] = None
+    """Folder of the sweep; with the same command again, it goes on there."""
+    sampler: Annotated[str, tyro.conf.arg(metavar="sobol|random|tpe")] = "sobol"
+    """How to sample: a scrambled Sobol sequence, independently, or by Optuna's TPE (extra `optuna`)."""
+    sample_seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of the samples."""
+    rungs: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """Stages of successive halving; 1 trains all trials to the end."""
+    eta: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """One in so many trials goes on after each rung."""
+    keep: Annotated[str, tyro.conf.arg(metavar="none|all|best:N")] = "none"
+    """Whose parameters to keep, to play or export: nobody's, everybody's, or those of the N best trials."""
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 16
+    """Greedy episodes of every member at the end."""
+    threshold: Annotated[
+        float | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="RETURN", help_behavior_hint="(default: the environment's, if it has one)"),
+    ] = None
+    """The training return whose step is noted."""
+    engine: Annotated[str, tyro.conf.arg(metavar="local|ray")] = "local"
+    """Who trains: this process, or the workers of a Ray cluster (extra `ray`)."""
+    yes: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Compile as many programs as it takes, even more than 32."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the plan, and do nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepCommand(AlgorithmCommand):
+    """`jaxrl sweep ALGORITHM`."""
+
+    options = SweepOptions
+
+    def execute(self) -> int:
+        """Sweeps, and prints the best trials."""
+        options: SweepOptions = self.run
+        chosen = choose_preset(self.algorithm, options.env, options.preset)
+        agent = self.build(chosen[1].fields if chosen else {})
+        space = parse_space(agent, options.space)
+        arguments: dict[str, Any] = {
+            **options.length(agent, chosen[1] if chosen else None),
+            "trials": options.trials,
+            "seeds": seeds_wanted(options.seeds),
+            "max_compilations": 2**31 if options.yes else MAX_COMPILATIONS,
+            **{name: getattr(options, name) for name in ("sampler", "sample_seed", "rungs", "eta", "episodes")},
+            **{name: getattr(options, name) for name in ("threshold", "slots", "block", "devices")},
+        }
+        if options.dry_run:
+            adaptive = options.sampler not in SAMPLERS
+            plan = plan_sweep(agent, space, **(arguments | ({"sampler": ADAPTIVE} if adaptive else {})))
+            print_rows(f"{type(agent).__name__} on {options.env}: the plan", plan.rows())
+            return 0
+        found = sweep(
+            agent,
+            space,
+            **arguments,
+            out=options.out,
+            keep=options.keep,
+            engine=options.engine,
+            progress=options.progress,
+        )
+        print_sweep(f"{type(agent).__name__} on {options.env}", found)
+        out = console()
+        if options.out is None:
+            out.print("Nothing was kept: --out FOLDER keeps the sweep.")
+        elif not found.complete:
+            out.print(f"To go on: {shlex.join(['jaxrl', 'sweep', *self.words])}", soft_wrap=True)
+        else:
+            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}", soft_wrap=True)
+        return 0 if found.complete else INTERRUPTED
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepReport:
+    """Writes a page about a sweep that opens in any browser, without a network."""
+
+    examples: ClassVar[str] = "jaxrl sweep-report runs/sweep\njaxrl sweep-report runs/sweep page.html"
+
+    sweep: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SWEEP", help="Folder of a sweep.")]
+    page: Annotated[
+        tyro.conf.Positional[Path | None],
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="FILE.html", help="What to write.", help_behavior_hint="(default: report.html in it)"),
+    ] = None
+
+    def execute(self) -> int:
+        """Writes the page."""
+        from jaxrl.sweeps.sweeping import load_sweep
+
+        page = self.page or self.sweep / "report.html"
+        found = load_sweep(self.sweep)
+        found.report(page)
+        console().print(f"{page}: {len(found.ranked.trials):,} trials", soft_wrap=True)
+        return 0
+
+
+def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
+    """Reads "field=values" words.
+
+    Raises:
+      SpaceError: a word is not of that form, or a field comes twice.
+    """
+    space: dict[str, Any] = {}
+    for word in words:
+        path, equals, text = word.partition("=")
+        path = path.strip().replace("-", "_")
+        if not equals or not path or not text.strip():
+            raise SpaceError(f"--space {word!r} must be of the form FIELD=VALUES, such as learning_rate=log:1e-4:1e-2")
+        if path in space:
+            raise SpaceError(f"--space {path} is given twice")
+        space[path] = _values(agent, path, text.strip())
+    return space
+
+
+def _values(agent: Agent, path: str, text: str) -> Any:
+    kind, colon, rest = text.partition(":")
+    if colon and kind in _DISTRIBUTIONS:
+        ends = [plain_value(end) for end in rest.split(":")]
+        if len(ends) != 2:
+            raise SpaceError(f"--space {path}={text} must be {kind}:LOW:HIGH")
+        return _DISTRIBUTIONS[kind](*ends)
+    is_tuple = path in field_paths(agent) and "tuple" in annotation(field_at(agent, path))
+    values = [_value(word.strip(), is_tuple) for word in (rest if kind == "choice" and colon else text).split(",")]
+    return choice(values) if kind == "choice" and colon else values
+
+
+def _value(text: str, is_tuple: bool) -> Any:
+    if is_tuple and re.fullmatch(r"\d+(-\d+)*", text):
+        return tuple(map(int, text.split("-")))
+    return plain_value(text)
+
+
+def expanded(words: Sequence[str]) -> list[str]:
+    """The words of `jaxrl sweep`, with those that a TOML file stands for in its place.
+
+    The file has the options by their names, "agent" for the algorithm, and the tables [space] and
+    [environment]; options of the agent stand beside the others.
+
+    Raises:
+      ValueError: the file can't be read, or holds something else.
+    """
+    if not words or not words[0].endswith(".toml"):
+        return list(words)
+    try:
+        content = tomllib.loads(Path(words[0]).read_text())
+    except OSError as error:
+        raise ValueError(f"{words[0]} can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{words[0]} is no TOML: {error}") from error
+    algorithm = content.pop("agent", None)
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"{words[0]}: agent = {algorithm!r} must be one of {', '.join(ALGORITHMS)}")
+    found = [algorithm]
+    for path, values in _table(words[0], content, "space").items():
+        found += ["--space", f"{path}={_text_of_values(values)}"]
+    for name, value in _table(words[0], content, "environment").items():
+        found += ["--env-parameter", f"{name}={value}"]
+    for name, value in content.items():
+        found += _option(words[0], name.replace("_", "-"), value)
+    return [*found, *words[1:]]
+
+
+def _table(file: str, content: dict[str, Any], name: str) -> dict[str, Any]:
+    table = content.pop(name, {})
+    if not isinstance(table, dict):
+        raise ValueError(f"{file}: {name} = {table!r} must be a table, [{name}]")
+    # "env.length" is a table in a table to TOML, unless it is quoted.
+    inner = {f"{key}.{path}": v for key, value in table.items() if isinstance(value, dict) for path, v in value.items()}
+    return {key: value for key, value in table.items() if not isinstance(value, dict)} | inner
+
+
+def _text_of_values(values: Any) -> str:
+    return values if isinstance(values, str) else ",".join(map(_text, values if isinstance(values, list) else [values]))
+
+
+def _text(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _option(file: str, name: str, value: Any) -> list[str]:
+    if isinstance(value, dict):
+        raise ValueError(f"{file}: [{name}] is no table that a sweep knows: [space] and [environment] are")
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+
+
+def print_sweep(title: str, found: Sweep) -> None:
+    """Prints what came of a sweep."""
+    print_rows(title if found.complete else f"{title}, interrupted", found.facts())
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title="best trials, by interquartile mean of the greedy return", title_justify="left", box=box.ROUNDED
+    )
+    for column in ("trial", *found.values[0], "return (95% interval)", "best in"):
+        table.add_column(column, overflow="fold")
+    for place in range(min(_BEST, len(found.ranked.trials))):
+        trial = found.best(place)
+        settings = [text_of(value) for value in trial.values.values()]
+        interval = f"{trial.score:.2f} ({trial.low:.2f} to {trial.high:.2f})"
+        table.add_row(str(trial.number), *settings, interval, f"{trial.probability_best:.0%}")
+    console().print(table)
+
+
+def describe_sweep(algorithm: str, command: type[AlgorithmCommand], words: Sequence[str]) -> str:
+    """The text above the options in `jaxrl sweep ALGORITHM --help`."""
+    begin = f"  jaxrl sweep {algorithm} --env {example_environment(algorithm)}"
+    lines = [
+        f"{command.__doc__} Many configurations, each with many seeds, in few compilations.",
+        "",
+        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. Ctrl-C or a crash loses the block",
+        "under way; the same command goes on.",
+        "",
+        "Examples:",
+        f"{begin} --space learning_rate=log:1e-4:1e-2 --space discount=0.9,0.99 --trials 64 --seeds 8 --out runs/sweep",
+        f"{begin} --space hidden=64-64,128-128 --space learning_rate=1e-3,3e-3 --dry-run",
+        "  jaxrl sweep sweep.toml --out runs/sweep",
+    ]
+    return "\n".join([*lines, *environments_and_presets(algorithm, words)])

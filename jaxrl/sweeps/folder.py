@@ -1,0 +1,213 @@
+"""The folder of a sweep.
+
+    config.json            what was asked for, the trials, and what it ran on; written first
+    batches/SSS-NNNNNN/    a finished batch: results.parquet, curves.parquet, and what is kept of its members
+    results.parquet        one row a trial and seed; written at the end, from the batches
+    curves.parquet         one row a trial, seed and slot of the log
+
+Every part appears whole or not at all, so a sweep may be killed at any moment.
+"""
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxrl import checkpoints
+from jaxrl.config import differences
+from jaxrl.runs import RunDirectoryError, write_whole
+from jaxrl.sweeps.plan import Batch
+from jaxrl.sweeps.work import Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = "jaxrl sweep, version 1"
+_MADE = ("made_with", "format")
+
+
+class SweepFolder:
+    """One sweep on disk."""
+
+    def __init__(self, path: Path, config: dict[str, Any]) -> None:
+        self.path = path
+        self.config = config
+
+    @classmethod
+    def begin(cls, path: Path, config: dict[str, Any]) -> "SweepFolder":
+        """Starts a sweep in a new or empty folder, or opens the same one to go on with it.
+
+        Raises:
+          RunDirectoryError: the folder holds another sweep, or something else.
+        """
+        if (path / "config.json").exists():
+            folder = cls.open(path)
+            asked = {name: value for name, value in config.items() if name not in _MADE}
+            changes = differences({name: folder.config.get(name) for name in asked}, asked)
+            if changes:
+                raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
+            return folder
+        try:
+            if any(item.name != "config.json.partial" for item in path.iterdir()):
+                raise RunDirectoryError(f"out = {path} holds other files: give a folder that is new or empty")
+            write_whole(path / "config.json", json.dumps(config).encode())
+        except OSError as error:
+            raise RunDirectoryError(f"out = {path} can't be written: {error.strerror}") from error
+        return cls(path, config)
+
+    @classmethod
+    def open(cls, path: Path) -> "SweepFolder":
+        """Opens a sweep that is there.
+
+        Raises:
+          RunDirectoryError: there is none, or it can't be read.
+        """
+        file = path / "config.json"
+        try:
+            config = json.loads(file.read_text())
+        except FileNotFoundError as error:
+            raise RunDirectoryError(f"{path} holds no sweep: it has no config.json") from error
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"{file} can't be read: {error}") from error
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise RunDirectoryError(f"{path} holds no sweep that this jaxrl knows ({FORMAT!r}): it is left alone")
+        return cls(path, config)
+
+    @staticmethod
+    def is_sweep(path: Path) -> bool:
+        """Whether the folder holds a sweep."""
+        try:
+            return json.loads((path / "config.json").read_text()).get("format") == FORMAT
+        except (OSError, ValueError, AttributeError):
+            return False
+
+    def _batch(self, name: str) -> Path:
+        return self.path / "batches" / name
+
+    def has(self, batch: Batch) -> bool:
+        """Whether a batch is finished."""
+        return self._batch(batch.name).exists()
+
+    def save(self, batch: Batch, outcome: Outcome) -> None:
+        """Keeps a finished batch: its folder gets its name when all of it is on disk."""
+        import pyarrow.parquet as pq
+
+        folder = self._batch(batch.name)
+        beside = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        pq.write_table(outcome.results, beside / "results.parquet")
+        pq.write_table(outcome.curves, beside / "curves.parquet")
+        for name, tree in (("params", outcome.params), ("parked", outcome.parked)):
+            if tree is not None:
+                np.savez(beside / f"{name}.npz", **checkpoints.named_arrays(tree))  # type: ignore[arg-type]
+        for file in beside.iterdir():
+            checkpoints.sync(file)
+        checkpoints.sync(beside)
+        beside.rename(folder)
+        checkpoints.sync(folder.parent)
+
+    def results(self, batch: Batch) -> "pa.Table":
+        """The results of a finished batch."""
+        return _read(self._batch(batch.name) / "results.parquet")
+
+    def members(self, batch: Batch, name: str, template: Any) -> Any:
+        """The "params" or the "parked" state of a finished batch: leaves `[members, ...]`.
+
+        Args:
+          batch: which.
+          name: of what was kept.
+          template: the same pytree of arrays or shapes.
+        """
+        return _restored(self._batch(batch.name) / f"{name}.npz", template)
+
+    def drop_parked(self, batch: Batch) -> None:
+        """Removes the states of a batch that nothing goes on from any more."""
+        (self._batch(batch.name) / "parked.npz").unlink(missing_ok=True)
+
+    def batch_names(self) -> list[str]:
+        """Of all finished batches, in the order in which they are done."""
+        folder = self.path / "batches"
+        return sorted(p.name for p in folder.iterdir() if "." not in p.name) if folder.exists() else []
+
+    def tables(self, kind: str) -> Iterator["pa.Table"]:
+        """The "results" or "curves" of all finished batches; of the whole sweep, where that is over."""
+        whole = self.path / f"{kind}.parquet"
+        if whole.exists():
+            yield _read(whole)
+            return
+        for name in self.batch_names():
+            yield _read(self._batch(name) / f"{kind}.parquet")
+
+    @property
+    def complete(self) -> bool:
+        """Whether the sweep is over; its results are written last."""
+        return (self.path / "results.parquet").exists()
+
+    def finish(self, results: "pa.Table") -> None:
+        """Writes the tables of the whole sweep; curves first, row by row, never all in memory."""
+        import pyarrow.parquet as pq
+
+        beside = self.path / "curves.parquet.partial"
+        writer: Any = None
+        for table in self.tables("curves"):
+            writer = writer or pq.ParquetWriter(beside, table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+            checkpoints.sync(beside)
+            beside.replace(self.path / "curves.parquet")
+        content = io.BytesIO()
+        pq.write_table(results, content)
+        write_whole(self.path / "results.parquet", content.getvalue())
+
+    def tidy(self, kept: set[tuple[int, int]] | None) -> None:
+        """Drops the batches of a sweep that is over, but for the parameters of some members.
+
+        Args:
+          kept: (trial, seed) of members to keep the parameters of; None keeps all that there are.
+        """
+        for name in self.batch_names():
+            folder = self._batch(name)
+            rows = _read(folder / "results.parquet").select(["trial", "seed"]).to_pydict()
+            members = set(zip(rows["trial"], rows["seed"], strict=True))
+            if (folder / "params.npz").exists() and (kept is None or members & kept):
+                for file in ("curves.parquet", "parked.npz"):
+                    (folder / file).unlink(missing_ok=True)
+            else:
+                shutil.rmtree(folder)
+        for left in (*self.path.glob("batches/*.partial"), *self.path.glob("*.parquet.partial")):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+
+    def params_of(self, trial: int, seed: int, template: Any) -> Any:
+        """The parameters of one member, as kept from its last batch; None where they were not."""
+        for name in reversed(self.batch_names()):
+            folder = self._batch(name)
+            rows = _read(folder / "results.parquet").select(["trial", "seed"]).to_pydict()
+            pairs = list(zip(rows["trial"], rows["seed"], strict=True))
+            if (trial, seed) in pairs and (folder / "params.npz").exists():
+                place = pairs.index((trial, seed))
+                return jax.tree.map(lambda x, place=place: x[place], _restored(folder / "params.npz", template))
+        return None
+
+
+def _read(path: Path) -> "pa.Table":
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except Exception as error:  # pyarrow raises its own errors, OSError and ValueError.
+        raise RunDirectoryError(f"{path} is damaged ({error}): remove its folder, and run the sweep again") from error
+
+
+def _restored(file: Path, template: Any) -> Any:
+    try:
+        with np.load(file) as content:  # Its checksums are looked at by reading.
+            return checkpoints.from_named(template, content)
+    except Exception as error:  # zipfile, zlib and numpy each have their own.
+        raise RunDirectoryError(f"{file} is damaged ({error}): remove its folder, and run the sweep again") from error

@@ -1,0 +1,236 @@
+"""A sweep before it starts: checked, drawn, grouped and counted; nothing is compiled."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from jaxrl.agents.base import Agent
+from jaxrl.checks import positive
+from jaxrl.config import to_config
+from jaxrl.environment import Environment
+from jaxrl.evaluation import RESERVED_SEED
+from jaxrl.loop import slot_edges
+from jaxrl.memory import member_bytes
+from jaxrl.sweeps.plan import Batch, Grouping, Rung, Settings, make_batches
+from jaxrl.sweeps.space import (
+    SAMPLERS,
+    Choice,
+    Distribution,
+    Integers,
+    Space,
+    SpaceError,
+    Uniform,
+    checked_space,
+    draw,
+    every_program,
+)
+
+ADAPTIVE = "optuna"
+"""What stands for a sampler of Optuna."""
+MAX_COMPILATIONS = 32
+"""How many programs a sweep may compile without being asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep will do.
+
+    Attributes:
+      settings: that all members have in common.
+      space: as given, checked.
+      trials: how many.
+      values: of every trial, by path; empty where a sampler of Optuna decides as it goes.
+      request: the arguments as plain data; equal requests are the same sweep.
+      grouping: of the trials.
+      batches: of the first stage; empty as `values`.
+      rungs: one, or several of successive halving.
+    """
+
+    settings: Settings
+    space: Space
+    trials: int
+    values: list[dict[str, Any]]
+    request: dict[str, Any]
+    grouping: Grouping
+    batches: list[Batch]
+    rungs: list[Rung]
+
+    @property
+    def members(self) -> int:
+        """Of the first stage."""
+        return self.trials * len(self.settings.seeds)
+
+    @property
+    def slots(self) -> int:
+        """Of every member's log."""
+        return self.grouping.groups[0].plan.slots
+
+    def _blocks(self) -> str:
+        return f"{len(self.batches):,}" if self.batches else "as many as it takes,"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The plan in words, as (what, value)."""
+        groups, seeds = self.grouping.groups, len(self.settings.seeds)
+        sizes = sorted({group.plan.block for group in groups})
+        bytes_ = max(member_bytes(group.plan.agent, group.plan.slots) for group in groups)
+        iterations = {group.plan.iterations for group in groups}
+        rows = [
+            ("members", f"{self.trials:,} trials x {seeds:,} seeds = {self.members:,}"),
+            ("compilations", f"{len(groups):,}{_fixed_paths(groups)}"),
+            ("blocks", f"{self._blocks()} of up to {sizes[-1]} members, on {groups[0].plan.mesh.size} devices"),
+            ("memory", f"{bytes_ / 2**20:.2f} MiB a member, {bytes_ * sizes[-1] / 2**20:,.0f} MiB a block"),
+            ("iterations a member", " or ".join(f"{count:,}" for count in sorted(iterations))),
+        ]
+        if len(self.rungs) > 1:
+            stages = (f"{rung.trials:,} trials to {rung.until / self.slots:.0%}" for rung in self.rungs)
+            rows.append(("rungs", ", ".join(stages)))
+        return rows
+
+
+def _fixed_paths(groups: list[Any]) -> str:
+    paths = sorted({path for group in groups for path in group.fixed})
+    return f" (by {', '.join(paths)})" if paths else ""
+
+
+def plan_sweep(
+    agent: Agent,
+    space: Any,
+    *,
+    trials: int | None = None,
+    seeds: Any = 16,
+    steps: int | None = None,
+    iterations: int | None = None,
+    sampler: str = "sobol",
+    sample_seed: int = 0,
+    rungs: int = 1,
+    eta: int = 3,
+    episodes: int = 16,
+    threshold: float | None = None,
+    slots: int = 100,
+    block: int | None = None,
+    devices: int | None = None,
+    memory_limit: int | None = None,
+    max_compilations: int = MAX_COMPILATIONS,
+    blocks: list[int] | None = None,
+) -> SweepPlan:
+    """Checks everything that the user gave; arguments as of `jaxrl.sweep`.
+
+    `blocks` are the block sizes of a sweep that goes on, by group.
+
+    Raises:
+      SpaceError, TypeError, ValueError: as `jaxrl.sweep`.
+    """
+    if not isinstance(agent, Agent) or not isinstance(agent.env, Environment):
+        raise TypeError(f"agent = {agent!r} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
+    if sampler not in (*SAMPLERS, ADAPTIVE):
+        raise SpaceError(f"sampler = {sampler!r} must be one of {', '.join(SAMPLERS)}, or a sampler of Optuna")
+    if sampler == ADAPTIVE and (trials is None or rungs != 1):
+        raise SpaceError("a sampler of Optuna needs trials, and decides without rungs: give trials, and rungs=1")
+    if isinstance(sample_seed, bool) or not isinstance(sample_seed, int) or sample_seed < 0:
+        raise SpaceError(f"sample_seed = {sample_seed!r} must be a whole number of at least 0")
+    checked = checked_space(agent, space)
+    adaptive = sampler == ADAPTIVE
+    values = [] if adaptive else draw(checked, trials, sampler, sample_seed)
+    count = positive("trials", trials) if adaptive else len(values)
+    settings = Settings(agent, steps, iterations, _seeds(seeds), slots, block, devices, memory_limit)
+    grouping = Grouping(settings, blocks)
+    programs = every_program(agent, checked) if adaptive else values
+    _require_few(grouping, programs, positive("max_compilations", max_compilations))
+    for each in programs if adaptive else ():
+        grouping.group(each, -(-count // len(programs)))
+    batches = make_batches(grouping, range(len(values)), values, settings.seeds)
+    first = grouping.groups[0].plan
+    request = {
+        "agent": to_config(agent),
+        "space": {path: _described(entry) for path, entry in checked.items()},
+        "trials": count if adaptive else to_config(values),
+        "seeds": settings.seeds.tolist(),
+        "iterations": [group.plan.iterations for group in grouping.groups],
+        "slots": first.slots,
+        "sampler": sampler,
+        "sample_seed": sample_seed,
+        "rungs": positive("rungs", rungs),
+        "eta": eta,
+        "episodes": positive("episodes", episodes),
+        "threshold": threshold,
+    }
+    stages = _rungs(rungs, eta, count, first.slots)
+    if rungs > 1:
+        _check_first_rung(grouping, stages[0])
+    return SweepPlan(settings, checked, count, values, request, grouping, batches, stages)
+
+
+def _check_first_rung(grouping: Grouping, rung: Rung) -> None:
+    for group in grouping.groups:
+        iterations = int(slot_edges(group.plan.iterations, group.plan.slots)[rung.until])
+        try:
+            group.plan.agent.check_run(max(iterations, 1))
+        except ValueError as error:
+            raise SpaceError(
+                f"the first of the rungs ends too early, after {iterations:,} iterations: {error}"
+            ) from error
+
+
+def _require_few(grouping: Grouping, values: list[dict[str, Any]], most: int) -> None:
+    keys = {grouping.key(each) for each in values}
+    if len(keys) > most:
+        paths = sorted({path for key in keys for path, _ in key})
+        raise SpaceError(
+            f"this sweep compiles {len(keys)} programs, one for each combination of {', '.join(paths)}, and may "
+            f"{most}: give fewer values, or allow more by max_compilations={len(keys)}"
+        )
+
+
+def _rungs(count: int, eta: int, trials: int, slots: int) -> list[Rung]:
+    if count > 1 and positive("eta", eta) < 2:
+        raise SpaceError(f"eta = {eta} must be at least 2: one in eta trials goes on after each rung")
+    ends = [round(slots / eta ** (count - 1 - rung)) for rung in range(count)]
+    if ends[0] < 1 or len(set(ends)) < count:
+        raise SpaceError(
+            f"rungs = {count} with eta = {eta} would end the first rung after {slots / eta ** (count - 1):.2f} of "
+            f"{slots} slots of the log: give fewer rungs, or more slots"
+        )
+    begins = [0, *ends[:-1]]
+    return [
+        Rung(max(1, -(-trials // eta**rung)), begin, end)
+        for rung, (begin, end) in enumerate(zip(begins, ends, strict=True))
+    ]
+
+
+def _seeds(seeds: Any) -> np.ndarray:
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+        return np.arange(positive("seeds", seeds), dtype=np.int64)
+    values = np.asarray(seeds)
+    if values.ndim != 1 or values.dtype.kind not in "iu" or not values.size:
+        raise TypeError(f"seeds = {seeds!r} must be a positive whole number or a list of whole numbers")
+    if values.min() < 0 or values.max() >= RESERVED_SEED or len(set(values.tolist())) < len(values):
+        raise ValueError(f"seeds = {seeds!r} must be distinct and between 0 and {RESERVED_SEED - 1}")
+    return values.astype(np.int64)
+
+
+@functools.singledispatch
+def _described(entry: Any) -> Any:
+    """A field's values as plain data."""
+    return {"grid": to_config(list(entry))}
+
+
+@_described.register
+def _(entry: Distribution) -> Any:
+    raise SpaceError(f"{entry!r} is of no kind of distribution that jaxrl has")
+
+
+@_described.register
+def _(entry: Uniform) -> Any:
+    return {"log_uniform" if entry.log else "uniform": [entry.low, entry.high]}
+
+
+@_described.register
+def _(entry: Integers) -> Any:
+    return {"integers": [entry.low, entry.high]}
+
+
+@_described.register
+def _(entry: Choice) -> Any:
+    return {"choice": to_config(list(entry.values))}

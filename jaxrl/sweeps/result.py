@@ -1,0 +1,319 @@
+"""What a sweep gives back: tables, the best trials, and members to go on with."""
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxrl.agents.base import Agent
+from jaxrl.loop import batched_agent
+from jaxrl.result import Member, Result
+from jaxrl.sweeps.folder import SweepFolder
+from jaxrl.sweeps.plan import trial_agent
+from jaxrl.sweeps.ranking import Ranking, rank
+from jaxrl.training import train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+CURVES_IN_MEMORY = 5_000_000
+"""Rows of learning curves that `Sweep.curves` reads without being asked twice."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One configuration of a sweep.
+
+    Attributes:
+      number: from 0.
+      values: of the swept fields, by path.
+      agent: with these values.
+      score: interquartile mean over seeds of the greedy return.
+      low, high: 95% bootstrap interval of the score over seeds; NaN for one seed.
+      probability_best: the share of resamples of the seeds in which this trial is the best; NaN for one seed.
+    """
+
+    number: int
+    values: dict[str, Any]
+    agent: Agent
+    score: float
+    low: float
+    high: float
+    probability_best: float
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{path}={text_of(value)}" for path, value in self.values.items())
+        return f"trial {self.number} ({settings}): {self.score:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def text_of(value: Any) -> str:
+    """A swept value as people write it: 64-64, none, 0.001."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    if value is None:
+        return "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A sweep that was run, as far as it came.
+
+    Attributes:
+      agent: that all trials started from.
+      values: of every trial, by path.
+      seeds: i64[seeds], of every trial.
+      iterations: of every group, by its number.
+      slots: of every member's log.
+      threshold: the training return that counts as solved, or None.
+      results: one row a trial and seed.
+      seconds: of training and playing, over all batches.
+      compile_seconds: of compiling.
+      complete: whether all of it is done.
+      folder: on disk, or None.
+    """
+
+    agent: Agent
+    values: list[dict[str, Any]]
+    seeds: np.ndarray
+    iterations: dict[int, int]
+    slots: int
+    threshold: float | None
+    results: "pa.Table"
+    seconds: float
+    compile_seconds: float
+    complete: bool
+    folder: SweepFolder | None
+    held_curves: "pa.Table | None" = None
+    held_params: dict[tuple[int, int], Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def path(self) -> Path | None:
+        """Of its folder."""
+        return None if self.folder is None else self.folder.path
+
+    def table(self) -> "pd.DataFrame":
+        """One row a trial and seed, by trial and seed.
+
+        Columns: trial, seed, every swept field by its path (tuples as "64-64"), greedy_return (mean over episodes),
+        training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, steps, rung, group,
+        seconds (its share of its batch).
+        """
+        return with_values(self.results, self.values).sort_values(["trial", "seed"], ignore_index=True)
+
+    def curves(self, trials: Any = None) -> "pd.DataFrame":
+        """Learning curves: one row a trial, seed and slot of the log, by trial, seed and step.
+
+        Args:
+          trials: the numbers of those to read; by default all.
+        """
+        import pandas as pd
+        import pyarrow.compute as pc
+
+        tables = [self.held_curves] if self.folder is None else self.folder.tables("curves")
+        wanted = None if trials is None else np.asarray(list(trials), np.int32)
+        parts = []
+        for table in tables:
+            assert table is not None
+            chosen = table if wanted is None else table.filter(pc.is_in(table["trial"], value_set=_set(wanted)))
+            parts.append(chosen.to_pandas())
+        return pd.concat(parts).sort_values(["trial", "seed", "step"], ignore_index=True)
+
+    @functools.cached_property
+    def ranked(self) -> Ranking:
+        """All trials that are done with every seed, from best to worst."""
+        return rank_rows(self.results, self.seeds)
+
+    def ranking(self) -> "pd.DataFrame":
+        """One row a trial, best first.
+
+        Columns: trial, the swept fields, interquartile_mean (over seeds, of the greedy return), low, high (95%
+        bootstrap interval over seeds), probability_best, seeds, diverged (how many), steps.
+        """
+        import pandas as pd
+
+        ranked = self.ranked
+        frame = self.results.to_pandas().groupby("trial")
+        totals = frame.agg(seeds=("seed", "count"), diverged=("diverged", "sum"), steps=("steps", "max"))
+        columns = {"trial": ranked.trials, **_columns(self.values, ranked.trials)}
+        columns |= {"interquartile_mean": ranked.score, "low": ranked.low, "high": ranked.high}
+        columns |= {"probability_best": ranked.probability_best}
+        return pd.DataFrame(columns).join(totals, on="trial")
+
+    def best(self, place: int = 0) -> Trial:
+        """The best trial, or the one at another place of the ranking, from 0.
+
+        Raises:
+          IndexError: there are not as many.
+        """
+        if not 0 <= place < len(self.ranked.trials):
+            raise IndexError(f"place = {place} must be from 0 to {len(self.ranked.trials) - 1}")
+        return self.trial(int(self.ranked.trials[place]))
+
+    def trial(self, number: int) -> Trial:
+        """A trial by its number.
+
+        Raises:
+          IndexError: there is none, or it is not done.
+        """
+        found = np.flatnonzero(self.ranked.trials == number)
+        if not len(found):
+            raise IndexError(f"trial {number} is not there: there are {len(self.ranked.trials)} that are done")
+        ranked, place = self.ranked, found[0]
+        numbers = (ranked.score[place], ranked.low[place], ranked.high[place], ranked.probability_best[place])
+        return Trial(number, self.values[number], self.trial_agent(number), *map(float, numbers))
+
+    def trial_agent(self, number: int) -> Agent:
+        """The agent of a trial."""
+        return trial_agent(self.agent, self.values[number])
+
+    def retrain(self, trial: int, seed: int, **options: Any) -> Result:
+        """Trains one member of the sweep alone, whole: the same curve, to rounding.
+
+        Args:
+          trial: its number.
+          seed: of the sweep.
+          **options: for `jaxrl.train`.
+        """
+        group = self._row(trial, seed)["group"]
+        slots = options.pop("slots", self.slots)
+        return train(self.trial_agent(trial), iterations=self.iterations[group], seeds=[seed], slots=slots, **options)
+
+    def _row(self, trial: int, seed: int) -> dict[str, Any]:
+        import pyarrow.compute as pc
+
+        rows = self.results
+        found = rows.filter(pc.and_(pc.equal(rows["trial"], trial), pc.equal(rows["seed"], seed))).to_pylist()
+        if not found:
+            raise IndexError(f"trial {trial} with seed {seed} is not there")
+        return found[0]
+
+    def member(self, trial: int | None = None, seed: int | None = None) -> Member:
+        """A member whose parameters were kept (`keep=`), to play or to export.
+
+        Args:
+          trial: its number; by default the best one.
+          seed: by default the one of that trial with the best greedy return.
+
+        Raises:
+          IndexError: there is none, or its parameters were not kept.
+        """
+        trial = self.best().number if trial is None else trial
+        if seed is None:
+            rows = self.table()
+            rows = rows[rows["trial"] == trial]
+            if rows.empty:
+                raise IndexError(f"trial {trial} is not there")
+            seed = int(rows["seed"][rows["greedy_return"].idxmax()])
+        self._row(trial, seed)
+        agent = self.trial_agent(trial)
+        params = self.held_params.get((trial, seed))
+        if params is None and self.folder is not None:
+            params = self.folder.params_of(trial, seed, params_shapes(agent))
+        if params is None:
+            raise IndexError(
+                f"the parameters of trial {trial} with seed {seed} were not kept: run the sweep with keep='best:5' or "
+                f"'all', or train it again by Sweep.retrain({trial}, {seed})"
+            )
+        curves = self.curves([trial])
+        curves = curves[curves["seed"] == seed]
+        log = {name: curves[name].to_numpy() for name in curves.columns if name not in ("trial", "seed")}
+        return Member(agent, trial, seed, params, log)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What came of it, as (what, value)."""
+        rows, ranked = self.results, self.ranked
+        steps = int(np.sum(rows["steps"].to_numpy()))
+        diverged = int(np.sum(rows["diverged"].to_numpy()))
+        facts = [
+            ("trials", f"{len(ranked.trials):,} of {len(self.values):,}, {len(self.seeds):,} seeds each"),
+            (
+                "environment steps",
+                f"{steps:,} in {self.seconds:,.1f} s ({steps / max(self.seconds, 1e-9):,.0f} a second)",
+            ),
+        ]
+        if np.isfinite(self.compile_seconds):
+            facts.append(("compiling", f"{self.compile_seconds:.1f} s"))
+        if diverged:
+            facts.append(("diverged", f"{diverged:,} of {rows.num_rows:,} members"))
+        if self.threshold is not None:
+            solved = int(np.sum(ranked.score >= self.threshold))
+            facts.append((f"trials that score {self.threshold:g} or more", f"{solved:,}"))
+        rungs = np.asarray(rows["rung"])
+        if rungs.any():
+            whole = rows.num_rows * int(np.max(rows["steps"].to_numpy()))
+            facts.append(("saved by halving", f"{1 - steps / whole:.0%} of all environment steps"))
+        return facts
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Writes a page with the ranking, curves and effects: one HTML file that needs no network."""
+        from jaxrl.sweeps.report import Axis, write_report
+
+        axes = []
+        for name in self.values[0]:
+            items = [values[name] for values in self.values]
+            plain = all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
+            wide = plain and min(items) > 0 and max(items) >= 30 * min(items)
+            axes.append(Axis(name, wide, not plain))
+        best = self.ranked.trials[:5].tolist()
+        write_report(
+            Path(path),
+            title=f"{type(self.agent).__name__} on {type(self.agent.env).__name__}",
+            facts=self.facts(),
+            results=self.table(),
+            curves=self.curves(best),
+            ranking=self.ranking(),
+            axes=axes,
+            threshold=self.threshold,
+        )
+
+
+def params_shapes(agent: Agent) -> Any:
+    """The shapes of one member's parameters."""
+    plain = batched_agent(agent, {}, np.zeros(0, int))
+    return jax.eval_shape(lambda key: plain.params(plain.init(key)), jax.random.key(0))
+
+
+def rank_rows(results: "pa.Table", seeds: np.ndarray) -> Ranking:
+    """Ranks the trials of a table of results that have a row for every seed."""
+    frame = results.select(["trial", "seed", "greedy_return", "rung"]).to_pandas()
+    returns = frame.pivot_table(index="trial", columns="seed", values="greedy_return", dropna=False, sort=True)
+    counts = frame.groupby("trial").size().reindex(returns.index)
+    whole = counts.to_numpy() == len(seeds)
+    rungs = frame.groupby("trial")["rung"].max().reindex(returns.index).to_numpy()
+    return rank(returns.index.to_numpy()[whole], returns.to_numpy()[whole], rungs[whole])
+
+
+def with_values(results: "pa.Table", values: list[dict[str, Any]]) -> "pd.DataFrame":
+    """A table of results with a column for every swept field after trial and seed."""
+    frame = results.to_pandas()
+    columns = _columns(values, frame["trial"].to_numpy())
+    for place, (path, column) in enumerate(columns.items()):
+        frame.insert(2 + place, path, column)
+    return frame
+
+
+def _columns(values: list[dict[str, Any]], trials: np.ndarray) -> dict[str, Any]:
+    """The swept fields of some trials, as columns."""
+    import pandas as pd
+
+    columns = {}
+    for path in values[0]:
+        items = [values[trial][path] for trial in trials]
+        numeric = all(item is None or (isinstance(item, int | float) and not isinstance(item, bool)) for item in items)
+        if numeric or all(isinstance(item, bool) for item in items):
+            columns[path] = pd.Series(items)
+        else:
+            columns[path] = pd.Series([text_of(item) for item in items])
+    return columns
+
+
+def _set(values: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    return pa.array(values)

@@ -1,0 +1,297 @@
+"""What a sweep tries: values for the fields of an agent and its environment, as grids or distributions."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxrl.agents.base import Agent
+from jaxrl.checks import check_values, positive
+from jaxrl.pytree import annotation, get_at, is_static, replace_at
+from jaxrl.registry import nearest
+
+SAMPLERS = ("sobol", "random")
+"""How distributions are sampled: a scrambled Sobol sequence (Owen, 1998), which spreads evenly, or independently."""
+
+
+class SpaceError(ValueError):
+    """A space of hyperparameters can't be swept."""
+
+
+class Distribution:
+    """Values to draw from."""
+
+    def at(self, share: float) -> Any:
+        """The value below which a share in [0, 1) of all draws lies."""
+        raise NotImplementedError
+
+    def ends(self) -> list[Any]:
+        """Values to check: the ends of a range, or all."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform(Distribution):
+    """A number between `low` and `high`, each as likely; with `log`, each ratio as likely."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        name = "log_uniform" if self.log else "uniform"
+        _require_ends(name, self.low, self.high, int | float)
+        if self.log and self.low <= 0:
+            raise SpaceError(f"log_uniform({self.low}, {self.high}): low must be above 0")
+
+    def at(self, share: float) -> float:
+        """Float."""
+        if self.log:
+            exponent = np.log(self.low) + share * (np.log(self.high) - np.log(self.low))
+            return float(np.clip(np.exp(exponent), self.low, self.high))
+        return float(self.low + share * (self.high - self.low))
+
+    def ends(self) -> list[float]:
+        """Both."""
+        return [float(self.low), float(self.high)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Integers(Distribution):
+    """A whole number from `low` to `high`, both included, each as likely."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        _require_ends("integers", self.low, self.high, int)
+
+    def at(self, share: float) -> int:
+        """Int."""
+        return self.low + min(int(share * (self.high - self.low + 1)), self.high - self.low)
+
+    def ends(self) -> list[int]:
+        """Both."""
+        return [self.low, self.high]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice(Distribution):
+    """One of some values, each as likely."""
+
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise SpaceError("choice needs at least one value")
+
+    def at(self, share: float) -> Any:
+        """One of the values."""
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+
+    def ends(self) -> list[Any]:
+        """All."""
+        return list(self.values)
+
+
+def uniform(low: float, high: float) -> Uniform:
+    """Numbers between `low` and `high`, to be sampled. Raises a SpaceError where those are no range."""
+    return Uniform(low, high)
+
+
+def log_uniform(low: float, high: float) -> Uniform:
+    """Positive numbers whose logarithm is uniform, to be sampled. Raises a SpaceError where those are no range."""
+    return Uniform(low, high, log=True)
+
+
+def integers(low: int, high: int) -> Integers:
+    """Whole numbers from `low` to `high`, both included, to be sampled. Raises a SpaceError for no range."""
+    return Integers(low, high)
+
+
+def choice(values: Sequence[Any]) -> Choice:
+    """Any of some values, to be sampled; a plain list is a grid, of which each value is tried."""
+    return Choice(tuple(values))
+
+
+def _require_ends(name: str, low: Any, high: Any, kind: Any) -> None:
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, kind) or not np.isfinite(end):
+            raise SpaceError(
+                f"{name}({low!r}, {high!r}): both ends must be {'whole' if kind is int else 'finite'} numbers"
+            )
+    if not low < high:
+        raise SpaceError(f"{name}({low!r}, {high!r}): low must be less than high")
+
+
+Space = dict[str, list[Any] | Distribution]
+
+
+def checked_space(agent: Agent, space: Any) -> Space:
+    """A space whose paths and values the agent takes, as plain Python values.
+
+    Raises:
+      SpaceError: it is empty, or a path or a value is wrong; or the agent's own ValueError or TypeError for a value.
+    """
+    if not isinstance(space, Mapping):
+        raise SpaceError(f"space = {space!r} must be a dict from fields to values, such as {{'discount': [0.9, 0.99]}}")
+    if not space:
+        raise SpaceError("space is empty: name a field and its values, such as {'discount': [0.9, 0.99]}")
+    known = field_paths(agent)
+    found: Space = {}
+    for path, values in space.items():
+        if path not in known:
+            raise SpaceError(
+                f"space has no field {path!r}{nearest(path, known)}; {type(agent).__name__} has: {', '.join(known)}"
+            )
+        found[path] = values if isinstance(values, Distribution) else _grid(path, values)
+        entry = found[path]
+        for value in entry.ends() if isinstance(entry, Distribution) else entry:
+            _check_value(agent, path, value)
+    return found
+
+
+def field_paths(node: Any) -> list[str]:
+    """The dotted paths of all fields, static ones and those that hold None included."""
+    paths = []
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        inside = field_paths(value) if dataclasses.is_dataclass(value) else None
+        paths += [field.name] if inside is None else [f"{field.name}.{path}" for path in inside]
+    return paths
+
+
+def is_static_at(node: Any, path: str) -> bool:
+    """Whether the field at a dotted path is part of the program's identity."""
+    return is_static(field_at(node, path))
+
+
+def field_at(node: Any, path: str) -> dataclasses.Field:
+    """The field at a dotted path."""
+    parent, _, name = path.rpartition(".")
+    owner = get_at(node, parent) if parent else node
+    return next(field for field in dataclasses.fields(owner) if field.name == name)
+
+
+def _grid(path: str, values: Any) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise SpaceError(
+            f"space[{path!r}] = {values!r} must be a list of values, or a distribution such as jaxrl.uniform(0, 1)"
+        )
+    plain = [_plain(value) for value in values]
+    if not plain:
+        raise SpaceError(f"space[{path!r}] is an empty list: give at least one value")
+    for place, value in enumerate(plain):
+        if value in plain[:place]:
+            raise SpaceError(f"space[{path!r}] has {value!r} twice: give each value once")
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, lists as tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple | np.ndarray) else value
+
+
+def _check_value(agent: Agent, path: str, value: Any) -> None:
+    field = field_at(agent, path)
+    if value is None and "None" not in annotation(field):
+        raise SpaceError(f"space[{path!r}] has None, and {field.name} must be {annotation(field)}")
+    check_values(replace_at(agent, path, value))
+
+
+def grid_size(space: Space) -> int:
+    """How many points the grids of a space have together."""
+    return int(
+        np.prod([len(values) for values in space.values() if not isinstance(values, Distribution)], dtype=object)
+    )
+
+
+def draw(space: Space, trials: int | None, sampler: str, seed: int) -> list[dict[str, Any]]:
+    """The trials of a space: values by path.
+
+    A space of grids alone gives all their points. One with distributions gives `trials` samples, dealt evenly
+    over the points of its grids, in an order drawn by `seed`.
+
+    Raises:
+      SpaceError: `trials` is missing, is given where the grids decide, or is too few for the grids.
+      TypeError: it is no whole number.
+    """
+    points = grid_size(space)
+    sampled = [path for path, values in space.items() if isinstance(values, Distribution)]
+    if trials is not None:
+        trials = positive("trials", trials)
+    if not sampled:
+        if trials not in (None, points):
+            raise SpaceError(
+                f"trials = {trials}, and the grids have {points} points: leave trials out, or sample a field with "
+                "jaxrl.choice(...)"
+            )
+        return [_point(space, place) for place in range(points)]
+    if trials is None:
+        raise SpaceError(f"space has distributions ({', '.join(sampled)}): trials says how many samples to draw")
+    if trials < points:
+        raise SpaceError(
+            f"trials = {trials} are fewer than the {points} points of the grids: give at least {points}, or sample "
+            "fields with jaxrl.choice(...)"
+        )
+    shares = _shares(trials, len(sampled), sampler, seed)
+    dealt = np.random.default_rng([seed, 1]).permutation(np.arange(trials) % points)
+    found = []
+    for row, place in zip(shares, dealt, strict=True):
+        values = _point(space, int(place))
+        for path, share in zip(sampled, row, strict=True):
+            entry = space[path]
+            assert isinstance(entry, Distribution)
+            values[path] = _plain(entry.at(float(share)))
+        found.append({path: values[path] for path in space})
+    return found
+
+
+def _point(space: Space, place: int) -> dict[str, Any]:
+    """The point of the grids at a place; the last field changes fastest."""
+    values: dict[str, Any] = {}
+    for path, grid in reversed(space.items()):
+        if not isinstance(grid, Distribution):
+            place, index = divmod(place, len(grid))
+            values[path] = grid[index]
+    return dict(reversed(values.items()))
+
+
+def _shares(trials: int, fields: int, sampler: str, seed: int) -> np.ndarray:
+    """Points in the unit cube: f64[trials, fields]."""
+    rng = np.random.default_rng([seed, 0])
+    if sampler == "random":
+        return rng.random((trials, fields))
+    from scipy.stats import qmc
+
+    # All of a power of two are drawn: a shorter start of the sequence is less even, and scipy warns of it.
+    exponent = max(int(np.ceil(np.log2(trials))), 0)
+    return qmc.Sobol(fields, rng=rng).random_base2(exponent)[:trials]
+
+
+def every_program(agent: Agent, space: Space) -> list[dict[str, Any]]:
+    """Values, by path, that between them have every combination of those that decide the program.
+
+    Fields that are leaves have one value each, and None where they may have that.
+
+    Raises:
+      SpaceError: a static field has a continuous distribution.
+    """
+    options = {path: _deciding(path, entry, is_static_at(agent, path)) for path, entry in space.items()}
+    return [dict(zip(options, point, strict=True)) for point in itertools.product(*options.values())]
+
+
+def _deciding(path: str, entry: list[Any] | Distribution, fixed: bool) -> list[Any]:
+    if isinstance(entry, Integers) and fixed:
+        return list(range(entry.low, entry.high + 1))
+    if isinstance(entry, Uniform) and fixed:
+        raise SpaceError(f"space[{path!r}] = {entry!r}, and {path} is static: give a list of values")
+    values = entry.ends() if isinstance(entry, Distribution) else entry
+    if fixed:
+        return values
+    numbers = [value for value in values if value is not None]
+    return numbers[:1] + ([None] if len(numbers) < len(values) else [])

@@ -1,0 +1,295 @@
+"""sweep(): what a user calls."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxrl.agents.base import Agent
+from jaxrl.config import from_config
+from jaxrl.runs import RunDirectoryError, exclusive, made_with
+from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for, named_sampler
+from jaxrl.sweeps.engines import ENGINES, engine_named
+from jaxrl.sweeps.folder import FORMAT, SweepFolder
+from jaxrl.sweeps.plan import Batch, make_batches
+from jaxrl.sweeps.planning import ADAPTIVE, MAX_COMPILATIONS, SweepPlan, plan_sweep
+from jaxrl.sweeps.result import Sweep, rank_rows
+from jaxrl.sweeps.running import Runner
+from jaxrl.training import interrupts
+from jaxrl.training import load as load_run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def sweep(
+    agent: Agent,
+    space: dict[str, Any],
+    *,
+    trials: int | None = None,
+    seeds: Any = 16,
+    steps: int | None = None,
+    iterations: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    sampler: Any = "sobol",
+    sample_seed: int = 0,
+    rungs: int = 1,
+    eta: int = 3,
+    keep: str = "none",
+    episodes: int = 16,
+    threshold: float | None = None,
+    slots: int = 100,
+    block: int | None = None,
+    devices: int | None = None,
+    memory_limit: int | None = None,
+    max_compilations: int = MAX_COMPILATIONS,
+    engine: str = "local",
+    progress: bool = True,
+) -> Sweep:
+    """Trains every trial of a space with every seed, and tells which is best.
+
+    Trials that differ in leaves only (learning rate, discount, the environment's physics) share one compiled
+    program and are trained side by side; every combination of static fields (widths, batch size) is compiled
+    once. With `out`, every finished block is on disk: the same call goes on where it was killed, and the table
+    is then the same, but for the seconds.
+
+    Args:
+      agent: where all trials start from, such as `jaxrl.DQN(jaxrl.make("CartPole-v1"))`.
+      space: values by dotted path of a field, of the agent or its environment ("env.length"). A list is a grid, of
+        which every combination is tried; `jaxrl.uniform`, `log_uniform`, `integers` and `choice` are sampled.
+      trials: how many samples to draw, where anything is to be sampled.
+      seeds: how many seeds every trial gets, or a list of them.
+      steps: environment steps of every member, or
+      iterations: iterations of every member.
+      out: folder of the sweep: new or empty, or of the same sweep, to go on with it.
+      sampler: "sobol" (scrambled), "random", or a sampler of Optuna.
+      sample_seed: of the samples.
+      rungs: stages of successive halving (Jamieson and Talwalkar, 2016); 1 trains all trials to the end.
+      eta: one in `eta` trials goes on after each rung, which is `eta` times as long as the one before.
+      keep: whose parameters to keep: "none", "all", or "best:N" for the members of the N best trials.
+      episodes: greedy episodes of every member at the end of its training.
+      threshold: the training return whose step is noted; by default the environment's `solved_return`.
+      slots: rows of every member's log.
+      block: members trained at once; by default what suits the devices.
+      devices: how many devices to use; by default all that JAX sees here.
+      memory_limit: bytes that may be used; by default what is free.
+      max_compilations: refuse to compile more programs than this.
+      engine: "local", or "ray" to send blocks to the workers of a Ray cluster (extra `ray`).
+      progress: whether to print the plan and draw a progress bar.
+
+    Returns:
+      The tables, the ranking and the members that were kept.
+
+    Raises:
+      SpaceError: a path or a value of the space is wrong, or there are too few or too many trials or programs.
+      RunDirectoryError: `out` holds another sweep or something else.
+      TypeError, ValueError: as `jaxrl.train`. All this comes before compiling.
+    """
+    _checked_keep(keep)
+    if sampler == "tpe":
+        sampler = named_sampler(sampler, sample_seed)
+    if engine not in ENGINES:
+        raise ValueError(f"engine = {engine!r} must be one of {', '.join(ENGINES)}")
+    path = None if out is None else Path(out)
+    stored = SweepFolder.open(path).config if path is not None and (path / "config.json").exists() else None
+    plan = plan_sweep(
+        agent,
+        space,
+        trials=trials,
+        seeds=seeds,
+        steps=steps,
+        iterations=iterations,
+        sampler=sampler if isinstance(sampler, str) else ADAPTIVE,
+        sample_seed=sample_seed,
+        rungs=rungs,
+        eta=eta,
+        episodes=episodes,
+        threshold=getattr(agent.env, "solved_return", None) if threshold is None else threshold,
+        slots=slots,
+        block=block,
+        devices=devices,
+        memory_limit=memory_limit,
+        max_compilations=max_compilations,
+        blocks=None if stored is None else stored["made_with"]["blocks"],
+    )
+    say = _speaker(progress)
+    for what, value in plan.rows():
+        say(f"{what}: {value}")
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if path is not None:
+            stack.enter_context(exclusive(path))
+            folder = SweepFolder.begin(path, _config(plan, keep))
+            if folder.complete:
+                say(f"{path} is complete already")
+                return load_sweep(path)
+        interrupted = stack.enter_context(interrupts())
+        doer = engine_named(engine)
+        runner = Runner(folder, doer, episodes, plan.request["threshold"], keep != "none", say, progress, interrupted)
+        if isinstance(sampler, str):
+            tables = _halve(plan, runner, say)
+        else:
+            tables = _adapt(plan, Advisor(plan.space, sampler, path), runner)
+        return _finished(plan, runner, tables, keep, say)
+
+
+def _speaker(progress: bool) -> Callable[[str], None]:
+    return (lambda text: print(f"jaxrl: {text}", flush=True)) if progress else (lambda text: None)
+
+
+def _checked_keep(keep: Any) -> int | None:
+    """How many of the best trials to keep; 0 for none, None for all."""
+    if keep in ("none", "all"):
+        return 0 if keep == "none" else None
+    name, _, count = str(keep).partition(":")
+    if name != "best" or not count.isdecimal() or int(count) < 1:
+        raise ValueError(f"keep = {keep!r} must be 'none', 'all', or 'best:N' such as 'best:5'")
+    return int(count)
+
+
+def _config(plan: SweepPlan, keep: str) -> dict[str, Any]:
+    first = plan.grouping.groups[0].plan
+    blocks = [group.plan.block for group in plan.grouping.groups]
+    return {"format": FORMAT, **plan.request, "keep": keep, "made_with": made_with(first) | {"blocks": blocks}}
+
+
+def _halve(plan: SweepPlan, runner: Runner, say: Callable[[str], None]) -> "list[pa.Table] | None":
+    """Runs all rungs: their results, or None where it was interrupted."""
+    seeds, batches = plan.settings.seeds, plan.batches
+    previous: list[Batch] | None = None
+    tables: list[pa.Table] = []
+    for number, rung in enumerate(plan.rungs):
+        title = f"{type(plan.settings.agent).__name__}, {plan.members:,} members"
+        if previous is not None:
+            going = rank_rows(tables[-1], seeds).trials[: rung.trials]
+            batches = make_batches(plan.grouping, sorted(going.tolist()), plan.values, seeds, number)
+            say(f"rung {number + 1}: {len(going):,} of {plan.rungs[number - 1].trials:,} trials go on")
+            title = f"{type(plan.settings.agent).__name__}, {len(going) * len(seeds):,} members"
+        found = runner.stage(batches, rung, title, number, previous)
+        if found is None:
+            return None
+        tables.append(found)
+        previous = batches
+    return tables
+
+
+def _adapt(plan: SweepPlan, advisor: Advisor, runner: Runner) -> "list[pa.Table] | None":
+    """Runs rounds of trials that the advisor asks for: their results, or None where it was interrupted."""
+    seeds, first = plan.settings.seeds, plan.grouping.groups[0].plan
+    tables: list[pa.Table] = []
+
+    def train(number: int, values: list[dict[str, Any]]) -> list[float] | None:
+        begin = len(plan.values)
+        plan.values.extend(values)
+        batches = make_batches(plan.grouping, range(begin, len(plan.values)), plan.values, seeds, number)
+        title = f"round {number + 1}, {len(plan.values):,} of {plan.trials:,} trials"
+        found = runner.stage(batches, plan.rungs[0], title)
+        if found is None:
+            return None
+        tables.append(found)
+        ranked = rank_rows(found, seeds)
+        scores = dict(zip(ranked.trials.tolist(), ranked.score.tolist(), strict=True))
+        return [scores[begin + place] for place in range(len(values))]
+
+    done = adapt(advisor, plan.trials, max(1, first.block // len(seeds)), train)
+    return tables if done else None
+
+
+def _kept(results: "pa.Table", seeds: np.ndarray, best: int | None) -> set[tuple[int, int]] | None:
+    if best is None:
+        return None
+    trials = rank_rows(results, seeds).trials[:best].tolist()
+    return {(trial, seed) for trial in trials for seed in seeds.tolist()}
+
+
+def last_rows(results: "pa.Table") -> "pa.Table":
+    """Of every trial and seed the row of its last rung, with the seconds of all; by trial and seed."""
+    import pyarrow as pa
+
+    frame = results.to_pandas().sort_values(["trial", "seed", "rung"])
+    seconds = frame.groupby(["trial", "seed"])["seconds"].transform("sum")
+    frame = frame.assign(seconds=seconds).drop_duplicates(["trial", "seed"], keep="last")
+    return pa.Table.from_pandas(frame, schema=results.schema, preserve_index=False)
+
+
+def _finished(
+    plan: SweepPlan, runner: Runner, tables: "list[pa.Table] | None", keep: str, say: Callable[[str], None]
+) -> Sweep:
+    import pyarrow as pa
+
+    if runner.folder is not None:
+        if tables is not None:
+            results = last_rows(pa.concat_tables(tables))
+            runner.folder.finish(results)
+            runner.folder.tidy(_kept(results, plan.settings.seeds, _checked_keep(keep)))
+            say(f"{runner.folder.path}: results.parquet, curves.parquet")
+        return load_sweep(runner.folder.path, runner.compile_seconds)
+    held = runner.held
+    if not held.results:
+        raise KeyboardInterrupt("interrupted before anything was trained")
+    results = last_rows(pa.concat_tables(held.results.values()))
+    return Sweep(
+        agent=plan.settings.agent,
+        values=plan.values,
+        seeds=plan.settings.seeds,
+        iterations={group.number: group.plan.iterations for group in plan.grouping.groups},
+        slots=plan.slots,
+        threshold=plan.request["threshold"],
+        results=results,
+        seconds=float(np.sum(results["seconds"].to_numpy())),
+        compile_seconds=runner.compile_seconds,
+        complete=tables is not None,
+        folder=None,
+        held_curves=pa.concat_tables(held.curves),
+        held_params=held.params,
+    )
+
+
+def load_sweep(path: str | os.PathLike[str], compile_seconds: float = float("nan")) -> Sweep:
+    """A sweep on disk; of an unfinished one, what is done.
+
+    Raises:
+      RunDirectoryError: there is none, nothing of it is done, or it is damaged.
+    """
+    import pyarrow as pa
+
+    folder = SweepFolder.open(Path(path))
+    config = folder.config
+    tables = list(folder.tables("results"))
+    if not tables:
+        raise RunDirectoryError(f"{path} has no finished block yet: run the same sweep again to go on")
+    results = last_rows(pa.concat_tables(tables))
+    try:
+        agent, values = from_config(config["agent"]), _values_of(folder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunDirectoryError(f"{folder.path / 'config.json'} can't be used: {error}") from error
+    return Sweep(
+        agent=agent,
+        values=values,
+        seeds=np.asarray(config["seeds"], np.int64),
+        iterations=dict(enumerate(config["iterations"])),
+        slots=config["slots"],
+        threshold=config["threshold"],
+        results=results,
+        seconds=float(np.sum(results["seconds"].to_numpy())),
+        compile_seconds=compile_seconds,
+        complete=folder.complete,
+        folder=folder,
+    )
+
+
+def _values_of(folder: SweepFolder) -> list[dict[str, Any]]:
+    stored = folder.config["trials"]
+    return asked_for(folder.path) if isinstance(stored, int) else from_config(stored)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """What is in a folder: the `Result` of a run, or the `Sweep` of a sweep; as far as they are finished.
+
+    Raises:
+      RunDirectoryError: there is neither, nothing of it is finished, or it is damaged.
+    """
+    return load_sweep(path) if SweepFolder.is_sweep(Path(path)) else load_run(path)

@@ -1,0 +1,218 @@
+"""What is done with one batch: trained, played, and turned into rows of tables."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxrl.blocks import Block, Trainer, concatenated, host, join
+from jaxrl.evaluation import evaluate
+from jaxrl.plan import Plan
+from jaxrl.progress import Bar
+from jaxrl.result import Result
+from jaxrl.statistics import held
+from jaxrl.sweeps.plan import Batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OUT_OF_MEMORY")
+"""How XLA says that memory has run out."""
+
+
+class InterruptedBatch(Exception):  # noqa: N818
+    """A batch was stopped before its end; nothing of it is kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A batch with all that it takes to do it, on this machine or another.
+
+    Attributes:
+      batch: the members.
+      rung: of successive halving, else 0.
+      until: the slot of the log to stop before.
+      episodes: greedy ones a member, at the end.
+      threshold: the training return whose step is looked for, or None.
+      park: whether to keep the whole state, to go on from later.
+      keep: whether to keep the parameters.
+    """
+
+    batch: Batch
+    rung: int
+    until: int
+    episodes: int
+    threshold: float | None
+    park: bool
+    keep: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a task.
+
+    Attributes:
+      results: one row a member; see `result_rows`.
+      curves: one row a member and slot.
+      params: NumPy arrays `[members, ...]`, or None.
+      parked: the state `[members, ...]` and the log, NumPy arrays and random keys, or None.
+      seconds: of training, without compiling.
+      compile_seconds: of compiling.
+      block: members that were trained at once: less than the plan's where memory ran out.
+    """
+
+    results: "pa.Table"
+    curves: "pa.Table"
+    params: Any
+    parked: Any
+    seconds: float
+    compile_seconds: float
+    block: int
+
+
+class Parking:
+    """A store for `Trainer` that begins blocks from parked members and parks them again."""
+
+    def __init__(self, plan: Plan, start: Any, slot: int) -> None:
+        """Takes the members' states and logs `[members, ...]` at a slot; None begins anew."""
+        self._plan = plan
+        self._start = start
+        self._slot = slot
+        self._parked: list[Any] = []
+
+    def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
+        """The block's share of the parked members."""
+        if self._start is None:
+            return None
+        chosen = self._plan.chosen(block)
+        note = {"block": block, "slot": self._slot, "seconds": 0.0, "compile_seconds": 0.0}
+        return jax.tree.map(lambda x: x[chosen], self._start), note
+
+    def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
+        """Takes a block that stops before its end."""
+        real = self._plan.real(note["block"])
+        self._parked.append(jax.tree.map(lambda x: x[:real], host(tree)))
+
+    def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
+        """A finished block is handed on by the trainer itself."""
+
+    def parked(self) -> Any:
+        """All members' states and logs `[members, ...]`."""
+        return jax.tree.map(concatenated, *self._parked)
+
+
+def do(task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
+    """Trains a batch, from parked members or anew, and plays it; in smaller blocks where memory runs out.
+
+    Args:
+      task: what to do.
+      start: states and logs `[members, ...]` to go on from, or None.
+      slot: of the log, where `start` stands.
+      bar: to move on.
+      interrupted: tells whether to stop.
+
+    Raises:
+      InterruptedBatch: `interrupted` told so.
+    """
+    plan = task.batch.plan
+    while True:
+        try:
+            return _do(task, plan, start, slot, bar, interrupted)
+        except Exception as error:
+            least = plan.mesh.size
+            if plan.block <= least or not _is_lack_of_memory(error):
+                raise
+            half = -(-plan.block // (2 * least)) * least
+            print(f"jaxrl: a block of {plan.block} members runs out of memory: trying blocks of {half}", flush=True)
+            plan = dataclasses.replace(plan, block=half)
+
+
+def _do(task: Task, plan: Plan, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
+    begin = time.monotonic()
+    store = Parking(plan, start, slot)
+    trainer = Trainer(plan, store, float("inf"), bar, interrupted, task.until)
+    blocks: list[Block] = []
+    for number in range(plan.blocks):
+        blocks.append(trainer.train_block(number))
+        if blocks[-1].note["slot"] < task.until:
+            raise InterruptedBatch
+    result = join(plan, blocks)
+    returns = evaluate(result, task.episodes)
+    seconds = time.monotonic() - begin - result.compile_seconds
+    results = result_rows(task, result, returns, seconds)
+    parked = store.parked() if task.park and task.until < plan.slots else None
+    params = result.params if task.keep else None
+    curves = curve_rows(task, result, slot)
+    return Outcome(results, curves, params, parked, seconds, result.compile_seconds, plan.block)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(word in str(error) for word in MEMORY_WORDS)
+
+
+def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float) -> "pa.Table":
+    """One row a member: trial, seed, returns, area under the curve, steps, divergence, seconds, rung.
+
+    The area under the curve is the mean training return over environment steps, each slot standing for its
+    own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
+    counts with the returns that it reached.
+    """
+    import pyarrow as pa
+
+    members, slots = result.members, slice(0, task.until)
+    step = result.log["step"][:, slots]
+    curve = held(result.log["episode_return"][:, slots])
+    widths = np.diff(step, axis=1, prepend=0.0)
+    counted = np.isfinite(curve)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area = np.sum(np.where(counted, curve * widths, 0), axis=1) / np.sum(np.where(counted, widths, 0), axis=1)
+    diverged = result.log["diverged"][:, slots].any(axis=1)
+    columns = {
+        "trial": pa.array(task.batch.trials.astype(np.int32)),
+        "seed": pa.array(result.seeds),
+        "greedy_return": pa.array(returns.mean(axis=1).astype(np.float32)),
+        "training_return": pa.array(curve[:, -1].astype(np.float32)),
+        "area_under_curve": pa.array(area),
+        "steps_to_threshold": pa.array(_steps_to(task.threshold, curve, step)),
+        "diverged": pa.array(diverged),
+        "steps": pa.array(step[:, -1].astype(np.int64)),
+        "rung": pa.array(np.full(members, task.rung, np.int32)),
+        "group": pa.array(np.full(members, task.batch.group, np.int32)),
+        "seconds": pa.array(np.full(members, seconds / members)),
+    }
+    return pa.table(columns)
+
+
+def _steps_to(threshold: float | None, curve: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """f64[members], NaN where the training return never came to it."""
+    if threshold is None:
+        return np.full(len(curve), np.nan)
+    with np.errstate(invalid="ignore"):
+        reached = curve >= threshold
+    first = np.argmax(reached, axis=1)
+    return np.where(reached.any(axis=1), np.take_along_axis(step, first[:, None], axis=1)[:, 0], np.nan)
+
+
+def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
+    """One row a member and slot since `slot`: trial, seed, step, diverged, and every metric of the log."""
+    import pyarrow as pa
+
+    slots = slice(slot, task.until)
+    rows = task.until - slot
+    metrics = {
+        name: pa.array(values[:, slots].reshape(-1))
+        for name, values in result.log.items()
+        if name not in ("step", "diverged")
+    }
+    return pa.table(
+        {
+            "trial": pa.array(np.repeat(task.batch.trials.astype(np.int32), rows)),
+            "seed": pa.array(np.repeat(result.seeds, rows)),
+            "step": pa.array(result.log["step"][:, slots].reshape(-1).astype(np.int64)),
+            **metrics,
+            "diverged": pa.array(result.log["diverged"][:, slots].reshape(-1)),
+        }
+    )
