@@ -348,8 +348,8 @@ def test_a_module_that_fails_is_no_traceback_unless_asked_for(tmp_path, monkeypa
         (["train", "reinforce", "--env", "CartPole-v1", "--baseline", "mean"], "'time'"),
         (["train", "dqn"], "--env"),
         (["train", "ppo"], "dqn, reinforce"),
-        (["trian"], "train, evaluate"),
-        ([], "train, evaluate"),
+        (["trian"], "train, sweep, evaluate"),
+        ([], "train, sweep, evaluate"),
     ],
 )
 def test_words_that_can_not_be_parsed_get_a_hint(words, said, capsys):

@@ -74,7 +74,7 @@ def never_trained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arrays(tree: Any) -> dict[str, np.ndarray]:
-    return checkpoints._named_arrays(tree)
+    return checkpoints.named_arrays(tree)
 
 
 def assert_same(one: jaxrl.Result, other: jaxrl.Result) -> None:

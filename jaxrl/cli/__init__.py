@@ -205,8 +205,8 @@ _BY_ALGORITHM: dict[str, tuple[type[Any], Callable[..., str]]] = {
     "sweep": (SweepCommand, describe_sweep),
 }
 _COMMANDS: dict[str, type[Any]] = {
-    "sweep-report": SweepReport,
     "evaluate": Evaluate,
+    "sweep-report": SweepReport,
     "render": Render,
     "export": Export,
     "inspect": Inspect,

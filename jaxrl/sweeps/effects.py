@@ -65,7 +65,12 @@ def marginal_figure(trials: Trials, scale: Scale) -> "go.Figure":
         x=places,
         y=trials.score,
         mode="markers",
-        marker={"color": BLUE, "size": 6, "opacity": 0.6, "symbol": drawing.symbols(trials)},
+        marker={
+            "color": BLUE,
+            "size": 6,
+            "opacity": 0.6 if len(trials) <= 500 else 0.25,
+            "symbol": drawing.symbols(trials),
+        },
         customdata=trials.number,
         text=[plain(text) for text in scale.texts],
         hovertemplate=f"trial %{{customdata}}<br>{plain(scale.path)}=%{{text}}<br>%{{y:,.4~g}}<extra></extra>",

@@ -8,6 +8,7 @@
 Every part appears whole or not at all, so a sweep may be killed at any moment.
 """
 
+import contextlib
 import io
 import json
 import shutil
@@ -183,6 +184,8 @@ class SweepFolder:
                 shutil.rmtree(folder)
         for left in (*self.path.glob("batches/*.partial"), *self.path.glob("*.parquet.partial")):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+        with contextlib.suppress(OSError):  # Not empty.
+            (self.path / "batches").rmdir()
 
     def params_of(self, trial: int, seed: int, template: Any) -> Any:
         """The parameters of one member, as kept from its last batch; None where they were not."""

@@ -21,8 +21,26 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-CURVES_IN_MEMORY = 5_000_000
-"""Rows of learning curves that `Sweep.curves` reads without being asked twice."""
+_TAKEN = frozenset(
+    [
+        "trial",
+        "seed",
+        "greedy_return",
+        "training_return",
+        "area_under_curve",
+        "steps_to_threshold",
+        "diverged",
+        "steps",
+        "rung",
+        "group",
+        "seconds",
+        "interquartile_mean",
+        "low",
+        "high",
+        "probability_best",
+        "seeds",
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,7 +277,7 @@ class Sweep:
             items = [values[name] for values in self.values]
             plain = all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
             wide = plain and min(items) > 0 and max(items) >= 30 * min(items)
-            axes.append(Axis(name, wide, not plain))
+            axes.append(Axis(column_of(name), wide, not plain))
         best = self.ranked.trials[:5].tolist()
         write_report(
             Path(path),
@@ -298,6 +316,11 @@ def with_values(results: "pa.Table", values: list[dict[str, Any]]) -> "pd.DataFr
     return frame
 
 
+def column_of(path: str) -> str:
+    """The name of a swept field's column: its path, with "agent." before it where a column has that name."""
+    return f"agent.{path}" if path in _TAKEN else path
+
+
 def _columns(values: list[dict[str, Any]], trials: np.ndarray) -> dict[str, Any]:
     """The swept fields of some trials, as columns."""
     import pandas as pd
@@ -307,9 +330,9 @@ def _columns(values: list[dict[str, Any]], trials: np.ndarray) -> dict[str, Any]
         items = [values[trial][path] for trial in trials]
         numeric = all(item is None or (isinstance(item, int | float) and not isinstance(item, bool)) for item in items)
         if numeric or all(isinstance(item, bool) for item in items):
-            columns[path] = pd.Series(items)
+            columns[column_of(path)] = pd.Series(items)
         else:
-            columns[path] = pd.Series([text_of(item) for item in items])
+            columns[column_of(path)] = pd.Series([text_of(item) for item in items])
     return columns
 
 

@@ -1,0 +1,61 @@
+"""The ranking of trials, against the statistics that it is made of."""
+
+import numpy as np
+import pytest
+from scipy.stats import trim_mean
+
+from jaxrl.statistics import bootstrap_interval
+from jaxrl.sweeps.ranking import rank
+
+
+def test_the_order_and_scores_are_those_of_interquartile_means():
+    returns = np.random.default_rng(0).normal(size=(50, 16)) + np.linspace(0, 2, 50)[:, None]
+    ranked = rank(np.arange(100, 150), returns)
+    scores = trim_mean(returns, 0.25, axis=1)
+    np.testing.assert_array_equal(ranked.trials, 100 + np.argsort(-scores))
+    np.testing.assert_allclose(ranked.score, np.sort(scores)[::-1])
+
+
+def test_the_intervals_are_those_of_the_bootstrap():
+    returns = np.random.default_rng(1).normal(size=(3, 16)) * 10
+    ranked = rank(np.arange(3), returns)
+    for place, trial in enumerate(ranked.trials):
+        low, high = bootstrap_interval(returns[trial])
+        width = high - low
+        assert ranked.low[place] == pytest.approx(low, abs=0.1 * width)
+        assert ranked.high[place] == pytest.approx(high, abs=0.1 * width)
+
+
+def test_how_sure_the_best_is():
+    apart = np.stack([np.arange(8.0), 100 + np.arange(8.0)])
+    assert rank(np.arange(2), apart).probability_best.tolist() == [1.0, 0.0]
+    rng = np.random.default_rng(2)
+    close = rng.normal(size=(2, 400))
+    share = rank(np.arange(2), close).probability_best
+    assert share.sum() == pytest.approx(1)
+    # Of two trials whose difference is d standard errors: the chance that the better one stays ahead.
+    trimmed = trim_mean(close, 0.25, axis=1)
+    assert abs(trimmed[0] - trimmed[1]) < 0.2
+    assert 0.5 < share[0] < 0.999
+
+
+def test_trials_that_came_further_rank_before_the_others():
+    returns = np.asarray([[5.0, 5.0], [1.0, 1.0], [9.0, 9.0]])
+    ranked = rank(np.arange(3), returns, rungs=np.asarray([1, 1, 0]))
+    assert ranked.trials.tolist() == [0, 1, 2]
+    assert ranked.probability_best.tolist() == [1.0, 0.0, 0.0]
+
+
+def test_no_return_counts_as_less_than_any():
+    ranked = rank(np.arange(2), np.asarray([[np.nan] * 4, [-5.0] * 4]))
+    assert ranked.trials.tolist() == [1, 0]
+    assert np.isnan(ranked.score[1])
+    assert np.isnan(ranked.low[1])
+    one_bad = rank(np.arange(1), np.asarray([[np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]]))
+    assert one_bad.score[0] == 1.0
+
+
+def test_one_seed_says_nothing_of_the_spread():
+    ranked = rank(np.arange(2), np.asarray([[1.0], [2.0]]))
+    assert ranked.trials.tolist() == [1, 0]
+    assert np.isnan([ranked.low, ranked.high, ranked.probability_best]).all()

@@ -1,0 +1,387 @@
+"""Sweeps from end to end: tables, groups, halving, kills, memory that runs out, and what they refuse."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from small_runs import cart_pole, dqn, reinforce
+
+import jaxrl
+from jaxrl import loop
+from jaxrl.pytree import replace_at
+from jaxrl.sweeps import work
+from jaxrl.sweeps.folder import SweepFolder
+from jaxrl.sweeps.planning import plan_sweep
+from jaxrl.sweeps.work import do
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+SPACE = {"learning_rate": [1e-3, 1e-2, 3e-2], "double": [False, True], "env.length": [0.5, 1.0]}
+SETTINGS = {"seeds": [5, 2], "steps": 120, "slots": 12, "episodes": 2, "block": 4, "devices": 1, "progress": False}
+
+
+def sweep(space=None, agent=None, **arguments):
+    return jaxrl.sweep(agent or dqn(), space or SPACE, **{**SETTINGS, **arguments})
+
+
+def timeless(found):
+    return found.table().drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sweeps")
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    return sweep(out=folder / "whole", keep="best:3")
+
+
+def test_every_row_is_what_training_that_member_alone_gives(whole):
+    table = whole.table()
+    assert len(table) == 12 * 2
+    assert table[["trial", "seed"]].drop_duplicates().shape[0] == 24
+    for row in table.iloc[::7].itertuples():
+        values = {path: getattr(row, path.replace(".", "_"), None) for path in ("learning_rate", "double")}
+        values["env.length"] = whole.values[row.trial]["env.length"]
+        assert values == whole.values[row.trial]
+        agent = dqn()
+        for path, value in values.items():
+            agent = replace_at(agent, path, value)
+        alone = jaxrl.train(agent, 120, seeds=[row.seed], slots=12, devices=1, progress=False)
+        curve = whole.curves([row.trial])
+        curve = curve[curve["seed"] == row.seed]
+        np.testing.assert_allclose(curve["episode_return"], alone.log["episode_return"][0], rtol=1e-4)
+        np.testing.assert_allclose(curve["loss"], alone.log["loss"][0], rtol=1e-2, atol=1e-4)
+        np.testing.assert_array_equal(curve["step"], alone.log["step"][0])
+        again = whole.retrain(row.trial, row.seed, devices=1, progress=False)
+        np.testing.assert_array_equal(again.log["loss"], alone.log["loss"])
+
+
+def test_the_columns_of_the_table_by_hand(whole):
+    row = whole.table().iloc[0]
+    curve = whole.curves([row.trial])
+    curve = curve[curve["seed"] == row.seed]
+    held = curve["episode_return"].ffill().to_numpy()
+    assert row.training_return == held[-1]
+    assert row.area_under_curve == pytest.approx(np.nanmean(held))
+    assert row.steps == 120
+    assert not row.diverged
+    threshold = float(np.nanmax(held))
+    noted = sweep(threshold=threshold).table().iloc[0]
+    assert noted.steps_to_threshold == curve["step"].to_numpy()[int(np.argmax(held >= threshold))]
+    assert np.isnan(whole.table()["steps_to_threshold"]).all()
+
+
+def test_trials_with_equal_static_fields_share_a_compilation(compilations):
+    sweep({"learning_rate": [1e-3, 2e-3]}, seeds=2)
+    before = compilations()
+    sweep({"learning_rate": [3e-3, 4e-3], "discount": [0.5, 0.6]}, seeds=2, agent=dqn(hidden=(9,)))
+    one_group = compilations() - before
+    before = compilations()
+    sweep({"learning_rate": [3e-3, 4e-3], "discount": [0.5, 0.6], "batch_size": [5, 6, 7]}, seeds=2)
+    assert compilations() - before >= 3
+    assert compilations() - before <= 3 * one_group
+
+
+def test_blocks_of_a_group_have_one_shape_and_their_filling_is_no_result(monkeypatch):
+    sizes = []
+    run = loop.run
+    monkeypatch.setattr(
+        loop, "run", lambda agent, state, *a, **k: sizes.append(len(state.key)) or run(agent, state, *a, **k)
+    )
+    found = sweep({"learning_rate": [1e-3, 2e-3, 3e-3]}, seeds=3)
+    assert set(sizes) == {4}
+    assert len(found.table()) == 9
+
+
+def test_a_sweep_in_memory_is_the_same(whole):
+    pd.testing.assert_frame_equal(timeless(sweep()), timeless(whole))
+
+
+def test_a_sweep_comes_back_from_its_folder(whole, folder):
+    again = jaxrl.load(folder / "whole")
+    pd.testing.assert_frame_equal(again.table(), whole.table())
+    pd.testing.assert_frame_equal(again.curves(), whole.curves())
+    assert again.best() == whole.best()
+    assert again.complete
+    assert sorted(p.name for p in (folder / "whole").iterdir()) == [
+        *("batches", "config.json", "curves.parquet", "results.parquet")
+    ]
+
+
+def test_kept_members_play_and_others_say_how_to_get_them(whole):
+    kept = {int(trial) for trial in whole.ranked.trials[:3]}
+    for trial in kept:
+        for seed in (5, 2):
+            member = whole.member(trial, seed)
+            assert member.agent == whole.trial(trial).agent
+            alone = whole.retrain(trial, seed, devices=1, progress=False).member(0)
+            for one, other in zip(*(map(np.asarray, jax.tree.leaves(m.params)) for m in (member, alone)), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
+    assert whole.member().number == whole.best().number
+    lost = next(t for t in range(12) if t not in kept)
+    with pytest.raises(IndexError, match="were not kept"):
+        whole.member(lost)
+
+
+def test_reinforce_and_fields_that_may_be_none():
+    found = jaxrl.sweep(
+        reinforce(),
+        {"max_grad_norm": [None, 0.5], "hidden": [(8,), (4, 4)]},
+        **{**SETTINGS, "steps": None, "iterations": 6, "slots": 6},
+    )
+    assert found.table()["hidden"].tolist() == ["8", "8", "4-4", "4-4"] * 2
+    assert found.table()["max_grad_norm"].isna().sum() == 4
+    assert len(set(found.table()["group"])) == 4
+
+
+def test_a_member_that_diverges_costs_nothing_but_its_row():
+    good = sweep({"learning_rate": [1e-3]}, seeds=2)
+    found = sweep({"learning_rate": [1e-3, 1e30]}, seeds=2)
+    table = found.table()
+    assert table["diverged"].tolist() == [False, False, True, True]
+    np.testing.assert_allclose(table["greedy_return"][:2], good.table()["greedy_return"], rtol=1e-4)
+    assert found.best().number == 0
+    assert ("diverged", "2 of 4 members") in found.facts()
+
+
+# Successive halving.
+
+
+def test_halving_gives_the_survivors_what_they_would_have_had(tmp_path):
+    # Enough trials that survivors are packed anew, next to others than before.
+    space = {"learning_rate": jaxrl.log_uniform(1e-4, 1e-1), "double": [False, True]}
+    # Learning begins at once, so that the first rung tells something.
+    agent = dqn(learning_starts=0)
+    everything = sweep(space, agent, trials=9)
+    halved = sweep(space, agent, trials=9, rungs=2, eta=3, out=tmp_path / "halved", keep="all")
+    table, reference = halved.table(), everything.table()
+    through = table[table["rung"] == 1]
+    assert len(through) == 3 * 2
+    assert (through["steps"] == 120).all()
+    assert (table[table["rung"] == 0]["steps"] == 40).all()
+    joined = through.merge(reference, on=["trial", "seed"], suffixes=("", "_whole"))
+    np.testing.assert_allclose(joined["greedy_return"], joined["greedy_return_whole"], rtol=1e-3)
+    np.testing.assert_allclose(joined["area_under_curve"], joined["area_under_curve_whole"], rtol=1e-3)
+    curves = halved.curves(through["trial"])
+    assert len(curves) == 3 * 2 * 12
+    # The first rung ranks by the returns at its end, and the third of all that are best go on.
+    at_rung = pd.concat([halved.curves([t]) for t in range(9)])
+    assert at_rung.groupby("trial").size().value_counts().to_dict() == {2 * 4: 6, 2 * 12: 3}
+    assert halved.member().params is not None
+    assert dict(halved.facts())["saved by halving"] == "44% of all environment steps"
+    pd.testing.assert_frame_equal(timeless(sweep(space, agent, trials=9, rungs=2, eta=3)), timeless(halved))
+
+
+def test_the_trials_that_go_on_are_the_best_of_the_rung():
+    agent = dqn(learning_starts=0)
+    space = {"learning_rate": [1e-4, 1e-3, 1e-2, 1e30, 3e-3, 3e-2]}
+    halved = sweep(space, agent, rungs=2, eta=3, slots=3)
+    # What they had at the end of the first rung, from a sweep that ends there but is scheduled alike.
+    plan = plan_sweep(agent, {"learning_rate": space["learning_rate"]}, **_plan_arguments(slots=3))
+    rows = pd.concat([_until(batch, 1) for batch in plan.batches])
+    scores = rows.groupby("trial")["greedy_return"].mean()
+    best = set(scores.sort_values(ascending=False, kind="stable").index[:2])
+    went_on = set(halved.table().query("rung == 1")["trial"])
+    assert scores[sorted(went_on)].min() >= scores.drop(sorted(went_on)).max()
+    assert len(best) == len(went_on) == 2
+
+
+def _plan_arguments(**changes):
+    return {name: value for name, value in {**SETTINGS, **changes}.items() if name != "progress"}
+
+
+def _until(batch, slot):
+    task = work.Task(batch, 0, slot, 2, None, False, False)
+    return do(task, None, 0, work.Bar(0, "", False), lambda: False).results.to_pandas()
+
+
+# Interruptions.
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, folder, tmp_path):
+    out = tmp_path / "killed"
+    kills = 0
+    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    for moment in ("config", 1, 2, 4, "results"):
+        process = subprocess.Popen([sys.executable, __file__, str(out), str(moment)], env=paths)
+        process.wait(timeout=300)
+        assert process.returncode == -signal.SIGKILL, moment
+        kills += 1
+        if moment not in ("config", "results"):
+            assert len(SweepFolder.open(out).batch_names()) >= moment
+            assert not jaxrl.load(out).complete
+    found = sweep(out=out, keep="best:3")
+    assert kills == 5
+    pd.testing.assert_frame_equal(timeless(found), timeless(whole))
+    pd.testing.assert_frame_equal(found.curves(), whole.curves())
+    assert (out / "results.parquet").exists()
+    assert not list(out.glob("**/*.partial"))
+    for one, other in zip(jax.tree.leaves(found.member().params), jax.tree.leaves(whole.member().params), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _sweep_and_die(out: Path, moment: str) -> None:
+    """Runs the sweep, and kills this process by SIGKILL at a moment: after so many batches, or at a file."""
+    save, finish, batches = SweepFolder.save, SweepFolder.finish, [0]
+
+    def die(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def save_and_count(self, batch, outcome):
+        if batches[0] + len(before) == int(moment):
+            # In the middle of it: its folder is there in part.
+            (self.path / "batches" / f"{batch.name}.partial").mkdir()
+            die()
+        save(self, batch, outcome)
+        batches[0] += 1
+
+    before = SweepFolder.open(out).batch_names() if (out / "config.json").exists() else []
+    if moment == "config":
+        SweepFolder.begin = die
+        out.mkdir(parents=True)
+        (out / "config.json.partial").write_text('{"format": "jaxrl')
+    elif moment == "results":
+
+        def finish_in_part(self, results):
+            finish(self, results)
+            die()
+
+        SweepFolder.finish = finish_in_part
+    else:
+        SweepFolder.save = save_and_count
+    sweep(out=out, keep="best:3")
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
+    calls = [0]
+    real = work.result_rows
+
+    def interrupt(*arguments):
+        calls[0] += 1
+        if calls[0] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(work, "result_rows", interrupt)
+    found = sweep(out=tmp_path / "s")
+    assert not found.complete
+    assert len(found.table()) == 8
+    monkeypatch.undo()
+    assert sweep(out=tmp_path / "s").complete
+
+
+def test_another_sweep_in_the_folder_is_refused_with_the_difference(whole, folder, tmp_path):
+    out = shutil.copytree(folder / "whole", tmp_path / "copy")
+    content = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    for change, words in [
+        ({"space": {**SPACE, "double": [True, False]}}, "space.double"),
+        ({"agent": dqn(discount=0.5)}, "discount: 0.99 there, 0.5 here"),
+        ({"seeds": 3}, "seeds"),
+        ({"keep": "all"}, "keep"),
+        ({"steps": 240}, "iterations"),
+    ]:
+        with pytest.raises(jaxrl.RunDirectoryError, match=f"another sweep.*{words}"):
+            sweep(**{"out": out, "keep": "best:3", **change})
+    assert {p.name: p.stat().st_mtime_ns for p in out.iterdir()} == content
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("mine")
+    with pytest.raises(jaxrl.RunDirectoryError, match="holds other files"):
+        sweep(out=tmp_path / "other")
+    jaxrl.train(dqn(), 120, out=tmp_path / "run", progress=False)
+    with pytest.raises(jaxrl.RunDirectoryError, match="holds no sweep"):
+        sweep(out=tmp_path / "run")
+
+
+def test_damage_is_found(whole, folder, tmp_path):
+    out = shutil.copytree(folder / "whole", tmp_path / "copy")
+    (out / "results.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(jaxrl.RunDirectoryError, match="is damaged"):
+        jaxrl.load(out)
+    (out / "config.json").write_text(json.dumps({"format": "jaxrl sweep, version 9"}))
+    with pytest.raises(jaxrl.RunDirectoryError):
+        jaxrl.load(out)
+
+
+# Memory.
+
+
+def test_out_of_memory_halves_the_block(monkeypatch, capsys, whole):
+    run, sizes = loop.run, []
+
+    def refuse(agent, state, *arguments, **more):
+        sizes.append(len(state.key))
+        if len(state.key) > 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes")
+        return run(agent, state, *arguments, **more)
+
+    monkeypatch.setattr(loop, "run", refuse)
+    found = sweep()
+    said = capsys.readouterr().out
+    assert "a block of 4 members runs out of memory: trying blocks of 2" in said
+    assert said.count("trying") == 2 * 2  # Once for each group and size: later batches begin small.
+    table = timeless(found)
+    np.testing.assert_allclose(table["greedy_return"], timeless(whole)["greedy_return"], rtol=1e-3)
+    assert table[["trial", "seed"]].equals(timeless(whole)[["trial", "seed"]])
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(loop, "run", fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        sweep()
+
+
+# Refused before anything is compiled.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"space": {"learning_rat": [1]}}, "no field"),
+        ({"sampler": "grid"}, "sampler = 'grid' must be one of sobol, random"),
+        ({"keep": "best"}, "keep = 'best' must be"),
+        ({"engine": "slurm"}, "engine = 'slurm' must be one of local, ray"),
+        ({"rungs": 5, "slots": 12}, "rungs = 5 with eta = 3 would end the first rung"),
+        ({"rungs": 2, "eta": 1}, "eta = 1 must be at least 2"),
+        ({"rungs": 3, "slots": 12, "agent": dqn(learning_starts=50)}, "first of the rungs ends too early"),
+        ({"seeds": [1, 1]}, "must be distinct"),
+        ({"seeds": 0}, "seeds = 0 must be at least 1"),
+        ({"steps": None}, "give either steps"),
+        ({"episodes": 0}, "episodes = 0"),
+        ({"sample_seed": -1}, "sample_seed = -1"),
+        ({"space": {"batch_size": [4, 5, 6], "double": [False, True]}, "max_compilations": 5}, "compiles 6 programs"),
+        ({"space": {"buffer_size": [10**9]}, "memory_limit": 10**6}, "memory"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_compiled(arguments, words, monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise AssertionError("this must not come as far as training")
+
+    monkeypatch.setattr(loop, "run", refuse)
+    with pytest.raises((ValueError, TypeError), match=words):
+        sweep(**{"out": tmp_path / "s", **arguments})
+    assert not (tmp_path / "s" / "config.json").exists()
+
+
+def test_an_environment_of_ones_own_is_swept_by_its_fields():
+    found = sweep({"env.max_steps": [10, 20]}, agent=dqn(env=cart_pole()), seeds=2)
+    assert found.table()["env.max_steps"].tolist() == [10, 10, 20, 20]
+    assert found.table()["greedy_return"].max() <= 20
+    assert found.curves([0])["episode_length"].max() <= 10
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_disable_most_optimizations", True)
+    _sweep_and_die(Path(sys.argv[1]), sys.argv[2])
