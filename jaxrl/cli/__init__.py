@@ -46,7 +46,7 @@ _USER_ERRORS = (
     *(OverflowError, MemoryError, NotImplementedError),
     jax.errors.JaxRuntimeError,
 )
-_SPELLINGS = {"resume=True": "--resume", "jaxrl.check_env(env)": "jaxrl check NAME"}
+_SPELLINGS = {"resume=True": "--resume", "max_compilations": "--yes", "jaxrl.check_env(env)": "jaxrl check NAME"}
 _ABOUT = f"""Trains thousands of reinforcement-learning agents at once, in one compiled JAX program.
 
 Examples:
@@ -144,8 +144,7 @@ class Render:
             raise ValueError(f"{self.gif} must end in .gif")
         if not self.gif.absolute().parent.is_dir():
             raise ValueError(f"{self.gif} can't be written: the folder does not exist")
-        result = load_run(self.run)
-        member = choose_member(result, self.member)
+        member, _ = choose_member(self.run, self.member)
         env = member.agent.env
         frames = episode_frames(env, lambda obs, mask, _: member.policy(obs, mask=mask), jax.random.key(self.seed))
         rate = self.frames_per_second

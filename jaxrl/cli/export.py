@@ -8,7 +8,7 @@ import numpy as np
 import tyro
 
 from jaxrl.cli.options import MemberName, Run
-from jaxrl.cli.tables import choose_member, exact_score_notes, load_run, print_rows
+from jaxrl.cli.tables import choose_member, exact_score_notes, print_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +45,16 @@ class Export:
         from jaxrl.export.conversion import tensorflow
 
         tensorflow()  # First, because rlax would import it less quietly.
-        result = load_run(self.run)
-        member = choose_member(result, self.member)
-        notes = {"run": self.run.name} | exact_score_notes(member)
-        options: dict[str, Any] = {"member": member.number, "output": self.output, "mask": self.mask, "notes": notes}
+        member, greedy_return = choose_member(self.run, self.member)
+        notes = {"run": self.run.name, "greedy_return": greedy_return} | exact_score_notes(member)
+        options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}
         if self.format == "saved-model":
             if self.quantize != "none":
                 raise ValueError("--quantize is for TFLite files: a SavedModel holds float32")
-            report = to_saved_model(result, self.path, **options)
+            report = to_saved_model(member, self.path, **options)
         else:
             batch = 1 if self.batch == "1" else self.batch
-            report = to_tflite(result, self.path, quantize=self.quantize, batch=batch, **options)
+            report = to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
         what = f"member {member.number} (seed {member.seed})"
         print_rows(
             f"{report.path}: {what} of {self.run}",

@@ -37,11 +37,17 @@ Parameters = Annotated[
 """The type of `--env-parameter`, in every command that has it."""
 
 
-Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Folder of a run, as given to --out.")]
+Run = Annotated[
+    Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Folder of a run or a sweep, as given to --out.")
+]
 """The type of a run's folder, in every command that reads one."""
 
 MemberName = Annotated[
-    str, tyro.conf.arg(metavar="best|N", help="Which member: the best, or the one at that place, from 0.")
+    str,
+    tyro.conf.arg(
+        metavar="best|N|TRIAL:SEED",
+        help="Which member: the best, or the one at that place, from 0; of a sweep that kept it, TRIAL or TRIAL:SEED.",
+    ),
 ]
 """The type of `--member`."""
 

@@ -19,7 +19,7 @@ from jaxrl.pytree import Bounds, concrete, field_bounds
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Discrete, Space
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
-from jaxrl.training import load
+from jaxrl.sweeps import Sweep, SweepFolder, load
 
 _WIDTH = 110
 _SCORED_AT_ONCE = 256
@@ -42,25 +42,43 @@ def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def load_run(path: Path) -> Result:
-    """The result of a run, with a word where it is not finished."""
+    """The result of a run, with a word where it is not finished.
+
+    Raises:
+      ValueError: it is a sweep.
+    """
+    if SweepFolder.is_sweep(path):
+        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report tells of sweeps")
     result = load(path)
     if not result.complete:
         print(f"jaxrl: {path} is not finished: these are the members of its finished blocks", file=sys.stderr)
     return result
 
 
-def choose_member(result: Result, name: str) -> Member:
-    """The member that `--member` names.
+def choose_member(path: Path, name: str) -> tuple[Member, float]:
+    """The member of a run or a sweep that `--member` names, and its mean greedy return.
 
     Raises:
       ValueError: there is none.
+      IndexError: the sweep has not kept it.
     """
-    if name == "best":
-        return result.best()
-    number = int(name) if name.isdecimal() else -1
+    if SweepFolder.is_sweep(path):
+        return _sweep_member(load(path), name)
+    result = load_run(path)
+    number = int(name) if name.isdecimal() else result.best().number if name == "best" else -1
     if not 0 <= number < result.members:
         raise ValueError(f"--member {name!r} must be best, or a number from 0 to {result.members - 1}")
-    return result.member(number)
+    return result.member(number), float(result.returns[number].mean())
+
+
+def _sweep_member(found: Sweep, name: str) -> tuple[Member, float]:
+    trial, _, seed = name.partition(":")
+    if name != "best" and not (trial.isdecimal() and (seed.isdecimal() or not seed)):
+        raise ValueError(f"--member {name!r} must be best, TRIAL or TRIAL:SEED, such as 12:3")
+    member = found.member() if name == "best" else found.member(int(trial), int(seed) if seed else None)
+    table = found.table()
+    row = table[(table["trial"] == member.number) & (table["seed"] == member.seed)]
+    return member, float(row["greedy_return"].iloc[0])
 
 
 def file_rows(file: Any, env: Any, returns: np.ndarray) -> list[tuple[str, str]]:

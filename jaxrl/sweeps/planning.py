@@ -179,7 +179,7 @@ def _require_few(grouping: Grouping, values: list[dict[str, Any]], most: int) ->
         paths = sorted({path for key in keys for path, _ in key})
         raise SpaceError(
             f"this sweep compiles {len(keys)} programs, one for each combination of {', '.join(paths)}, and may "
-            f"{most}: give fewer values, or allow more by max_compilations={len(keys)}"
+            f"{most}: give fewer values, or allow it by max_compilations"
         )
 
 
