@@ -102,8 +102,8 @@ def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool
     log = 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
     working = _bytes(state) + _bytes(agent.scratch()) + log
     kept = 2 * (_bytes(jax.eval_shape(agent.kept, state)) + log)
-    # A checkpoint takes a copy of the block, and orbax one more to write from.
-    copies = 2 * (_bytes(state) + log) if stored else 0
+    # A checkpoint takes a copy of the block.
+    copies = _bytes(state) + log if stored else 0
     if _is_cpu(mesh):
         return [Pool("main", int((limit or free_host_memory()) * USABLE_MEMORY), working + copies, kept)]
     device = Pool("device", int((limit or free_device_memory(mesh)) * USABLE_MEMORY), working, 0)

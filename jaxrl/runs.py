@@ -33,11 +33,11 @@ from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.plan import Plan
 
-_FORMAT = "jaxrl run, version 1"
+_FORMAT = "jaxrl run, version 2"
 _RETURNS = "greedy_returns.npz"
 _LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots")
-_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax", "orbax-checkpoint")
+_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
 
 
 class RunDirectoryError(ValueError):

@@ -92,7 +92,7 @@ def test_environments_refuse_another_import_name():
 
 
 def test_importing_jaxrl_is_light():
-    heavy = ("tensorflow", "matplotlib", "pandas", "rlax", "orbax", "pyarrow", "PIL", "scipy")
+    heavy = ("tensorflow", "matplotlib", "pandas", "rlax", "pyarrow", "PIL", "scipy")
     code = f"import jaxrl, sys; print([name for name in {heavy!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -62,4 +62,5 @@ def test_two_processes_share_the_work(tmp_path):
     parts = [jaxrl.load(tmp_path / "runs" / f"share-{place}") for place in range(2)]
     assert [part.seeds.tolist() for part in parts] == [[0, 2, 4], [1, 3, 5]]
     mean = np.concatenate([part.returns for part in parts]).mean()
-    assert said == [f"{mean:.2f}\n", ""]
+    # JAX's own library for messages between processes says a line too.
+    assert [line for text in said for line in text.splitlines() if "Gloo" not in line] == [f"{mean:.2f}"]

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
 
 from jaxrl import checkpoints
 from jaxrl.config import differences
@@ -106,7 +105,7 @@ class SweepFolder:
         pq.write_table(outcome.curves, beside / "curves.parquet")
         for name, tree in (("params", outcome.params), ("parked", outcome.parked)):
             if tree is not None:
-                np.savez(beside / f"{name}.npz", **checkpoints.named_arrays(tree))  # type: ignore[arg-type]
+                checkpoints.write_arrays(beside / f"{name}.npz", checkpoints.named_arrays(tree))
         for file in beside.iterdir():
             checkpoints.sync(file)
         checkpoints.sync(beside)
@@ -210,7 +209,6 @@ def _read(path: Path) -> "pa.Table":
 
 def _restored(file: Path, template: Any) -> Any:
     try:
-        with np.load(file) as content:  # Its checksums are looked at by reading.
-            return checkpoints.from_named(template, content)
+        return checkpoints.from_named(template, checkpoints.read_arrays(file))
     except Exception as error:  # zipfile, zlib and numpy each have their own.
         raise RunDirectoryError(f"{file} is damaged ({error}): remove its folder, and run the sweep again") from error
