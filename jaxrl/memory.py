@@ -19,6 +19,10 @@ USABLE_MEMORY = 0.9
 """Share of the free memory that a run may plan to use."""
 
 
+class NotEnoughMemoryError(ValueError):
+    """A run needs more memory than there is."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Pool:
     """One kind of memory: bytes that may be used, for each member of the block under way, for each of the run."""
@@ -61,7 +65,7 @@ def choose_block(
       keep_all: whether all trained members stay in memory, or only the block under way.
 
     Raises:
-      ValueError: the run can't fit.
+      NotEnoughMemoryError: the run can't fit.
     """
     mesh = member_mesh(min(members, wished or members), devices)
     pools = _pools(agent, slots, mesh, limit, stored)
@@ -87,7 +91,7 @@ def choose_block(
         total = pool.need(block, members)
         if total > pool.free:
             fits = bisect.bisect_right(range(1, members), pool.free, key=functools.partial(least, pool=pool))
-            raise ValueError(
+            raise NotEnoughMemoryError(
                 f"seeds = {members} members need {_mebibytes(total)} of {pool.name} memory ({_mebibytes(pool.working)} "
                 f"for each of {block} trained at once, {_mebibytes(pool.kept)} to keep each), and "
                 f"{_mebibytes(pool.free)} may be used: "

@@ -99,7 +99,7 @@ def make_plan(
     agent.check()
     count = _iterations(agent, steps, iterations)
     agent.check_run(count)
-    members = _seeds(seeds, repeats=bool(vary))
+    members = checked_seeds(seeds, repeats=bool(vary))
     varied = _vary(agent, vary or {}, len(members))
     slots = _slots(slots, count, agent.steps_per_iteration)
     size, mesh = choose_block(
@@ -149,7 +149,13 @@ def _slots(slots: Any, iterations: int, steps_per_iteration: int) -> int:
     return slots
 
 
-def _seeds(seeds: Any, repeats: bool) -> range | np.ndarray:
+def checked_seeds(seeds: Any, repeats: bool = False) -> range | np.ndarray:
+    """The seeds that a user means by a number of them or a list.
+
+    Raises:
+      TypeError: they are no whole numbers.
+      ValueError: they are out of range, or repeat where they must not.
+    """
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if seeds > RESERVED_SEED:
             raise ValueError(f"seeds = {seeds} are more than there can be: give at most {RESERVED_SEED}")

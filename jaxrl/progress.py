@@ -77,5 +77,5 @@ class Bar:
     def advance(self, slots: int, steps: float, seconds: float, mean_return: float) -> None:
         """As `Progress.advance`."""
         if self.drawn:
-            self._progress = self._progress or Progress(self._slots, self._description)
+            self._progress = self._progress or Progress(max(self._slots, 1), self._description)
             self._progress.advance(slots, steps, seconds, mean_return)

@@ -88,7 +88,7 @@ class RunDirectory:
         if (folder / "config.json").exists():
             raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
         run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": made_with(plan)})
-        _warn_of_local_classes(run.config)
+        warn_of_local_classes(run.config)
         try:
             # A kill while the configuration was written leaves its beginning behind.
             if any(item.name != "config.json.partial" for item in folder.iterdir()):
@@ -133,13 +133,7 @@ class RunDirectory:
         changes = differences({name: run.config.get(name) for name in asked}, asked)
         if changes:
             raise RunDirectoryError(f"{path} holds another run, and is left alone: " + "; ".join(changes))
-        made, now = run.config["made_with"], made_with(plan)
-        settings = ("device", "devices", "packages", "jax_enable_x64")
-        changed = [name for name in settings if made.get(name) != now.get(name)]
-        if changed:
-            warnings.warn(
-                f"{path} was begun with other {', '.join(changed)}: results go on, equal to rounding only", stacklevel=3
-            )
+        warn_of_other_settings(Path(path), run.config["made_with"], made_with(plan))
         return run
 
     @classmethod
@@ -291,7 +285,17 @@ def write_whole(path: Path, content: bytes) -> None:
     checkpoints.sync(path.parent)
 
 
-def _warn_of_local_classes(config: dict[str, Any]) -> None:
+def warn_of_other_settings(path: Path, made: dict[str, Any], now: dict[str, Any]) -> None:
+    """Warns where something goes on with other devices or versions, by `made_with` of then and now."""
+    settings = ("device", "devices", "packages", "jax_enable_x64")
+    changed = [name for name in settings if made.get(name) != now.get(name)]
+    if changed:
+        warnings.warn(
+            f"{path} was begun with other {', '.join(changed)}: results go on, equal to rounding only", stacklevel=4
+        )
+
+
+def warn_of_local_classes(config: dict[str, Any]) -> None:
     """A class that other processes can't import makes a run that they can't load."""
     for name in re.findall(r'"class": "([^"]*(?:__main__|<locals>)[^"]*)"', json.dumps(config["agent"])):
         warnings.warn(

@@ -70,6 +70,7 @@ def make_sweep(trials=24, seeds=5, slots=6, axes=AXES, seed=0, **columns):
             "seeds": seeds,
             "diverged": np.isnan(returns).sum(1),
             "steps": 1_000 * slots,
+            "rung": 0,
         }
     ).sort_values("interquartile_mean", ascending=False, ignore_index=True)
     return SimpleNamespace(results=results, curves=curves, ranking=ranking, axes=list(axes))

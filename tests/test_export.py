@@ -131,6 +131,13 @@ def shape_of_cartpole():
     return {"observation": jax.ShapeDtypeStruct((4,), np.float32)}
 
 
+def test_a_network_of_small_layers_says_that_nothing_was_rounded(tmp_path):
+    result = jaxrl.train(jaxrl.DQN(jaxrl.make("CartPole-v1"), hidden=(8,)), 1100, progress=False)
+    report = to_tflite(result, tmp_path / "small.tflite", quantize="int8")
+    assert report.form == "float32 (all layers are small)"
+    assert report.greatest_difference <= 1e-5
+
+
 def test_small_layers_stay_in_float():
     assert is_small(1023, 5_000)
     assert not is_small(1024, 5_000)

@@ -1,6 +1,7 @@
 """The commands `jaxrl sweep ALGORITHM` and `jaxrl sweep-report`."""
 
 import dataclasses
+import itertools
 import re
 import shlex
 import tomllib
@@ -16,12 +17,14 @@ from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
 from jaxrl.pytree import annotation
 from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
-from jaxrl.sweeps.planning import ADAPTIVE, MAX_COMPILATIONS
+from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
 from jaxrl.sweeps.result import text_of
-from jaxrl.sweeps.space import SAMPLERS, field_at, field_paths
+from jaxrl.sweeps.space import field_at, field_paths
+from jaxrl.sweeps.sweeping import check_words
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
+_FLAGS = ("yes", "dry-run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +100,9 @@ class SweepCommand(AlgorithmCommand):
             **{name: getattr(options, name) for name in ("threshold", "slots", "block", "devices")},
         }
         if options.dry_run:
-            adaptive = options.sampler not in SAMPLERS
-            plan = plan_sweep(agent, space, **(arguments | ({"sampler": ADAPTIVE} if adaptive else {})))
+            check_words(options.keep, options.engine)
+            name, _ = checked_sampler(options.sampler, options.sample_seed)
+            plan = plan_sweep(agent, space, **(arguments | {"sampler": name}))
             print_rows(f"{type(agent).__name__} on {options.env}: the plan", plan.rows())
             return 0
         found = sweep(
@@ -170,13 +174,16 @@ def _values(agent: Agent, path: str, text: str) -> Any:
         if len(ends) != 2:
             raise SpaceError(f"--space {path}={text} must be {kind}:LOW:HIGH")
         return _DISTRIBUTIONS[kind](*ends)
-    is_tuple = path in field_paths(agent) and "tuple" in annotation(field_at(agent, path))
-    values = [_value(word.strip(), is_tuple) for word in (rest if kind == "choice" and colon else text).split(",")]
+    words = re.split(r",(?![^()]*\))", rest if kind == "choice" and colon else text)
+    values = [_value(agent, path, word.strip()) for word in words]
     return choice(values) if kind == "choice" and colon else values
 
 
-def _value(text: str, is_tuple: bool) -> Any:
-    if is_tuple and re.fullmatch(r"\d+(-\d+)*", text):
+def _value(agent: Agent, path: str, text: str) -> Any:
+    kind = annotation(field_at(agent, path)) if path in field_paths(agent) else ""
+    if kind == "str":
+        return text
+    if "tuple" in kind and re.fullmatch(r"\d+(-\d+)*", text):
         return tuple(map(int, text.split("-")))
     return plain_value(text)
 
@@ -202,10 +209,16 @@ def expanded(words: Sequence[str]) -> list[str]:
     if algorithm not in ALGORITHMS:
         raise ValueError(f"{words[0]}: agent = {algorithm!r} must be one of {', '.join(ALGORITHMS)}")
     found = [algorithm]
+    # What the command line says of a field counts.
+    said = {
+        word.partition("=")[0] for flag, word in itertools.pairwise(words) if flag in ("--space", "--env-parameter")
+    }
     for path, values in _table(words[0], content, "space").items():
-        found += ["--space", f"{path}={_text_of_values(values)}"]
+        if path not in said:
+            found += ["--space", f"{path}={_text_of_values(values)}"]
     for name, value in _table(words[0], content, "environment").items():
-        found += ["--env-parameter", f"{name}={value}"]
+        if name not in said:
+            found += ["--env-parameter", f"{name}={tuple(value) if isinstance(value, list) else value}"]
     for name, value in content.items():
         found += _option(words[0], name.replace("_", "-"), value)
     return [*found, *words[1:]]
@@ -232,7 +245,8 @@ def _option(file: str, name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         raise ValueError(f"{file}: [{name}] is no table that a sweep knows: [space] and [environment] are")
     if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
+        absent = [] if name in _FLAGS else [f"--no-{name}"]
+        return [f"--{name}"] if value else absent
     return [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
 
 
@@ -250,8 +264,10 @@ def print_sweep(title: str, found: Sweep) -> None:
     for place in range(min(_BEST, len(found.ranked.trials))):
         trial = found.best(place)
         settings = [text_of(value) for value in trial.values.values()]
-        interval = f"{trial.score:.2f} ({trial.low:.2f} to {trial.high:.2f})"
-        table.add_row(str(trial.number), *settings, interval, f"{trial.probability_best:.0%}")
+        several = trial.low == trial.low
+        interval = f" ({trial.low:.2f} to {trial.high:.2f})" if several else ""
+        sure = f"{trial.probability_best:.0%}" if several else ""
+        table.add_row(str(trial.number), *settings, f"{trial.score:.2f}{interval}", sure)
     console().print(table)
 
 

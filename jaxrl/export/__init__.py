@@ -168,10 +168,10 @@ def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, s
     """A TFLite file that decides as the policy does, its form in words, and how it compares."""
     compare = Comparison(subject)
     plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
-    if quantize == "none":
+    if quantize == "none" or not rounded_layers(plain):
         parity = compare(PolicyFile(plain))
         parity.require(quantize, subject.kind)
-        return plain, _WHOLE, parity
+        return plain, _WHOLE if quantize == "none" else f"{_WHOLE} (all layers are small)", parity
     obs, masks = subject.observations(_TUNING_OBSERVATIONS, seed=0)
     rows = np.linspace(0, len(obs) - 1, _CALIBRATION_OBSERVATIONS).astype(int)
     examples = {name: x[rows] for name, x in zip(subject.inputs, subject.columns(obs, masks), strict=True)}
@@ -186,9 +186,7 @@ def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, s
         tried.append((content, str(form), compare(PolicyFile(content))))
         if tried[-1][2].suffices(quantize):
             return tried[-1]
-    best = max(tried, key=lambda one: one[2].equal)
-    best[2].require(quantize, subject.kind)
-    return best
+    raise max((parity for _, _, parity in tried), key=lambda parity: parity.equal).shortfall(quantize)
 
 
 def _report(

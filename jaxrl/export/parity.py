@@ -38,13 +38,17 @@ class Parity:
         """Whether enough actions are equal."""
         return self.equal >= LEAST_EQUAL[quantize]
 
+    def shortfall(self, quantize: str) -> ExportError:
+        """What to raise where they do not suffice."""
+        return ExportError(
+            f"the exported file chooses the policy's action in {self.equal:.2%} of {OBSERVATIONS} observations, "
+            f"and must in {LEAST_EQUAL[quantize]:.1%} (quantize = {quantize!r}): nothing was written"
+        )
+
     def require(self, quantize: str, kind: str) -> None:
         """Raises an ExportError where a file must not be written."""
         if not self.suffices(quantize):
-            raise ExportError(
-                f"the exported file chooses the policy's action in {self.equal:.2%} of {OBSERVATIONS} observations, "
-                f"and must in {LEAST_EQUAL[quantize]:.1%} (quantize = {quantize!r}): nothing was written"
-            )
+            raise self.shortfall(quantize)
         if quantize == "none" and not self.difference <= GREATEST_DIFFERENCE:
             raise ExportError(
                 f"the exported {kind} differ by {self.difference:.2g}, and may by {GREATEST_DIFFERENCE:g}: nothing was "

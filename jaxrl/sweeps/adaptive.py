@@ -4,14 +4,16 @@ The study lies in the sweep's folder (`optuna.db`, for Optuna's dashboard), or i
 written down before it is trained, so that a sweep that was killed goes on with the same trials.
 """
 
+import base64
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxrl.config import from_config, to_config
 from jaxrl.runs import write_whole
-from jaxrl.sweeps.space import Distribution, Integers, Space, SpaceError, Uniform
+from jaxrl.sweeps.space import Distribution, Integers, Space, Uniform
 
 STUDY = "sweep"
 """The study's name in its database."""
@@ -44,6 +46,13 @@ class Advisor:
         self._labels = {name: _labels(entry) for name, entry in space.items()}
         self._distributions = {name: _distribution(optuna, entry, self._labels[name]) for name, entry in space.items()}
         stored = _stored(self._file)
+        if stored:
+            # A sampler draws, so it goes on from where it was; what it asked for since was written nowhere.
+            self._study.sampler = pickle.loads(base64.b64decode(stored[-1]["sampler"]))
+            known = {number for entry in stored for number in entry["numbers"]}
+            for trial in self._study.get_trials(deepcopy=False, states=(self._state.RUNNING,)):
+                if trial.number not in known:
+                    self._study.tell(trial.number, state=self._state.FAIL)
         self.rounds: list[list[dict[str, Any]]] = [list(from_config(entry["values"])) for entry in stored]
         self._numbers: list[list[int]] = [entry["numbers"] for entry in stored]
 
@@ -54,8 +63,11 @@ class Advisor:
         self.rounds.append(values)
         self._numbers.append([trial.number for trial in asked])
         if self._file is not None:
-            pairs = zip(self.rounds, self._numbers, strict=True)
-            content = [{"values": to_config(each), "numbers": numbers} for each, numbers in pairs]
+            # Of earlier rounds no sampler is gone on from.
+            sampler = base64.b64encode(pickle.dumps(self._study.sampler)).decode()
+            samplers = [""] * (len(self.rounds) - 1) + [sampler]
+            rounds = zip(self.rounds, self._numbers, samplers, strict=True)
+            content = [{"values": to_config(each), "numbers": n, "sampler": sampler} for each, n, sampler in rounds]
             write_whole(self._file, json.dumps(content).encode())
         return values
 
@@ -93,15 +105,12 @@ def import_optuna() -> Any:
     return optuna
 
 
-def named_sampler(name: str, seed: int) -> Any:
-    """The sampler of Optuna that a name means on the command line.
+def tpe_sampler(seed: int) -> Any:
+    """Optuna's tree-structured Parzen estimator (Bergstra et al., 2011).
 
     Raises:
-      SpaceError: there is none of that name.
       ImportError: Optuna is not installed.
     """
-    if name != "tpe":
-        raise SpaceError(f"sampler = {name!r} must be sobol, random or tpe")
     # The members of a round are asked for before any of them is done: a pretended result keeps them apart.
     return import_optuna().samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
 

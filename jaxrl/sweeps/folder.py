@@ -1,6 +1,7 @@
 """The folder of a sweep.
 
     config.json            what was asked for, the trials, and what it ran on; written first
+    checkpoint/            the block under way, if it takes long (gone at the end)
     batches/SSS-NNNNNN/    a finished batch: results.parquet, curves.parquet, and what is kept of its members
     results.parquet        one row a trial and seed; written at the end, from the batches
     curves.parquet         one row a trial, seed and slot of the log
@@ -12,7 +13,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import jax
 
 from jaxrl import checkpoints
 from jaxrl.config import differences
-from jaxrl.runs import RunDirectoryError, write_whole
+from jaxrl.runs import RunDirectoryError, warn_of_other_settings, write_whole
 from jaxrl.sweeps.plan import Batch
 from jaxrl.sweeps.work import Outcome
 
@@ -51,6 +52,7 @@ class SweepFolder:
             changes = differences({name: folder.config.get(name) for name in asked}, asked)
             if changes:
                 raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
+            warn_of_other_settings(path, folder.config["made_with"], config["made_with"])
             return folder
         try:
             if any(item.name != "config.json.partial" for item in path.iterdir()):
@@ -86,6 +88,23 @@ class SweepFolder:
         except (OSError, ValueError, AttributeError):
             return False
 
+    def blocks(self) -> list[int]:
+        """Members of one batch of every group.
+
+        Raises:
+          RunDirectoryError: the configuration is damaged.
+        """
+        made = self.config.get("made_with")
+        blocks = made.get("blocks") if isinstance(made, dict) else None
+        if not isinstance(blocks, list) or not all(type(size) is int and size > 0 for size in blocks):
+            raise RunDirectoryError(f"{self.path / 'config.json'} is damaged: made_with.blocks are no whole numbers")
+        return blocks
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the block under way is kept."""
+        return self.path / "checkpoint"
+
     def _batch(self, name: str) -> Path:
         return self.path / "batches" / name
 
@@ -111,10 +130,22 @@ class SweepFolder:
         checkpoints.sync(beside)
         beside.rename(folder)
         checkpoints.sync(folder.parent)
+        checkpoints.discard(self.checkpoint)
 
     def results(self, batch: Batch) -> "pa.Table":
-        """The results of a finished batch."""
-        return _read(self._batch(batch.name) / "results.parquet")
+        """The results of a finished batch.
+
+        Raises:
+          RunDirectoryError: they are damaged, or of other members.
+        """
+        file = self._batch(batch.name) / "results.parquet"
+        table = _read(file)
+        if (
+            table["trial"].to_pylist() != batch.trials.tolist()
+            or table["seed"].to_pylist() != batch.plan.seeds.tolist()
+        ):
+            raise RunDirectoryError(f"{file} is of other trials or seeds: remove its folder, and run the sweep again")
+        return table
 
     def members(self, batch: Batch, name: str, template: Any) -> Any:
         """The "params" or the "parked" state of a finished batch: leaves `[members, ...]`.
@@ -135,14 +166,19 @@ class SweepFolder:
         folder = self.path / "batches"
         return sorted(p.name for p in folder.iterdir() if "." not in p.name) if folder.exists() else []
 
-    def tables(self, kind: str) -> Iterator["pa.Table"]:
-        """The "results" or "curves" of all finished batches; of the whole sweep, where that is over."""
+    def tables(self, kind: str, trials: list[int] | None = None) -> Iterator["pa.Table"]:
+        """The "results" or "curves" of all finished batches; of the whole sweep, where that is over.
+
+        Args:
+          kind: of the table.
+          trials: only rows of these; None for all.
+        """
         whole = self.path / f"{kind}.parquet"
         if whole.exists():
-            yield _read(whole)
+            yield _read(whole, trials)
             return
         for name in self.batch_names():
-            yield _read(self._batch(name) / f"{kind}.parquet")
+            yield _read(self._batch(name) / f"{kind}.parquet", trials)
 
     @property
     def complete(self) -> bool:
@@ -151,15 +187,17 @@ class SweepFolder:
 
     def finish(self, results: "pa.Table") -> None:
         """Writes the tables of the whole sweep; curves first, row by row, never all in memory."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        beside = self.path / "curves.parquet.partial"
-        writer: Any = None
-        for table in self.tables("curves"):
-            writer = writer or pq.ParquetWriter(beside, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+        if not (self.path / "curves.parquet").exists():
+            files = [self._batch(name) / "curves.parquet" for name in self.batch_names()]
+            # Agents of different static fields may log different metrics.
+            schema = pa.unify_schemas([pq.read_schema(file) for file in files])
+            beside = self.path / "curves.parquet.partial"
+            with pq.ParquetWriter(beside, schema) as writer:
+                for file in files:
+                    writer.write_table(joined([schema.empty_table(), _read(file)]))
             checkpoints.sync(beside)
             beside.replace(self.path / "curves.parquet")
         content = io.BytesIO()
@@ -180,8 +218,11 @@ class SweepFolder:
                 for file in ("curves.parquet", "parked.npz"):
                     (folder / file).unlink(missing_ok=True)
             else:
-                shutil.rmtree(folder)
-        for left in (*self.path.glob("batches/*.partial"), *self.path.glob("*.parquet.partial")):
+                # A folder that is gone in part must not look like a batch.
+                folder.rename(folder.with_name(folder.name + ".removed"))
+        checkpoints.discard(self.checkpoint)
+        patterns = ("batches/*.*", "*.parquet.partial", "checkpoint.*")
+        for left in (path for pattern in patterns for path in self.path.glob(pattern)):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
         with contextlib.suppress(OSError):  # Not empty.
             (self.path / "batches").rmdir()
@@ -198,11 +239,18 @@ class SweepFolder:
         return None
 
 
-def _read(path: Path) -> "pa.Table":
+def joined(tables: Iterable["pa.Table"]) -> "pa.Table":
+    """Tables one below the other; a column that one of them lacks is null there."""
+    import pyarrow as pa
+
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _read(path: Path, trials: list[int] | None = None) -> "pa.Table":
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, filters=None if trials is None else [("trial", "in", trials)])
     except Exception as error:  # pyarrow raises its own errors, OSError and ValueError.
         raise RunDirectoryError(f"{path} is damaged ({error}): remove its folder, and run the sweep again") from error
 

@@ -1,5 +1,6 @@
 """From trials to batches: members that share one compilation, trained side by side."""
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from jaxrl.agents.base import Agent
+from jaxrl.memory import NotEnoughMemoryError
 from jaxrl.plan import Plan, make_plan
 from jaxrl.pytree import concrete, get_at, replace_at
 from jaxrl.sweeps.space import is_static_at
+
+LARGE_BATCH = 1024
+"""Members of a batch from which on"""
+LEAST_BATCHES = 16
+"""there are at least so many batches of a group."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +27,15 @@ class Group:
       number: from 0.
       fixed: the values of swept fields that all of them share, by path: static ones, and None.
       varied: paths of the swept fields that are leaves.
-      plan: a checked plan for the group's first member, whose block holds for all.
+      plan: a checked plan for the group's first member.
+      size: members of one batch, the same wherever a sweep goes on.
     """
 
     number: int
     fixed: dict[str, Any]
     varied: tuple[str, ...]
     plan: Plan
+    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,25 +105,41 @@ class Grouping:
         """All that were met so far."""
         return list(self._groups.values())
 
-    def group(self, values: dict[str, Any], like: int) -> Group:
-        """The group of a trial, made where it is the first.
+    def prepare(self, trials: Sequence[dict[str, Any]], share: int = 1) -> None:
+        """Makes the groups of all trials, which log with as many slots each.
 
         Args:
-          values: of the trial, by path.
-          like: how many trials the group may have, for the size of its blocks.
+          trials: their values, by path.
+          share: how many trials each of them stands for.
 
         Raises:
-          ValueError, TypeError: as `jaxrl.train`, where the agent can't be trained so.
+          ValueError, TypeError: as `jaxrl.train`, where an agent can't be trained so.
         """
-        key = self.key(values)
-        if key not in self._groups:
-            agent = trial_agent(self._settings.agent, values)
-            fixed = dict(key)
-            varied = tuple(sorted(path for path in values if path not in fixed))
-            number = len(self._groups)
-            stored = self._blocks[number] if number < len(self._blocks) else self._settings.block
-            self._groups[key] = Group(number, fixed, varied, self._plan(agent, varied, like, stored))
-        return self._groups[key]
+        counts = collections.Counter(self.key(values) for values in trials)
+        for values in trials:
+            key = self.key(values)
+            if key not in self._groups:
+                self._groups[key] = self._make(values, dict(key), counts[key] * share)
+        slots = min(group.plan.slots for group in self._groups.values())
+        for key, group in self._groups.items():
+            self._groups[key] = dataclasses.replace(group, plan=dataclasses.replace(group.plan, slots=slots))
+
+    def group(self, values: dict[str, Any]) -> Group:
+        """The group of a trial, which was prepared."""
+        return self._groups[self.key(values)]
+
+    def _make(self, values: dict[str, Any], fixed: dict[str, Any], trials: int) -> Group:
+        agent = trial_agent(self._settings.agent, values)
+        varied = tuple(sorted(path for path in values if path not in fixed))
+        number = len(self._groups)
+        if number >= len(self._blocks):
+            plan = self._plan(agent, varied, trials, self._settings.block)
+            return Group(number, fixed, varied, plan, plan.block)
+        try:
+            plan = self._plan(agent, varied, trials, self._blocks[number])
+        except NotEnoughMemoryError:  # Here its batches are trained in smaller blocks.
+            plan = self._plan(agent, varied, trials, None)
+        return Group(number, fixed, varied, plan, self._blocks[number])
 
     def key(self, values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         """What of a trial's values decides the program."""
@@ -128,7 +153,7 @@ class Grouping:
             agent,
             steps=settings.steps,
             iterations=settings.iterations,
-            seeds=np.resize(settings.seeds, members),
+            seeds=members,  # Whatever they are: each batch has its own.
             vary={path: np.repeat(np.asarray(get_at(template, path))[None], members, axis=0) for path in varied},
             slots=settings.slots,
             block=block,
@@ -136,7 +161,16 @@ class Grouping:
             memory_limit=settings.memory_limit,
             keep_all=False,
         )
-        return dataclasses.replace(plan, seeds=plan.seeds[:1], vary={path: v[:1] for path, v in plan.vary.items()})
+        size = plan.block if block is not None else _bounded(plan)
+        vary = {path: values[:1] for path, values in plan.vary.items()}
+        return dataclasses.replace(plan, seeds=plan.seeds[:1], vary=vary, block=size)
+
+
+def _bounded(plan: Plan) -> int:
+    """The block of a plan, but that a large device does not take a whole sweep at once: batches are what is kept."""
+    devices = plan.mesh.size
+    most = max(LARGE_BATCH, -(-plan.members // LEAST_BATCHES))
+    return min(plan.block, -(-most // devices) * devices)
 
 
 def trial_agent(agent: Agent, values: dict[str, Any]) -> Agent:
@@ -163,23 +197,24 @@ def make_batches(
         by_group.setdefault(grouping.key(values[trial]), []).append(trial)
     batches: list[Batch] = []
     for members in by_group.values():
-        group = grouping.group(values[members[0]], len(members))
+        group = grouping.group(values[members[0]])
         trial_of = np.repeat(np.asarray(members, np.int64), len(seeds))
         seed_of = np.tile(seeds, len(members))
         vary = {path: _column([values[trial][path] for trial in members], group, path) for path in group.varied}
-        size = _block(group.plan, len(trial_of))
-        for first in range(0, len(trial_of), size):
-            part = slice(first, first + size)
-            chosen = {path: np.repeat(column, len(seeds), axis=0)[part] for path, column in vary.items()}
-            plan = dataclasses.replace(group.plan, seeds=seed_of[part], vary=chosen, block=size)
+        vary = {path: np.repeat(column, len(seeds), axis=0) for path, column in vary.items()}
+        for first in range(0, len(trial_of), group.size):
+            part = slice(first, first + group.size)
+            chosen = {path: column[part] for path, column in vary.items()}
+            plan = dataclasses.replace(group.plan, seeds=seed_of[part], vary=chosen, block=_block(group, len(trial_of)))
             batches.append(Batch(stage, len(batches), group.number, trial_of[part], plan))
     return batches
 
 
-def _block(plan: Plan, members: int) -> int:
-    """The size of the group's blocks; smaller where at least half of the only one would be filling."""
-    fitting = -(-members // plan.mesh.size) * plan.mesh.size
-    return fitting if fitting <= plan.block // 2 else plan.block
+def _block(group: Group, members: int) -> int:
+    """The members of a compiled block; fewer than the batch has where at least half of the only one were filling."""
+    devices = group.plan.mesh.size
+    whole, fitting = (-(-count // devices) * devices for count in (group.size, members))
+    return min(fitting if fitting <= whole // 2 else whole, max(group.plan.block, devices))
 
 
 def _column(values: list[Any], group: Group, path: str) -> np.ndarray:

@@ -10,9 +10,10 @@ from jaxrl.agents.base import Agent
 from jaxrl.checks import positive
 from jaxrl.config import to_config
 from jaxrl.environment import Environment
-from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.loop import slot_edges
 from jaxrl.memory import member_bytes
+from jaxrl.plan import checked_seeds
+from jaxrl.sweeps.adaptive import tpe_sampler
 from jaxrl.sweeps.plan import Batch, Grouping, Rung, Settings, make_batches
 from jaxrl.sweeps.space import (
     SAMPLERS,
@@ -27,8 +28,8 @@ from jaxrl.sweeps.space import (
     every_program,
 )
 
-ADAPTIVE = "optuna"
-"""What stands for a sampler of Optuna."""
+ADAPTIVE = "optuna: "
+"""How the names of Optuna's samplers begin."""
 MAX_COMPILATIONS = 32
 """How many programs a sweep may compile without being asked for."""
 
@@ -42,7 +43,7 @@ class SweepPlan:
       space: as given, checked.
       trials: how many.
       values: of every trial, by path; empty where a sampler of Optuna decides as it goes.
-      request: the arguments as plain data; equal requests are the same sweep.
+      sampler, sample_seed, eta, episodes, threshold: as given.
       grouping: of the trials.
       batches: of the first stage; empty as `values`.
       rungs: one, or several of successive halving.
@@ -52,7 +53,11 @@ class SweepPlan:
     space: Space
     trials: int
     values: list[dict[str, Any]]
-    request: dict[str, Any]
+    sampler: str
+    sample_seed: int
+    eta: int
+    episodes: int
+    threshold: float | None
     grouping: Grouping
     batches: list[Batch]
     rungs: list[Rung]
@@ -67,13 +72,40 @@ class SweepPlan:
         """Of every member's log."""
         return self.grouping.groups[0].plan.slots
 
+    def request(self) -> dict[str, Any]:
+        """The sweep as plain data; equal requests are the same sweep.
+
+        Raises:
+          TypeError: the agent or its environment holds something that is none, such as a function.
+        """
+        return {
+            "agent": to_config(self.settings.agent),
+            "space": {path: _described(entry) for path, entry in self.space.items()},
+            "trials": to_config(self.values) if self.values else self.trials,
+            "seeds": self.settings.seeds.tolist(),
+            "iterations": [group.plan.iterations for group in self.grouping.groups],
+            "slots": self.slots,
+            "sampler": self.sampler,
+            "sample_seed": self.sample_seed,
+            "rungs": len(self.rungs),
+            "eta": self.eta,
+            "episodes": self.episodes,
+            "threshold": self.threshold,
+        }
+
+    @property
+    def trials_at_once(self) -> int:
+        """Of a round of a sampler of Optuna: a block of members, and at most a tenth of all trials."""
+        block = self.grouping.groups[0].size
+        return max(1, min(block // len(self.settings.seeds), -(-self.trials // 10)))
+
     def _blocks(self) -> str:
-        return f"{len(self.batches):,}" if self.batches else "as many as it takes,"
+        return f"{len(self.batches):,}" if self.values else f"rounds of {self.trials_at_once} trials, in blocks"
 
     def rows(self) -> list[tuple[str, str]]:
         """The plan in words, as (what, value)."""
         groups, seeds = self.grouping.groups, len(self.settings.seeds)
-        sizes = sorted({group.plan.block for group in groups})
+        sizes = sorted({group.size for group in groups})
         bytes_ = max(member_bytes(group.plan.agent, group.plan.slots) for group in groups)
         iterations = {group.plan.iterations for group in groups}
         rows = [
@@ -124,42 +156,54 @@ def plan_sweep(
     """
     if not isinstance(agent, Agent) or not isinstance(agent.env, Environment):
         raise TypeError(f"agent = {agent!r} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
-    if sampler not in (*SAMPLERS, ADAPTIVE):
-        raise SpaceError(f"sampler = {sampler!r} must be one of {', '.join(SAMPLERS)}, or a sampler of Optuna")
-    if sampler == ADAPTIVE and (trials is None or rungs != 1):
+    adaptive = sampler.startswith(ADAPTIVE)
+    if adaptive and (trials is None or rungs != 1):
         raise SpaceError("a sampler of Optuna needs trials, and decides without rungs: give trials, and rungs=1")
     if isinstance(sample_seed, bool) or not isinstance(sample_seed, int) or sample_seed < 0:
         raise SpaceError(f"sample_seed = {sample_seed!r} must be a whole number of at least 0")
+    rungs, eta, episodes = positive("rungs", rungs), positive("eta", eta), positive("episodes", episodes)
+    limit = _threshold(agent, threshold)
     checked = checked_space(agent, space)
-    adaptive = sampler == ADAPTIVE
     values = [] if adaptive else draw(checked, trials, sampler, sample_seed)
     count = positive("trials", trials) if adaptive else len(values)
-    settings = Settings(agent, steps, iterations, _seeds(seeds), slots, block, devices, memory_limit)
+    chosen = np.asarray(checked_seeds(seeds), np.int64)
+    settings = Settings(agent, steps, iterations, chosen, slots, block, devices, memory_limit)
     grouping = Grouping(settings, blocks)
     programs = every_program(agent, checked) if adaptive else values
     _require_few(grouping, programs, positive("max_compilations", max_compilations))
-    for each in programs if adaptive else ():
-        grouping.group(each, -(-count // len(programs)))
+    grouping.prepare(programs, -(-count // len(programs)) if adaptive else 1)
     batches = make_batches(grouping, range(len(values)), values, settings.seeds)
-    first = grouping.groups[0].plan
-    request = {
-        "agent": to_config(agent),
-        "space": {path: _described(entry) for path, entry in checked.items()},
-        "trials": count if adaptive else to_config(values),
-        "seeds": settings.seeds.tolist(),
-        "iterations": [group.plan.iterations for group in grouping.groups],
-        "slots": first.slots,
-        "sampler": sampler,
-        "sample_seed": sample_seed,
-        "rungs": positive("rungs", rungs),
-        "eta": eta,
-        "episodes": positive("episodes", episodes),
-        "threshold": threshold,
-    }
-    stages = _rungs(rungs, eta, count, first.slots)
+    stages = _rungs(rungs, eta, count, grouping.groups[0].plan.slots)
     if rungs > 1:
         _check_first_rung(grouping, stages[0])
-    return SweepPlan(settings, checked, count, values, request, grouping, batches, stages)
+    return SweepPlan(
+        settings, checked, count, values, sampler, sample_seed, eta, episodes, limit, grouping, batches, stages
+    )
+
+
+def checked_sampler(sampler: Any, seed: int) -> tuple[str, Any]:
+    """The name that stands for a sampler in a plan, and the sampler of Optuna, or None.
+
+    Raises:
+      SpaceError: there is none of that name.
+      ImportError: it needs Optuna, which is not installed.
+    """
+    if sampler in SAMPLERS:
+        return sampler, None
+    if sampler == "tpe":
+        sampler = tpe_sampler(seed)
+    elif isinstance(sampler, str) or not hasattr(sampler, "sample_relative"):
+        raise SpaceError(f"sampler = {sampler!r} must be one of {', '.join(SAMPLERS)}, tpe, or a sampler of Optuna")
+    return f"{ADAPTIVE}{type(sampler).__name__}", sampler
+
+
+def _threshold(agent: Agent, threshold: Any) -> float | None:
+    value = getattr(agent.env, "solved_return", None) if threshold is None else threshold
+    if value is None:
+        return None
+    if isinstance(value, bool | str) or np.ndim(value) or not np.isfinite(np.asarray(value, np.float64)):
+        raise SpaceError(f"threshold = {value!r} must be a finite number")
+    return float(value)
 
 
 def _check_first_rung(grouping: Grouping, rung: Rung) -> None:
@@ -197,17 +241,6 @@ def _rungs(count: int, eta: int, trials: int, slots: int) -> list[Rung]:
         Rung(max(1, -(-trials // eta**rung)), begin, end)
         for rung, (begin, end) in enumerate(zip(begins, ends, strict=True))
     ]
-
-
-def _seeds(seeds: Any) -> np.ndarray:
-    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
-        return np.arange(positive("seeds", seeds), dtype=np.int64)
-    values = np.asarray(seeds)
-    if values.ndim != 1 or values.dtype.kind not in "iu" or not values.size:
-        raise TypeError(f"seeds = {seeds!r} must be a positive whole number or a list of whole numbers")
-    if values.min() < 0 or values.max() >= RESERVED_SEED or len(set(values.tolist())) < len(values):
-        raise ValueError(f"seeds = {seeds!r} must be distinct and between 0 and {RESERVED_SEED - 1}")
-    return values.astype(np.int64)
 
 
 @functools.singledispatch

@@ -39,6 +39,8 @@ def rank(trials: np.ndarray, returns: np.ndarray, rungs: np.ndarray | None = Non
         others, and only the furthest can be the best. None where all came as far.
     """
     rungs = np.zeros(len(trials), int) if rungs is None else rungs
+    if not len(trials):
+        return Ranking(trials, *(np.zeros(0) for _ in range(4)))
     values = np.where(np.isfinite(returns), returns, -np.inf)
     score = _score(values)
     order = np.lexsort((trials, -score, -rungs))
@@ -61,16 +63,18 @@ def _resampled(values: np.ndarray, able: np.ndarray) -> tuple[np.ndarray, np.nda
         return tuple(np.full(trials, np.nan) for _ in range(3))  # type: ignore[return-value]
     draws = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
     low, high = np.empty(trials), np.empty(trials)
-    leader, winner = np.full(RESAMPLES, -np.inf), np.full(RESAMPLES, -1)
+    leader = np.full(RESAMPLES, -np.inf)
+    kept: list[np.ndarray] = []
     step = max(1, _NUMBERS_AT_ONCE // draws.size)
     for first in range(0, trials, step):
         part = slice(first, first + step)
         scores = _score(values[part][:, draws])
         low[part], high[part] = np.percentile(scores, (2.5, 97.5), axis=1, method="inverted_cdf")
-        scores = np.where(able[part, None], scores, -np.inf)
-        ahead = scores.max(axis=0) > leader
-        winner = np.where(ahead, first + scores.argmax(axis=0), winner)
-        leader = np.maximum(leader, scores.max(axis=0))
-    share = np.bincount(winner[winner >= 0], minlength=trials) / RESAMPLES
+        kept.append(np.where(able[part, None], scores, -np.inf).astype(np.float32))
+        leader = np.maximum(leader, kept[-1].max(axis=0))
+    # Of equals each has its share of a resample: the greatest return that there is is often reached by many.
+    leads = [part >= leader for part in kept]
+    equals = sum(part.sum(axis=0) for part in leads)
+    share = np.concatenate([(part / equals).mean(axis=1) for part in leads])
     blank = np.isneginf(low) | np.isneginf(high)
     return np.where(blank, np.nan, low), np.where(blank, np.nan, high), share

@@ -12,7 +12,7 @@ import numpy as np
 from jaxrl.agents.base import Agent
 from jaxrl.loop import batched_agent
 from jaxrl.result import Member, Result
-from jaxrl.sweeps.folder import SweepFolder
+from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
 from jaxrl.sweeps.ranking import Ranking, rank
 from jaxrl.training import train
@@ -130,17 +130,14 @@ class Sweep:
         Args:
           trials: the numbers of those to read; by default all.
         """
-        import pandas as pd
-        import pyarrow.compute as pc
-
-        tables = [self.held_curves] if self.folder is None else self.folder.tables("curves")
-        wanted = None if trials is None else np.asarray(list(trials), np.int32)
-        parts = []
-        for table in tables:
-            assert table is not None
-            chosen = table if wanted is None else table.filter(pc.is_in(table["trial"], value_set=_set(wanted)))
-            parts.append(chosen.to_pandas())
-        return pd.concat(parts).sort_values(["trial", "seed", "step"], ignore_index=True)
+        wanted = None if trials is None else [int(trial) for trial in trials]
+        if self.folder is not None:
+            frame = joined(self.folder.tables("curves", wanted)).to_pandas()
+        else:
+            assert self.held_curves is not None
+            frame = self.held_curves.to_pandas()
+            frame = frame if wanted is None else frame[frame["trial"].isin(wanted)]
+        return frame.sort_values(["trial", "seed", "step"], ignore_index=True)
 
     @functools.cached_property
     def ranked(self) -> Ranking:
@@ -151,13 +148,15 @@ class Sweep:
         """One row a trial, best first.
 
         Columns: trial, the swept fields, interquartile_mean (over seeds, of the greedy return), low, high (95%
-        bootstrap interval over seeds), probability_best, seeds, diverged (how many), steps.
+        bootstrap interval over seeds), probability_best, seeds, diverged (how many), steps, rung.
         """
         import pandas as pd
 
         ranked = self.ranked
         frame = self.results.to_pandas().groupby("trial")
-        totals = frame.agg(seeds=("seed", "count"), diverged=("diverged", "sum"), steps=("steps", "max"))
+        totals = frame.agg(
+            seeds=("seed", "count"), diverged=("diverged", "sum"), steps=("steps", "max"), rung=("rung", "min")
+        )
         columns = {"trial": ranked.trials, **_columns(self.values, ranked.trials)}
         columns |= {"interquartile_mean": ranked.score, "low": ranked.low, "high": ranked.high}
         columns |= {"probability_best": ranked.probability_best}
@@ -167,8 +166,10 @@ class Sweep:
         """The best trial, or the one at another place of the ranking, from 0.
 
         Raises:
-          IndexError: there are not as many.
+          IndexError: there are not as many that are done with every seed.
         """
+        if not len(self.ranked.trials):
+            raise IndexError("no trial is done with every seed yet: run the same sweep again to go on")
         if not 0 <= place < len(self.ranked.trials):
             raise IndexError(f"place = {place} must be from 0 to {len(self.ranked.trials) - 1}")
         return self.trial(int(self.ranked.trials[place]))
@@ -187,7 +188,13 @@ class Sweep:
         return Trial(number, self.values[number], self.trial_agent(number), *map(float, numbers))
 
     def trial_agent(self, number: int) -> Agent:
-        """The agent of a trial."""
+        """The agent of a trial.
+
+        Raises:
+          IndexError: there is no such trial.
+        """
+        if not 0 <= number < len(self.values):
+            raise IndexError(f"trial {number} is not there: the sweep has trials 0 to {len(self.values) - 1}")
         return trial_agent(self.agent, self.values[number])
 
     def retrain(self, trial: int, seed: int, **options: Any) -> Result:
@@ -227,7 +234,8 @@ class Sweep:
             rows = rows[rows["trial"] == trial]
             if rows.empty:
                 raise IndexError(f"trial {trial} is not there")
-            seed = int(rows["seed"][rows["greedy_return"].idxmax()])
+            fit = rows["greedy_return"].where(~rows["diverged"]).fillna(-np.inf)
+            seed = int(rows["seed"][fit.idxmax()])
         self._row(trial, seed)
         agent = self.trial_agent(trial)
         params = self.held_params.get((trial, seed))
@@ -263,7 +271,7 @@ class Sweep:
             solved = int(np.sum(ranked.score >= self.threshold))
             facts.append((f"trials that score {self.threshold:g} or more", f"{solved:,}"))
         rungs = np.asarray(rows["rung"])
-        if rungs.any():
+        if rungs.any() and self.complete:
             whole = rows.num_rows * int(np.max(rows["steps"].to_numpy()))
             facts.append(("saved by halving", f"{1 - steps / whole:.0%} of all environment steps"))
         return facts
@@ -303,7 +311,8 @@ def rank_rows(results: "pa.Table", seeds: np.ndarray) -> Ranking:
     returns = frame.pivot_table(index="trial", columns="seed", values="greedy_return", dropna=False, sort=True)
     counts = frame.groupby("trial").size().reindex(returns.index)
     whole = counts.to_numpy() == len(seeds)
-    rungs = frame.groupby("trial")["rung"].max().reindex(returns.index).to_numpy()
+    # Where a sweep was interrupted, a trial is as far as its last seed.
+    rungs = frame.groupby("trial")["rung"].min().reindex(returns.index).to_numpy()
     return rank(returns.index.to_numpy()[whole], returns.to_numpy()[whole], rungs[whole])
 
 
@@ -334,9 +343,3 @@ def _columns(values: list[dict[str, Any]], trials: np.ndarray) -> dict[str, Any]
         else:
             columns[column_of(path)] = pd.Series([text_of(item) for item in items])
     return columns
-
-
-def _set(values: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    return pa.array(values)

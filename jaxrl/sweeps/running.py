@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
@@ -33,24 +34,28 @@ class Engine(Protocol):
 class LocalEngine:
     """One batch after the other, in this process."""
 
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        """Begins without knowing of any lack of memory."""
+        self._checkpoint = checkpoint
+        self._block: dict[int, int] = {}
+
     def run(
         self, tasks: Iterable[tuple[Task, Callable[[], Start]]], bar: Bar, interrupted: Callable[[], bool]
     ) -> Iterator[tuple[Task, Outcome]]:
         """Outcomes in the order of the tasks."""
-        block: dict[int, int] = {}
         for task, begin in tasks:
             if interrupted():
                 return
             group, plan = task.batch.group, task.batch.plan
             # Where memory ran out once, it would do so again.
-            plan = dataclasses.replace(plan, block=min(plan.block, block.get(group, plan.block)))
+            plan = dataclasses.replace(plan, block=min(plan.block, self._block.get(group, plan.block)))
             start, slot = begin()
             try:
                 task = dataclasses.replace(task, batch=dataclasses.replace(task.batch, plan=plan))
-                outcome = do(task, start, slot, bar, interrupted)
+                outcome = do(task, start, slot, bar, interrupted, self._checkpoint)
             except InterruptedBatch:
                 return
-            block[group] = outcome.block
+            self._block[group] = min(outcome.block, self._block.get(group, outcome.block))
             yield task, outcome
 
 

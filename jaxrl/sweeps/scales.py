@@ -156,7 +156,7 @@ def make_trials(ranking: "pandas.DataFrame", axes: "Sequence[Axis]") -> Trials:
         seeds=numbers("seeds").astype(np.int64),
         diverged=numbers("diverged").astype(np.int64),
         steps=steps,
-        early=steps < steps.max(initial=0),
+        early=numbers("rung") < numbers("rung").max(initial=0),
         scales=[make_scale(axis.path, plain_values(ranking[axis.path]), axis.log, axis.categorical) for axis in axes],
     )
 

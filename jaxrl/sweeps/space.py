@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ class Uniform(Distribution):
     log: bool = False
 
     def __post_init__(self) -> None:
+        _make_plain(self, "low", "high")
         name = "log_uniform" if self.log else "uniform"
         _require_ends(name, self.low, self.high, int | float)
         if self.log and self.low <= 0:
@@ -66,6 +68,7 @@ class Integers(Distribution):
     high: int
 
     def __post_init__(self) -> None:
+        _make_plain(self, "low", "high")
         _require_ends("integers", self.low, self.high, int)
 
     def at(self, share: float) -> int:
@@ -84,6 +87,7 @@ class Choice(Distribution):
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
+        _make_plain(self, "values")
         if not self.values:
             raise SpaceError("choice needs at least one value")
 
@@ -116,6 +120,11 @@ def choice(values: Sequence[Any]) -> Choice:
     return Choice(tuple(values))
 
 
+def _make_plain(node: Any, *names: str) -> None:
+    for name in names:
+        object.__setattr__(node, name, _plain(getattr(node, name)))
+
+
 def _require_ends(name: str, low: Any, high: Any, kind: Any) -> None:
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, kind) or not np.isfinite(end):
@@ -142,15 +151,29 @@ def checked_space(agent: Agent, space: Any) -> Space:
     known = field_paths(agent)
     found: Space = {}
     for path, values in space.items():
+        if not isinstance(path, str):
+            raise SpaceError(f"space has the field {path!r}, and fields are named by text, such as 'discount'")
         if path not in known:
             raise SpaceError(
                 f"space has no field {path!r}{nearest(path, known)}; {type(agent).__name__} has: {', '.join(known)}"
             )
+        _require_number(agent, path, values)
         found[path] = values if isinstance(values, Distribution) else _grid(path, values)
         entry = found[path]
         for value in entry.ends() if isinstance(entry, Distribution) else entry:
             _check_value(agent, path, value)
     return found
+
+
+def _require_number(agent: Agent, path: str, values: Any) -> None:
+    field, value = field_at(agent, path), get_at(agent, path)
+    if not is_static(field) and value is not None and np.ndim(value):
+        raise SpaceError(
+            f"space[{path!r}]: {path} is an array of shape {np.shape(value)}, and a sweep varies single numbers: "
+            "jaxrl.train(vary=...) takes one array a member"
+        )
+    if annotation(field) == "int" and isinstance(values, Uniform):
+        raise SpaceError(f"space[{path!r}] = {values!r}, and {path} is a whole number: use jaxrl.integers")
 
 
 def field_paths(node: Any) -> list[str]:
@@ -198,8 +221,10 @@ def _plain(value: Any) -> Any:
 
 def _check_value(agent: Agent, path: str, value: Any) -> None:
     field = field_at(agent, path)
-    if value is None and "None" not in annotation(field):
+    if value is None and not {"None", "Optional"} & set(re.findall(r"\w+", annotation(field))):
         raise SpaceError(f"space[{path!r}] has None, and {field.name} must be {annotation(field)}")
+    if not is_static(field) and isinstance(value, int) and not -(2**31) <= value < 2**31:
+        raise SpaceError(f"space[{path!r}] has {value}, which is more than the 32 bits of a leaf hold")
     check_values(replace_at(agent, path, value))
 
 

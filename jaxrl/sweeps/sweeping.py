@@ -10,12 +10,14 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.config import from_config
-from jaxrl.runs import RunDirectoryError, exclusive, made_with
-from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for, named_sampler
+from jaxrl.devices import free_host_memory
+from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError, member_bytes
+from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
+from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for
 from jaxrl.sweeps.engines import ENGINES, engine_named
-from jaxrl.sweeps.folder import FORMAT, SweepFolder
+from jaxrl.sweeps.folder import FORMAT, SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, make_batches
-from jaxrl.sweeps.planning import ADAPTIVE, MAX_COMPILATIONS, SweepPlan, plan_sweep
+from jaxrl.sweeps.planning import MAX_COMPILATIONS, SweepPlan, checked_sampler, plan_sweep
 from jaxrl.sweeps.result import Sweep, rank_rows
 from jaxrl.sweeps.running import Runner
 from jaxrl.training import interrupts
@@ -88,13 +90,10 @@ def sweep(
       RunDirectoryError: `out` holds another sweep or something else.
       TypeError, ValueError: as `jaxrl.train`. All this comes before compiling.
     """
-    _checked_keep(keep)
-    if sampler == "tpe":
-        sampler = named_sampler(sampler, sample_seed)
-    if engine not in ENGINES:
-        raise ValueError(f"engine = {engine!r} must be one of {', '.join(ENGINES)}")
+    check_words(keep, engine)
+    name, advising = checked_sampler(sampler, sample_seed)
     path = None if out is None else Path(out)
-    stored = SweepFolder.open(path).config if path is not None and (path / "config.json").exists() else None
+    stored = SweepFolder.open(path) if path is not None and (path / "config.json").exists() else None
     plan = plan_sweep(
         agent,
         space,
@@ -102,45 +101,71 @@ def sweep(
         seeds=seeds,
         steps=steps,
         iterations=iterations,
-        sampler=sampler if isinstance(sampler, str) else ADAPTIVE,
+        sampler=name,
         sample_seed=sample_seed,
         rungs=rungs,
         eta=eta,
         episodes=episodes,
-        threshold=getattr(agent.env, "solved_return", None) if threshold is None else threshold,
+        threshold=threshold,
         slots=slots,
         block=block,
         devices=devices,
         memory_limit=memory_limit,
         max_compilations=max_compilations,
-        blocks=None if stored is None else stored["made_with"]["blocks"],
+        blocks=None if stored is None else stored.blocks(),
     )
+    if path is None:
+        _require_memory(plan, keep, memory_limit)
     say = _speaker(progress)
     for what, value in plan.rows():
         say(f"{what}: {value}")
     with contextlib.ExitStack() as stack:
         folder = None
         if path is not None:
+            config = _config(plan, keep)
             stack.enter_context(exclusive(path))
-            folder = SweepFolder.begin(path, _config(plan, keep))
+            folder = SweepFolder.begin(path, config)
             if folder.complete:
                 say(f"{path} is complete already")
-                return load_sweep(path)
+                found = load_sweep(path)
+                folder.tidy(_kept(found.results, found.seeds, _to_keep(keep)))
+                return found
         interrupted = stack.enter_context(interrupts())
-        doer = engine_named(engine)
-        runner = Runner(folder, doer, episodes, plan.request["threshold"], keep != "none", say, progress, interrupted)
-        if isinstance(sampler, str):
+        doer = engine_named(engine, None if folder is None else folder.checkpoint)
+        runner = Runner(folder, doer, plan.episodes, plan.threshold, keep != "none", say, progress, interrupted)
+        if advising is None:
             tables = _halve(plan, runner, say)
         else:
-            tables = _adapt(plan, Advisor(plan.space, sampler, path), runner)
+            tables = _adapt(plan, Advisor(plan.space, advising, path), runner)
         return _finished(plan, runner, tables, keep, say)
+
+
+def check_words(keep: Any, engine: Any) -> None:
+    """Raises a ValueError where `keep` or `engine` is none that `sweep` knows."""
+    _to_keep(keep)
+    if engine not in ENGINES:
+        raise ValueError(f"engine = {engine!r} must be one of {', '.join(ENGINES)}")
+
+
+def _require_memory(plan: SweepPlan, keep: str, limit: int | None) -> None:
+    """Checks that what a sweep without a folder keeps in memory fits: parked members, and parameters."""
+    parked = len(plan.rungs) > 1
+    if not parked and keep == "none":
+        return
+    largest = max(member_bytes(group.plan.agent, plan.slots) for group in plan.grouping.groups)
+    needed, free = plan.members * largest, int((limit or free_host_memory()) * USABLE_MEMORY)
+    if parked and needed > free:
+        raise NotEnoughMemoryError(
+            f"rungs = {len(plan.rungs)} park {plan.members:,} members in memory, {needed / 2**20:,.0f} MiB, and "
+            f"{free / 2**20:,.0f} MiB may be used: with out= they are parked on disk"
+        )
 
 
 def _speaker(progress: bool) -> Callable[[str], None]:
     return (lambda text: print(f"jaxrl: {text}", flush=True)) if progress else (lambda text: None)
 
 
-def _checked_keep(keep: Any) -> int | None:
+def _to_keep(keep: Any) -> int | None:
     """How many of the best trials to keep; 0 for none, None for all."""
     if keep in ("none", "all"):
         return 0 if keep == "none" else None
@@ -152,8 +177,10 @@ def _checked_keep(keep: Any) -> int | None:
 
 def _config(plan: SweepPlan, keep: str) -> dict[str, Any]:
     first = plan.grouping.groups[0].plan
-    blocks = [group.plan.block for group in plan.grouping.groups]
-    return {"format": FORMAT, **plan.request, "keep": keep, "made_with": made_with(first) | {"blocks": blocks}}
+    blocks = [group.size for group in plan.grouping.groups]
+    config = {"format": FORMAT, **plan.request(), "keep": keep, "made_with": made_with(first) | {"blocks": blocks}}
+    warn_of_local_classes(config)
+    return config
 
 
 def _halve(plan: SweepPlan, runner: Runner, say: Callable[[str], None]) -> "list[pa.Table] | None":
@@ -178,7 +205,7 @@ def _halve(plan: SweepPlan, runner: Runner, say: Callable[[str], None]) -> "list
 
 def _adapt(plan: SweepPlan, advisor: Advisor, runner: Runner) -> "list[pa.Table] | None":
     """Runs rounds of trials that the advisor asks for: their results, or None where it was interrupted."""
-    seeds, first = plan.settings.seeds, plan.grouping.groups[0].plan
+    seeds = plan.settings.seeds
     tables: list[pa.Table] = []
 
     def train(number: int, values: list[dict[str, Any]]) -> list[float] | None:
@@ -194,7 +221,7 @@ def _adapt(plan: SweepPlan, advisor: Advisor, runner: Runner) -> "list[pa.Table]
         scores = dict(zip(ranked.trials.tolist(), ranked.score.tolist(), strict=True))
         return [scores[begin + place] for place in range(len(values))]
 
-    done = adapt(advisor, plan.trials, max(1, first.block // len(seeds)), train)
+    done = adapt(advisor, plan.trials, plan.trials_at_once, train)
     return tables if done else None
 
 
@@ -218,67 +245,61 @@ def last_rows(results: "pa.Table") -> "pa.Table":
 def _finished(
     plan: SweepPlan, runner: Runner, tables: "list[pa.Table] | None", keep: str, say: Callable[[str], None]
 ) -> Sweep:
-    import pyarrow as pa
-
-    if runner.folder is not None:
-        if tables is not None:
-            results = last_rows(pa.concat_tables(tables))
-            runner.folder.finish(results)
-            runner.folder.tidy(_kept(results, plan.settings.seeds, _checked_keep(keep)))
-            say(f"{runner.folder.path}: results.parquet, curves.parquet")
-        return load_sweep(runner.folder.path, runner.compile_seconds)
-    held = runner.held
-    if not held.results:
-        raise KeyboardInterrupt("interrupted before anything was trained")
-    results = last_rows(pa.concat_tables(held.results.values()))
+    folder, held = runner.folder, runner.held
+    if folder is not None and tables is not None:
+        results = last_rows(joined(tables))
+        folder.finish(results)
+        folder.tidy(_kept(results, plan.settings.seeds, _to_keep(keep)))
+        say(f"{folder.path}: results.parquet, curves.parquet")
+    done = list(held.results.values()) if folder is None else list(folder.tables("results"))
+    if not done:
+        raise KeyboardInterrupt("interrupted before the first block was done")
+    results = last_rows(joined(done))
     return Sweep(
         agent=plan.settings.agent,
         values=plan.values,
         seeds=plan.settings.seeds,
         iterations={group.number: group.plan.iterations for group in plan.grouping.groups},
         slots=plan.slots,
-        threshold=plan.request["threshold"],
+        threshold=plan.threshold,
         results=results,
         seconds=float(np.sum(results["seconds"].to_numpy())),
         compile_seconds=runner.compile_seconds,
         complete=tables is not None,
-        folder=None,
-        held_curves=pa.concat_tables(held.curves),
+        folder=folder,
+        held_curves=None if folder is not None else joined(held.curves),
         held_params=held.params,
     )
 
 
-def load_sweep(path: str | os.PathLike[str], compile_seconds: float = float("nan")) -> Sweep:
+def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     """A sweep on disk; of an unfinished one, what is done.
 
     Raises:
       RunDirectoryError: there is none, nothing of it is done, or it is damaged.
     """
-    import pyarrow as pa
-
     folder = SweepFolder.open(Path(path))
     config = folder.config
     tables = list(folder.tables("results"))
     if not tables:
         raise RunDirectoryError(f"{path} has no finished block yet: run the same sweep again to go on")
-    results = last_rows(pa.concat_tables(tables))
+    results = last_rows(joined(tables))
     try:
-        agent, values = from_config(config["agent"]), _values_of(folder)
+        return Sweep(
+            agent=from_config(config["agent"]),
+            values=_values_of(folder),
+            seeds=np.asarray(config["seeds"], np.int64),
+            iterations=dict(enumerate(config["iterations"])),
+            slots=config["slots"],
+            threshold=config["threshold"],
+            results=results,
+            seconds=float(np.sum(results["seconds"].to_numpy())),
+            compile_seconds=float("nan"),
+            complete=folder.complete,
+            folder=folder,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirectoryError(f"{folder.path / 'config.json'} can't be used: {error}") from error
-    return Sweep(
-        agent=agent,
-        values=values,
-        seeds=np.asarray(config["seeds"], np.int64),
-        iterations=dict(enumerate(config["iterations"])),
-        slots=config["slots"],
-        threshold=config["threshold"],
-        results=results,
-        seconds=float(np.sum(results["seconds"].to_numpy())),
-        compile_seconds=compile_seconds,
-        complete=folder.complete,
-        folder=folder,
-    )
 
 
 def _values_of(folder: SweepFolder) -> list[dict[str, Any]]:

@@ -1,13 +1,16 @@
 """What is done with one batch: trained, played, and turned into rows of tables."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from jaxrl import checkpoints
 from jaxrl.blocks import Block, Trainer, concatenated, host, join
 from jaxrl.evaluation import evaluate
 from jaxrl.plan import Plan
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
 MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OUT_OF_MEMORY")
 """How XLA says that memory has run out."""
+CHECKPOINT_SECONDS = 60.0
+"""Least time between two checkpoints of a block under way."""
+PLAYED_AT_ONCE = 256
+"""Members that play greedy episodes at once."""
 
 
 class InterruptedBatch(Exception):  # noqa: N818
@@ -59,7 +66,7 @@ class Outcome:
       curves: one row a member and slot.
       params: NumPy arrays `[members, ...]`, or None.
       parked: the state `[members, ...]` and the log, NumPy arrays and random keys, or None.
-      seconds: of training, without compiling.
+      seconds: of training and playing.
       compile_seconds: of compiling.
       block: members that were trained at once: less than the plan's where memory ran out.
     """
@@ -74,27 +81,55 @@ class Outcome:
 
 
 class Parking:
-    """A store for `Trainer` that begins blocks from parked members and parks them again."""
+    """A store for `Trainer` that begins blocks from parked members and parks them again, with checkpoints between."""
 
-    def __init__(self, plan: Plan, start: Any, slot: int) -> None:
-        """Takes the members' states and logs `[members, ...]` at a slot; None begins anew."""
+    def __init__(self, task: Task, plan: Plan, start: Any, slot: int, checkpoint: Path | None) -> None:
+        """Takes the members' states and logs `[members, ...]` at a slot; None begins anew.
+
+        Args:
+          task: what is done.
+          plan: with the block that is trained at once.
+          start: states and logs, or None.
+          slot: where they stand.
+          checkpoint: where a block under way is kept, or None for nowhere.
+        """
+        self._task = task
         self._plan = plan
         self._start = start
         self._slot = slot
+        self._checkpoint = checkpoint
         self._parked: list[Any] = []
 
     def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
-        """The block's share of the parked members."""
-        if self._start is None:
-            return None
+        """The block under way, if it is this one; else its share of the parked members."""
+        found = self._under_way(block, template)
+        if found is not None or self._start is None:
+            return found
         chosen = self._plan.chosen(block)
         note = {"block": block, "slot": self._slot, "seconds": 0.0, "compile_seconds": 0.0}
         return jax.tree.map(lambda x: x[chosen], self._start), note
 
+    def _under_way(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
+        folder = checkpoints.find(self._checkpoint) if self._checkpoint is not None else None
+        if folder is None:
+            return None
+        # A damaged one costs no more than the block's beginning, as does one of another block.
+        with contextlib.suppress(checkpoints.DamagedCheckpointError):
+            if checkpoints.read_note(folder).items() >= {**self._mark, "block": block}.items():
+                return checkpoints.restore(folder, template)
+        return None
+
+    @property
+    def _mark(self) -> dict[str, Any]:
+        return {"batch": self._task.batch.name, "size": self._plan.block}
+
     def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
-        """Takes a block that stops before its end."""
-        real = self._plan.real(note["block"])
-        self._parked.append(jax.tree.map(lambda x: x[:real], host(tree)))
+        """Takes a block that stops where it should, or one under way."""
+        if note["slot"] == self._task.until:
+            real = self._plan.real(note["block"])
+            self._parked.append(jax.tree.map(lambda x: x[:real], host(tree)))
+        elif self._checkpoint is not None:
+            checkpoints.save(self._checkpoint, tree, note | self._mark)
 
     def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
         """A finished block is handed on by the trainer itself."""
@@ -104,7 +139,9 @@ class Parking:
         return jax.tree.map(concatenated, *self._parked)
 
 
-def do(task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
+def do(
+    task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bool], checkpoint: Path | None = None
+) -> Outcome:
     """Trains a batch, from parked members or anew, and plays it; in smaller blocks where memory runs out.
 
     Args:
@@ -113,6 +150,7 @@ def do(task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bo
       slot: of the log, where `start` stands.
       bar: to move on.
       interrupted: tells whether to stop.
+      checkpoint: where a block that takes long is kept meanwhile, or None for nowhere.
 
     Raises:
       InterruptedBatch: `interrupted` told so.
@@ -120,7 +158,7 @@ def do(task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bo
     plan = task.batch.plan
     while True:
         try:
-            return _do(task, plan, start, slot, bar, interrupted)
+            return _do(task, plan, Parking(task, plan, start, slot, checkpoint), slot, bar, interrupted)
         except Exception as error:
             least = plan.mesh.size
             if plan.block <= least or not _is_lack_of_memory(error):
@@ -130,23 +168,35 @@ def do(task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bo
             plan = dataclasses.replace(plan, block=half)
 
 
-def _do(task: Task, plan: Plan, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
+def _do(task: Task, plan: Plan, store: Parking, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
     begin = time.monotonic()
-    store = Parking(plan, start, slot)
-    trainer = Trainer(plan, store, float("inf"), bar, interrupted, task.until)
+    trainer = Trainer(plan, store, CHECKPOINT_SECONDS, bar, interrupted, task.until)
     blocks: list[Block] = []
     for number in range(plan.blocks):
         blocks.append(trainer.train_block(number))
         if blocks[-1].note["slot"] < task.until:
             raise InterruptedBatch
     result = join(plan, blocks)
-    returns = evaluate(result, task.episodes)
+    returns = _played(result, task.episodes)
     seconds = time.monotonic() - begin - result.compile_seconds
     results = result_rows(task, result, returns, seconds)
     parked = store.parked() if task.park and task.until < plan.slots else None
     params = result.params if task.keep else None
     curves = curve_rows(task, result, slot)
     return Outcome(results, curves, params, parked, seconds, result.compile_seconds, plan.block)
+
+
+def _played(result: Result, episodes: int) -> np.ndarray:
+    """Greedy returns f32[members, episodes], played by fewer members at once where memory runs out."""
+    block = min(PLAYED_AT_ONCE, result.members)
+    while True:
+        try:
+            return evaluate(result, episodes, block=block)
+        except Exception as error:
+            if block == 1 or not _is_lack_of_memory(error):
+                raise
+            block = -(-block // 2)
+            print(f"jaxrl: playing runs out of memory: trying {block} members at once", flush=True)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

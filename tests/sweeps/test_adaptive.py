@@ -54,11 +54,25 @@ def test_a_sampler_is_told_before_it_is_asked_again():
 
     found = sweep(sampler=Greedy(seed=0))
     assert found.complete
-    # Blocks of 4 members hold 2 trials of 2 seeds.
-    assert told == [0, 0, 2, 2, 4, 4, 6]
+    # Blocks of 4 members hold 2 trials of 2 seeds, and a round is no more than a tenth of all.
+    assert told == [0, 1, 2, 3, 4, 5, 6]
+    told.clear()
+    assert sweep(sampler=Greedy(seed=0), trials=14).complete
+    assert told == sorted(2 * list(range(0, 14, 2)))
 
 
-def test_stopped_between_rounds_it_goes_on_with_the_same_trials(tmp_path, monkeypatch):
+def test_another_sampler_is_another_sweep(tmp_path):
+    sweep(out=tmp_path / "s")
+    with pytest.raises(jaxrl.RunDirectoryError, match="sampler"):
+        sweep(out=tmp_path / "s", sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def test_static_fields_alone():
+    assert len(jaxrl.sweep(dqn(), {"batch_size": [4, 8]}, **SETTINGS, sampler="tpe", trials=4).table()) == 8
+
+
+def test_stopped_between_rounds_it_goes_on_to_the_same_table(tmp_path, monkeypatch):
+    straight = sweep(out=tmp_path / "straight")
     rounds = [0]
     real = running.Runner.stage
 
@@ -69,15 +83,17 @@ def test_stopped_between_rounds_it_goes_on_with_the_same_trials(tmp_path, monkey
     monkeypatch.setattr(running.Runner, "stage", stop)
     first = sweep(out=tmp_path / "s")
     assert not first.complete
-    assert len(first.table()) == 8
+    assert len(first.table()) == 4
     asked = json.loads((tmp_path / "s" / "rounds.json").read_text())
     assert len(asked) == 3
     monkeypatch.undo()
     found = sweep(out=tmp_path / "s")
     assert found.complete
-    assert json.loads((tmp_path / "s" / "rounds.json").read_text())[:3] == asked
+    again = json.loads((tmp_path / "s" / "rounds.json").read_text())[:3]
+    assert [entry["values"] for entry in again] == [entry["values"] for entry in asked]
     both = found.table().merge(first.table(), on=["trial", "seed"])
     np.testing.assert_array_equal(both["greedy_return_x"], both["greedy_return_y"])
+    pd.testing.assert_frame_equal(found.table().drop(columns="seconds"), straight.table().drop(columns="seconds"))
     study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{tmp_path}/s/optuna.db")
     assert len([t for t in study.trials if t.state.is_finished()]) == 7
 

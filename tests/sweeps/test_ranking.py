@@ -39,6 +39,14 @@ def test_how_sure_the_best_is():
     assert 0.5 < share[0] < 0.999
 
 
+def test_equals_share_the_chance_of_being_the_best():
+    assert rank(np.arange(4), np.full((4, 16), 500.0)).probability_best.tolist() == [0.25] * 4
+
+
+def test_no_trial_is_no_error():
+    assert len(rank(np.arange(0), np.zeros((0, 3))).score) == 0
+
+
 def test_trials_that_came_further_rank_before_the_others():
     returns = np.asarray([[5.0, 5.0], [1.0, 1.0], [9.0, 9.0]])
     ranked = rank(np.arange(3), returns, rungs=np.asarray([1, 1, 0]))

@@ -95,7 +95,8 @@ def test_the_page_says_which_trial_is_best_and_how_sure_that_is(tmp_path):
 
 def test_trials_stopped_early_are_hollow(tmp_path):
     sweep = make_sweep()
-    sweep.ranking.loc[[2, 5], "steps"] = 100
+    sweep.ranking["rung"] = 1
+    sweep.ranking.loc[[2, 5], ["steps", "rung"]] = [100, 0]
     sweep.results["rung"] = (sweep.results.trial % 2).astype(int)
     trials = make_trials(sweep.ranking, sweep.axes)
     symbols = figures.interval_figure(trials.take(np.arange(6))).data[0].marker.symbol

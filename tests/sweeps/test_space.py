@@ -1,5 +1,7 @@
 """Spaces: what they draw, how even it is, and what they refuse."""
 
+from typing import Any, Optional
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -97,6 +99,7 @@ def test_numpy_values_and_lists_become_plain():
         ({"batch_size": [0]}, "DQN.batch_size = 0 must be"),
         ({"hidden": ["wide"]}, "DQN.hidden = 'wide' must be"),
         ({"learning_rate": [float("nan")]}, "DQN.learning_rate = nan must be"),
+        ({3: [0.9]}, "fields are named by text"),
     ],
 )
 def test_what_a_space_refuses(space, words):
@@ -131,6 +134,33 @@ def test_what_a_distribution_refuses(make, words):
 def test_how_many_trials_a_space_takes(space, trials, words):
     with pytest.raises(ValueError, match=words):
         draw(checked_space(dqn(), space), trials, "sobol", 0)
+
+
+@jaxrl.pytree
+class Counting(jaxrl.DQN):
+    """An agent with leaves that are not single floats."""
+
+    count: int = jaxrl.leaf(default=3)
+    wind: Any = jaxrl.leaf(default=(0.0, 1.0))
+    clip: Optional[float] = None  # noqa: UP045
+
+
+def test_leaves_of_other_kinds():
+    agent = Counting(dqn().env, wind=np.zeros(2, np.float32))
+    for space, words in [
+        ({"count": jaxrl.uniform(1, 5)}, "whole number: use jaxrl.integers"),
+        ({"count": [2**40]}, "more than the 32 bits"),
+        ({"wind": [np.zeros(2)]}, r"wind is an array of shape \(2,\)"),
+    ]:
+        with pytest.raises(jaxrl.SpaceError, match=words):
+            checked_space(agent, space)
+    assert checked_space(agent, {"clip": [None, 1.0], "count": [1, 2]})["clip"] == [None, 1.0]
+
+
+def test_numpy_numbers_and_lists_in_distributions():
+    assert jaxrl.uniform(np.float32(0.5), np.float64(1)) == jaxrl.uniform(0.5, 1.0)
+    assert jaxrl.integers(np.int64(1), np.int8(3)) == jaxrl.integers(1, 3)
+    assert jaxrl.choice([[4], [8]]) == jaxrl.choice([(4,), (8,)])
 
 
 def test_every_field_has_a_path():

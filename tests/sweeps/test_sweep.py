@@ -1,5 +1,6 @@
 """Sweeps from end to end: tables, groups, halving, kills, memory that runs out, and what they refuse."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 from small_runs import cart_pole, dqn, reinforce
 
 import jaxrl
-from jaxrl import loop
+from jaxrl import checkpoints, loop
 from jaxrl.pytree import replace_at
 from jaxrl.sweeps import work
 from jaxrl.sweeps.folder import SweepFolder
@@ -154,6 +156,66 @@ def test_a_member_that_diverges_costs_nothing_but_its_row():
     assert ("diverged", "2 of 4 members") in found.facts()
 
 
+@jaxrl.pytree
+class Talkative(jaxrl.DQN):
+    """An agent that logs more where a static field says so."""
+
+    talks: bool = jaxrl.static(default=False)
+
+    def iterate(self, state, clock):
+        state, metrics = super().iterate(state, clock)
+        return state, metrics | ({"extra": metrics["loss"]} if self.talks else {})
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_groups_that_log_other_metrics(out, tmp_path):
+    agent = Talkative(**{f.name: getattr(dqn(), f.name) for f in dataclasses.fields(jaxrl.DQN)})
+    found = sweep({"talks": [False, True]}, agent, seeds=2, out=tmp_path / "s" if out else None)
+    curves = found.curves()
+    assert curves[curves["trial"] == 0]["extra"].isna().all()
+    talked = curves[curves["trial"] == 1]
+    np.testing.assert_array_equal(talked["extra"], talked["loss"])
+
+
+@pytest.mark.parametrize("numbers", [[4, 1], [1, 4]])
+def test_groups_of_other_iterations_are_trained_to_their_ends(numbers):
+    found = sweep({"num_envs": numbers}, slots=100)
+    assert found.table()["steps"].tolist() == [120] * 4
+    halved = sweep({"num_envs": numbers}, dqn(learning_starts=0), slots=100, rungs=2)
+    assert sorted(halved.table()["steps"]) == [40, 40, 120, 120]
+
+
+def test_trials_that_share_all_that_is_static():
+    found = sweep({"batch_size": jaxrl.choice([4, 8])}, trials=4)
+    assert len(found.table()) == 8
+
+
+def test_a_field_that_holds_a_function_is_swept_in_memory_only(tmp_path):
+    agent = dqn(env=Shouting())
+    assert len(sweep({"discount": [0.5, 0.9]}, agent).table()) == 4
+    with pytest.raises(TypeError, match="can't be stored"):
+        sweep({"discount": [0.5, 0.9]}, agent, out=tmp_path / "s")
+
+
+@jaxrl.pytree
+class Shouting(type(cart_pole())):
+    """An environment with a function in a static field."""
+
+    shout: Any = jaxrl.static(default=np.sin)
+
+
+def test_a_local_class_is_warned_of(tmp_path):
+    @jaxrl.pytree
+    class Local(jaxrl.DQN):
+        """It can't be imported elsewhere."""
+
+    agent = Local(**{f.name: getattr(dqn(), f.name) for f in dataclasses.fields(jaxrl.DQN)})
+    with pytest.warns(UserWarning, match="can't be imported by other processes"):
+        found = sweep({"discount": [0.5, 0.9]}, agent, out=tmp_path / "s")
+    assert found.complete
+    assert found.best().agent.discount in (0.5, 0.9)
+
+
 # Successive halving.
 
 
@@ -226,6 +288,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, folder, tmp_pa
     pd.testing.assert_frame_equal(found.curves(), whole.curves())
     assert (out / "results.parquet").exists()
     assert not list(out.glob("**/*.partial"))
+    assert {p.name for p in out.iterdir()} == {p.name for p in (folder / "whole").iterdir()}
+    assert {p.name for p in out.glob("batches/*")} == {p.name for p in (folder / "whole").glob("batches/*")}
     for one, other in zip(jax.tree.leaves(found.member().params), jax.tree.leaves(whole.member().params), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -262,6 +326,48 @@ def _sweep_and_die(out: Path, moment: str) -> None:
     sweep(out=out, keep="best:3")
 
 
+def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch, whole):
+    monkeypatch.setattr(work, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    saves, save = [0], checkpoints.save
+
+    def save_and_stop(folder, tree, note):
+        save(folder, tree, note)
+        saves[0] += 1
+        if saves[0] == 15:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(out=tmp_path / "s", keep="best:3")
+    note = checkpoints.read_note(tmp_path / "s" / "checkpoint")
+    assert (note["batch"], note["slot"]) == ("000-000001", 4)
+    begun, run = [], loop.run
+    monkeypatch.setattr(loop, "run", lambda *a, **k: begun.append(int(a[3])) or run(*a, **k))
+    found = sweep(out=tmp_path / "s", keep="best:3")
+    assert begun[0] == 4
+    pd.testing.assert_frame_equal(timeless(found), timeless(whole))
+    assert not (tmp_path / "s" / "checkpoint").exists()
+
+
+def test_stopped_before_any_trial_has_all_its_seeds(tmp_path, monkeypatch):
+    real = work.result_rows
+
+    def interrupt(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(work, "result_rows", interrupt)
+    found = sweep(seeds=6, out=tmp_path / "s")
+    assert len(found.table()) == 4
+    assert len(found.ranking()) == 0
+    assert ("trials", "0 of 12, 6 seeds each") in found.facts()
+    with pytest.raises(IndexError, match="no trial is done with every seed"):
+        found.best()
+    found.report(tmp_path / "page.html")
+
+
 def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
     calls = [0]
     real = work.result_rows
@@ -278,6 +384,23 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
     assert len(found.table()) == 8
     monkeypatch.undo()
     assert sweep(out=tmp_path / "s").complete
+
+
+def test_a_sweep_goes_on_in_the_batches_that_it_was_begun_with(tmp_path, monkeypatch, whole):
+    save, saved = SweepFolder.save, []
+
+    def save_three(self, batch, outcome):
+        saved.append(batch.name)
+        save(self, batch, outcome)
+        if len(saved) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SweepFolder, "save", save_three)
+    with pytest.raises(OSError, match="No space"):
+        sweep(out=tmp_path / "s", keep="best:3")
+    monkeypatch.undo()
+    found = sweep(out=tmp_path / "s", keep="best:3", block=16)
+    pd.testing.assert_frame_equal(timeless(found), timeless(whole))
 
 
 def test_another_sweep_in_the_folder_is_refused_with_the_difference(whole, folder, tmp_path):
@@ -343,6 +466,42 @@ def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch):
         sweep()
 
 
+def test_memory_that_runs_out_while_playing(monkeypatch, capsys, whole):
+    real, sizes = work.evaluate, []
+
+    def refuse(result, episodes, block):
+        sizes.append(block)
+        if block > 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED")
+        return real(result, episodes, block=block)
+
+    monkeypatch.setattr(work, "evaluate", refuse)
+    pd.testing.assert_frame_equal(timeless(sweep()), timeless(whole), rtol=1e-4)
+    assert sizes[:3] == [4, 2, 1]
+    assert "playing runs out of memory" in capsys.readouterr().out
+
+
+def test_memory_that_runs_out_in_a_later_rung_with_a_bar(monkeypatch, capsys):
+    run, calls = loop.run, [0]
+
+    def refuse(agent, state, log, first, *arguments, **more):
+        calls[0] += 1
+        if int(first) >= 4 and len(state.key) > 1:
+            raise MemoryError
+        return run(agent, state, log, first, *arguments, **more)
+
+    monkeypatch.setattr(loop, "run", refuse)
+    agent = dqn(learning_starts=0)
+    found = sweep({"learning_rate": [1e-3, 2e-3, 3e-3]}, agent, rungs=2, eta=3, seeds=4, progress=True)
+    assert found.complete
+    assert "trying blocks of 1" in capsys.readouterr().out
+
+
+def test_parked_members_count_as_memory_without_a_folder():
+    with pytest.raises(ValueError, match="park 24 members in memory"):
+        sweep(agent=dqn(learning_starts=0), rungs=2, memory_limit=60_000)
+
+
 # Refused before anything is compiled.
 
 
@@ -351,12 +510,16 @@ def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch):
     [
         ({"space": {"learning_rat": [1]}}, "no field"),
         ({"sampler": "grid"}, "sampler = 'grid' must be one of sobol, random"),
+        ({"sampler": "optuna"}, "sampler = 'optuna' must be one of sobol, random"),
+        ({"threshold": "195"}, "threshold = '195' must be a finite number"),
+        ({"threshold": float("nan")}, "threshold = nan must be a finite number"),
+        ({"seeds": [[1], [2, 3]]}, "seeds"),
         ({"keep": "best"}, "keep = 'best' must be"),
         ({"engine": "slurm"}, "engine = 'slurm' must be one of local, ray"),
         ({"rungs": 5, "slots": 12}, "rungs = 5 with eta = 3 would end the first rung"),
         ({"rungs": 2, "eta": 1}, "eta = 1 must be at least 2"),
         ({"rungs": 3, "slots": 12, "agent": dqn(learning_starts=50)}, "first of the rungs ends too early"),
-        ({"seeds": [1, 1]}, "must be distinct"),
+        ({"seeds": [1, 1]}, "seeds repeat"),
         ({"seeds": 0}, "seeds = 0 must be at least 1"),
         ({"steps": None}, "give either steps"),
         ({"episodes": 0}, "episodes = 0"),

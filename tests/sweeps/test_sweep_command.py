@@ -95,7 +95,7 @@ def test_words_of_a_space():
             "hidden=64-64,128",
             "double=true,False",
             "max_grad_norm=none,1",
-            "schedule=choice:linear,cosine",
+            "schedule=choice:linear,none",
             "env.length=0.5",
         ],
     )
@@ -106,9 +106,21 @@ def test_words_of_a_space():
         "hidden": [(64, 64), (128,)],
         "double": [True, False],
         "max_grad_norm": [None, 1],
-        "schedule": jaxrl.choice(["linear", "cosine"]),
+        "schedule": jaxrl.choice(["linear", "none"]),
         "env.length": [0.5],
     }
+
+
+def test_tuples_may_be_written_as_in_python():
+    agent = jaxrl.DQN(jaxrl.make("CartPole-v1"))
+    assert parse_space(agent, ["hidden=(8,8),(4,)"]) == {"hidden": [(8, 8), (4,)]}
+
+
+def test_the_command_line_counts_more_than_the_file(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text('agent = "dqn"\nyes = false\ndry_run = true\n[space]\ndiscount = [0.5]\ntau = [0.1]\n')
+    found = expanded([str(file), "--space", "discount=0.9"])
+    assert found == ["dqn", "--space", "tau=0.1", "--dry-run", "--space", "discount=0.9"]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +134,8 @@ def test_words_of_a_space():
         ([*SWEEP, "--space", "discount=uniform:0.5:0.6"], "trials says how many"),
         ([*SWEEP, "--space", "discount=0.5", "--sampler", "best"], "must be one of sobol, random"),
         ([*SWEEP, "--space", f"batch_size={','.join(map(str, range(1, 35)))}"], "--yes"),
+        ([*SWEEP, "--space", "discount=0.5", "--dry-run", "--sampler", "sobl"], "must be one of sobol, random"),
+        ([*SWEEP, "--space", "discount=0.5", "--dry-run", "--keep", "bst"], "must be 'none', 'all', or 'best:N'"),
         (["sweep", "missing.toml"], "can't be read"),
         (["sweep-report", "nowhere"], "holds no sweep"),
     ],
