@@ -83,15 +83,16 @@ def halving(members: int, steps: int, rounds: int) -> None:
         "tau": jaxrl.log_uniform(1e-3, 1.0),
         "epsilon_end": jaxrl.uniform(0.0, 0.2),
     }
-    best = {}
-    for rungs in (3, 1):
+    best: dict[int, jaxrl.Trial] = {}
+    for rungs in (3, 2, 1):
         begin = time.monotonic()
         found = jaxrl.sweep(
             agent(), space, trials=members // 16, seeds=16, steps=steps, rungs=rungs, eta=4, progress=False
         )
         best[rungs] = found.best()
         print(f"rungs {rungs}: {time.monotonic() - begin:.0f} s; {found.best()}; {dict(found.facts())}", flush=True)
-    print(f"the same winner: {best[1].number == best[3].number}")
+    for rungs in (2, 3):
+        print(f"rungs {rungs}: the same winner as with one: {best[rungs].number == best[1].number}")
 
 
 PARTS: dict[str, tuple[Callable[[int, int, int], None], int, int]] = {
