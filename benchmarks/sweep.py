@@ -3,8 +3,8 @@
 python -m benchmarks.sweep vary          1,024 members that differ in every leaf, beside seeds only
 python -m benchmarks.sweep bookkeeping   1,024 members of 5,000 steps as a sweep on disk, beside one run
 python -m benchmarks.sweep memory        10,000 members of short runs: the peak of this process
-python -m benchmarks.sweep halving       a configuration that solves CartPole out of 256, with and without halving (an hour;
-                                             --steps 50000: three)
+python -m benchmarks.sweep halving       a configuration that solves CartPole out of 256, with halving and without
+                                         (half an hour; over an hour with --steps 50000)
 """
 
 import argparse
