@@ -96,12 +96,10 @@ def restore(folder: Path, template: Any) -> tuple[Any, dict[str, Any]]:
     for path, leaf in paths:
         name = jax.tree_util.keystr(path)
         shape, dtype = _stored_form(leaf)
-        array = arrays.get(name)
-        if array is not None and array.dtype.kind == "V" and array.dtype.itemsize == dtype.itemsize:
-            array = array.view(dtype)  # NumPy's format does not know bfloat16 and its like by name.
+        array = _typed(arrays[name], dtype) if name in arrays else None
         if array is None or array.shape != shape or array.dtype != dtype or checksums.get(name) != _checksum(array):
             raise DamagedCheckpointError(f"{folder} is damaged or not of this run: {name} is not as it was written")
-        leaves.append(jax.random.wrap_key_data(jnp.asarray(array)) if is_key(leaf) else array)
+        leaves.append(_as_leaf(array, leaf))
     return jax.tree_util.tree_unflatten(treedef, leaves), note
 
 
@@ -170,9 +168,20 @@ def from_named(template: Any, arrays: Any) -> Any:
       KeyError: one is missing.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(template)
-    found = [(np.asarray(arrays[jax.tree_util.keystr(path)]), leaf) for path, leaf in paths]
-    leaves = [jax.random.wrap_key_data(jnp.asarray(array)) if is_key(leaf) else array for array, leaf in found]
+    found = [(arrays[jax.tree_util.keystr(path)], leaf) for path, leaf in paths]
+    leaves = [_as_leaf(_typed(array, _stored_form(leaf)[1]), leaf) for array, leaf in found]
     return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _typed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """An array as read, with the dtype that it had: NumPy's format does not know bfloat16 and its like by name."""
+    lost = array.dtype.kind == "V" and array.dtype.itemsize == dtype.itemsize
+    return array.view(dtype) if lost else array
+
+
+def _as_leaf(array: np.ndarray, like: Any) -> Any:
+    """A stored array as what it was: random keys again where `like` is of keys."""
+    return jax.random.wrap_key_data(jnp.asarray(array)) if is_key(like) else array
 
 
 def is_key(leaf: Any) -> bool:

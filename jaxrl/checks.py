@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.pytree import annotation, field_bounds, get_at, is_static
+from jaxrl.pytree import annotation, field_at, field_bounds, get_at, is_static
 
 _KINDS = {
     "float": "one number",
@@ -69,8 +69,7 @@ def check_at(node: Any, path: str, value: Any) -> None:
     """
     parent, _, name = path.rpartition(".")
     owner = get_at(node, parent) if parent else node
-    field = next(field for field in dataclasses.fields(owner) if field.name == name)
-    _check_bounds(f"{type(owner).__name__}.{name}", field, value)
+    _check_bounds(f"{type(owner).__name__}.{name}", field_at(owner, name), value)
 
 
 def positive(name: str, value: Any) -> int:

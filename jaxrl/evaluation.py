@@ -19,6 +19,10 @@ RESERVED_SEED = 2**32 - 1
 """The seed of no member: evaluation draws from it, so that no episode repeats one of training."""
 
 
+PLAYED_AT_ONCE = 256
+"""Members that play side by side."""
+
+
 @pytree
 class Playing:
     """Episodes under way, `[episodes, ...]`: their steps, and which of them are over."""
@@ -61,7 +65,7 @@ def _block_returns(
     return over_members(body, mesh, (specs(axes, agent), members, members))(agent, params, keys)
 
 
-def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = 256) -> np.ndarray:
+def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED_AT_ONCE) -> np.ndarray:
     """Plays greedy episodes with every member of a result, on the device.
 
     Args:

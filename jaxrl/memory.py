@@ -103,7 +103,7 @@ def choose_block(
 def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
     """Where a run needs memory; results are joined from blocks at the end, and stand there twice by then."""
     state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
-    log = 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
+    log = _log_bytes(agent, slots)
     working = _bytes(state) + _bytes(agent.scratch()) + log
     kept = 2 * (_bytes(jax.eval_shape(agent.kept, state)) + log)
     # A checkpoint takes a copy of the block.
@@ -117,7 +117,12 @@ def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool
 def member_bytes(agent: Agent, slots: int) -> int:
     """Bytes of one member that is being trained: state, scratch and log."""
     state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
-    return _bytes(state) + _bytes(agent.scratch()) + 8 * slots * len(loop.empty_log(agent, 1, 1))
+    return _bytes(state) + _bytes(agent.scratch()) + _log_bytes(agent, slots)
+
+
+def _log_bytes(agent: Agent, slots: int) -> int:
+    """Of one member's log: a total and a count of every metric and slot."""
+    return 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
 
 
 def _is_cpu(mesh: Mesh) -> bool:

@@ -137,6 +137,13 @@ def replace_at(node: Any, path: str, value: Any) -> Any:
     return dataclasses.replace(node, **{name: replace_at(getattr(node, name), rest, value) if rest else value})
 
 
+def field_at(node: Any, path: str) -> dataclasses.Field:
+    """The field at a dotted path."""
+    parent, _, name = path.rpartition(".")
+    owner = get_at(node, parent) if parent else node
+    return next(field for field in dataclasses.fields(owner) if field.name == name)
+
+
 def get_at(node: Any, path: str) -> Any:
     """The value at a dotted path."""
     return functools.reduce(getattr, path.split("."), node)

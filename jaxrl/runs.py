@@ -89,13 +89,7 @@ class RunDirectory:
             raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
         run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": made_with(plan)})
         warn_of_local_classes(run.config)
-        try:
-            # A kill while the configuration was written leaves its beginning behind.
-            if any(item.name != "config.json.partial" for item in folder.iterdir()):
-                raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
-            write_whole(folder / "config.json", json.dumps(run.config, indent=2).encode())
-        except OSError as error:
-            raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
+        write_config(folder, run.config)
         return run
 
     @classmethod
@@ -106,12 +100,7 @@ class RunDirectory:
           RunDirectoryError: there is no run, or its configuration can't be read.
         """
         file = Path(path) / "config.json"
-        if not file.exists():
-            raise RunDirectoryError(f"{path} holds no run: it has no config.json")
-        try:
-            config = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
-            raise RunDirectoryError(f"{file} can't be read: {error}") from error
+        config = read_config(Path(path), "run")
         if not isinstance(config, dict) or config.get("format") != _FORMAT:
             raise RunDirectoryError(f"{file} is not of a run that this jaxrl knows ({_FORMAT!r}): {path} is left alone")
         made = config.get("made_with")
@@ -272,6 +261,36 @@ class RunDirectory:
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink()
+
+
+def read_config(folder: Path, kind: str) -> Any:
+    """The configuration of a "run" or a "sweep" as it stands in its folder.
+
+    Raises:
+      RunDirectoryError: there is none, or it can't be read.
+    """
+    file = folder / "config.json"
+    if not file.exists():
+        raise RunDirectoryError(f"{folder} holds no {kind}: it has no config.json")
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{file} can't be read: {error}") from error
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Writes the configuration of a run or a sweep into a folder that is there and empty.
+
+    Raises:
+      RunDirectoryError: it holds something, or can't be written.
+    """
+    try:
+        # A kill while the configuration was written leaves its beginning behind.
+        if any(item.name != "config.json.partial" for item in folder.iterdir()):
+            raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
+        write_whole(folder / "config.json", json.dumps(config, indent=2).encode())
+    except OSError as error:
+        raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -580,6 +580,16 @@ def test_a_checkpoint_of_other_shapes(stopped: Path, never_trained: None) -> Non
     refused(stopped, "not of this run", loads=True)
 
 
+def test_numbers_that_the_format_does_not_know_come_back(tmp_path: Path) -> None:
+    tree = {"half": np.arange(3).astype(jax.numpy.bfloat16), "key": jax.random.split(jax.random.key(0), 2)}
+    checkpoints.save(tmp_path / "whole", tree, {})
+    named = checkpoints.read_arrays(tmp_path / "whole" / "arrays.npz")
+    for again in (checkpoints.restore(tmp_path / "whole", tree)[0], checkpoints.from_named(tree, named)):
+        assert again["half"].dtype == tree["half"].dtype
+        assert again["half"].tolist() == [0, 1, 2]
+        np.testing.assert_array_equal(jax.random.key_data(again["key"]), jax.random.key_data(tree["key"]))
+
+
 def test_arrays_of_another_checkpoint(tmp_path: Path) -> None:
     for name, value in (("one", 1.0), ("two", 2.0)):
         checkpoints.save(tmp_path / name, {"x": np.full(3, value)}, {"slot": 1})

@@ -52,6 +52,14 @@ MemberName = Annotated[
 """The type of `--member`."""
 
 
+OutFolder = Annotated[
+    Path | None,
+    tyro.conf.DisallowNone,
+    tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
+]
+"""The type of `--out`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CommonOptions:
     """What is trained, for how long, on what: for one run, and for a sweep."""
@@ -107,11 +115,7 @@ class RunOptions(CommonOptions):
 
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (1,)
     """One number: how many members are trained, with the seeds 0, 1, 2, and so on. Several numbers: these seeds."""
-    out: Annotated[
-        Path | None,
-        tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
-    ] = None
+    out: OutFolder = None
     """New or empty folder for the configuration, members, metrics, learning curves and checkpoints."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in --out where it was stopped or killed. Give the same options again."""

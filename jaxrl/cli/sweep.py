@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
+from rich import box
+from rich.table import Table
 
 from jaxrl.agents import ALGORITHMS, Agent
-from jaxrl.cli.options import CommonOptions, choose_preset, plain_value, seeds_wanted
+from jaxrl.cli.options import CommonOptions, OutFolder, choose_preset, plain_value, seeds_wanted
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
-from jaxrl.pytree import annotation
+from jaxrl.pytree import annotation, field_at
 from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
 from jaxrl.sweeps.result import text_of
-from jaxrl.sweeps.space import field_at, field_paths
+from jaxrl.sweeps.space import field_paths
 from jaxrl.sweeps.sweeping import check_words
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
@@ -47,11 +49,7 @@ class SweepOptions(CommonOptions):
     """Samples to draw, where anything is to be sampled."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (16,)
     """Seeds of every trial: one number says how many, several say which."""
-    out: Annotated[
-        Path | None,
-        tyro.conf.DisallowNone,
-        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: keep nothing)"),
-    ] = None
+    out: OutFolder = None
     """Folder of the sweep; with the same command again, it goes on there."""
     sampler: Annotated[str, tyro.conf.arg(metavar="sobol|random|tpe")] = "sobol"
     """How to sample: a scrambled Sobol sequence, independently, or by Optuna's TPE (extra `optuna`)."""
@@ -253,9 +251,6 @@ def _option(file: str, name: str, value: Any) -> list[str]:
 def print_sweep(title: str, found: Sweep) -> None:
     """Prints what came of a sweep."""
     print_rows(title if found.complete else f"{title}, interrupted", found.facts())
-    from rich import box
-    from rich.table import Table
-
     table = Table(
         title="best trials, by interquartile mean of the greedy return", title_justify="left", box=box.ROUNDED
     )

@@ -168,7 +168,8 @@ def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, s
     """A TFLite file that decides as the policy does, its form in words, and how it compares."""
     compare = Comparison(subject)
     plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
-    if quantize == "none" or not rounded_layers(plain):
+    sizes = {layer.size for layer in rounded_layers(plain)}
+    if quantize == "none" or not sizes:
         parity = compare(PolicyFile(plain))
         parity.require(quantize, subject.kind)
         return plain, _WHOLE if quantize == "none" else f"{_WHOLE} (all layers are small)", parity
@@ -179,7 +180,6 @@ def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, s
     for form in FORMS[quantize]:
         content = plain
         if form.tuned:
-            sizes = {layer.size for layer in rounded_layers(plain)}
             params = tuned(subject.member.agent, subject.member.params, form.weights, sizes, obs, masks)
             content = tflite(subject.function(params), subject.inputs, dynamic)
         content = quantized(content, form, examples)

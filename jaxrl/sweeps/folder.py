@@ -11,7 +11,6 @@ Every part appears whole or not at all, so a sweep may be killed at any moment.
 
 import contextlib
 import io
-import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ import jax
 
 from jaxrl import checkpoints
 from jaxrl.config import differences
-from jaxrl.runs import RunDirectoryError, warn_of_other_settings, write_whole
+from jaxrl.runs import RunDirectoryError, read_config, warn_of_other_settings, write_config, write_whole
 from jaxrl.sweeps.plan import Batch
 from jaxrl.sweeps.work import Outcome
 
@@ -54,12 +53,7 @@ class SweepFolder:
                 raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
             warn_of_other_settings(path, folder.config["made_with"], config["made_with"])
             return folder
-        try:
-            if any(item.name != "config.json.partial" for item in path.iterdir()):
-                raise RunDirectoryError(f"out = {path} holds other files: give a folder that is new or empty")
-            write_whole(path / "config.json", json.dumps(config).encode())
-        except OSError as error:
-            raise RunDirectoryError(f"out = {path} can't be written: {error.strerror}") from error
+        write_config(path, config)
         return cls(path, config)
 
     @classmethod
@@ -69,13 +63,7 @@ class SweepFolder:
         Raises:
           RunDirectoryError: there is none, or it can't be read.
         """
-        file = path / "config.json"
-        try:
-            config = json.loads(file.read_text())
-        except FileNotFoundError as error:
-            raise RunDirectoryError(f"{path} holds no sweep: it has no config.json") from error
-        except (OSError, ValueError) as error:
-            raise RunDirectoryError(f"{file} can't be read: {error}") from error
+        config = read_config(path, "sweep")
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise RunDirectoryError(f"{path} holds no sweep that this jaxrl knows ({FORMAT!r}): it is left alone")
         return cls(path, config)
@@ -84,8 +72,8 @@ class SweepFolder:
     def is_sweep(path: Path) -> bool:
         """Whether the folder holds a sweep."""
         try:
-            return json.loads((path / "config.json").read_text()).get("format") == FORMAT
-        except (OSError, ValueError, AttributeError):
+            return read_config(path, "sweep").get("format") == FORMAT
+        except (RunDirectoryError, AttributeError):
             return False
 
     def blocks(self) -> list[int]:
@@ -140,10 +128,7 @@ class SweepFolder:
         """
         file = self._batch(batch.name) / "results.parquet"
         table = _read(file)
-        if (
-            table["trial"].to_pylist() != batch.trials.tolist()
-            or table["seed"].to_pylist() != batch.plan.seeds.tolist()
-        ):
+        if _members(table) != batch.members:
             raise RunDirectoryError(f"{file} is of other trials or seeds: remove its folder, and run the sweep again")
         return table
 
@@ -212,9 +197,8 @@ class SweepFolder:
         """
         for name in self.batch_names():
             folder = self._batch(name)
-            rows = _read(folder / "results.parquet").select(["trial", "seed"]).to_pydict()
-            members = set(zip(rows["trial"], rows["seed"], strict=True))
-            if (folder / "params.npz").exists() and (kept is None or members & kept):
+            members = _members(_read(folder / "results.parquet"))
+            if (folder / "params.npz").exists() and (kept is None or kept.intersection(members)):
                 for file in ("curves.parquet", "parked.npz"):
                     (folder / file).unlink(missing_ok=True)
             else:
@@ -231,10 +215,9 @@ class SweepFolder:
         """The parameters of one member, as kept from its last batch; None where they were not."""
         for name in reversed(self.batch_names()):
             folder = self._batch(name)
-            rows = _read(folder / "results.parquet").select(["trial", "seed"]).to_pydict()
-            pairs = list(zip(rows["trial"], rows["seed"], strict=True))
-            if (trial, seed) in pairs and (folder / "params.npz").exists():
-                place = pairs.index((trial, seed))
+            members = _members(_read(folder / "results.parquet"))
+            if (trial, seed) in members and (folder / "params.npz").exists():
+                place = members.index((trial, seed))
                 return jax.tree.map(lambda x, place=place: x[place], _restored(folder / "params.npz", template))
         return None
 
@@ -244,6 +227,11 @@ def joined(tables: Iterable["pa.Table"]) -> "pa.Table":
     import pyarrow as pa
 
     return pa.concat_tables(tables, promote_options="default")
+
+
+def _members(results: "pa.Table") -> list[tuple[int, int]]:
+    """(trial, seed) of every row."""
+    return list(zip(results["trial"].to_pylist(), results["seed"].to_pylist(), strict=True))
 
 
 def _read(path: Path, trials: list[int] | None = None) -> "pa.Table":

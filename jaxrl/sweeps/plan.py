@@ -10,8 +10,7 @@ import numpy as np
 from jaxrl.agents.base import Agent
 from jaxrl.memory import NotEnoughMemoryError
 from jaxrl.plan import Plan, make_plan
-from jaxrl.pytree import concrete, get_at, replace_at
-from jaxrl.sweeps.space import is_static_at
+from jaxrl.pytree import concrete, field_at, get_at, is_static, replace_at
 
 LARGE_BATCH = 1024
 """Members of a batch from which on"""
@@ -60,6 +59,11 @@ class Batch:
     def name(self) -> str:
         """Of its files."""
         return f"{self.stage:03d}-{self.number:06d}"
+
+    @property
+    def members(self) -> list[tuple[int, int]]:
+        """(trial, seed) of each."""
+        return list(zip(self.trials.tolist(), self.plan.seeds.tolist(), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +148,9 @@ class Grouping:
     def key(self, values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
         """What of a trial's values decides the program."""
         agent = self._settings.agent
-        return tuple((path, value) for path, value in values.items() if value is None or is_static_at(agent, path))
+        return tuple(
+            (path, value) for path, value in values.items() if value is None or is_static(field_at(agent, path))
+        )
 
     def _plan(self, agent: Agent, varied: tuple[str, ...], trials: int, block: int | None) -> Plan:
         settings, members = self._settings, trials * len(self._settings.seeds)

@@ -102,11 +102,16 @@ class SweepPlan:
     def _blocks(self) -> str:
         return f"{len(self.batches):,}" if self.values else f"rounds of {self.trials_at_once} trials, in blocks"
 
+    @functools.cached_property
+    def member_bytes(self) -> int:
+        """Of the largest member that is being trained."""
+        return max(member_bytes(group.plan.agent, self.slots) for group in self.grouping.groups)
+
     def rows(self) -> list[tuple[str, str]]:
         """The plan in words, as (what, value)."""
         groups, seeds = self.grouping.groups, len(self.settings.seeds)
         sizes = sorted({group.size for group in groups})
-        bytes_ = max(member_bytes(group.plan.agent, group.plan.slots) for group in groups)
+        bytes_ = self.member_bytes
         iterations = {group.plan.iterations for group in groups}
         rows = [
             ("members", f"{self.trials:,} trials x {seeds:,} seeds = {self.members:,}"),
@@ -228,7 +233,7 @@ def _require_few(grouping: Grouping, values: list[dict[str, Any]], most: int) ->
 
 
 def _rungs(count: int, eta: int, trials: int, slots: int) -> list[Rung]:
-    if count > 1 and positive("eta", eta) < 2:
+    if count > 1 and eta < 2:
         raise SpaceError(f"eta = {eta} must be at least 2: one in eta trials goes on after each rung")
     ends = [round(slots / eta ** (count - 1 - rung)) for rung in range(count)]
     if ends[0] < 1 or len(set(ends)) < count:

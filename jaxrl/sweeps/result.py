@@ -90,7 +90,6 @@ class Sweep:
       slots: of every member's log.
       threshold: the training return that counts as solved, or None.
       results: one row a trial and seed.
-      seconds: of training and playing, over all batches.
       compile_seconds: of compiling.
       complete: whether all of it is done.
       folder: on disk, or None.
@@ -103,7 +102,6 @@ class Sweep:
     slots: int
     threshold: float | None
     results: "pa.Table"
-    seconds: float
     compile_seconds: float
     complete: bool
     folder: SweepFolder | None
@@ -114,6 +112,11 @@ class Sweep:
     def path(self) -> Path | None:
         """Of its folder."""
         return None if self.folder is None else self.folder.path
+
+    @property
+    def seconds(self) -> float:
+        """Of training and playing, over all batches."""
+        return float(np.sum(self.results["seconds"].to_numpy()))
 
     def table(self) -> "pd.DataFrame":
         """One row a trial and seed, by trial and seed.

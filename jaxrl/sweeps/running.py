@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl.blocks import concatenated, whole_template
 from jaxrl.progress import Bar
-from jaxrl.sweeps.folder import SweepFolder
+from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, Rung
 from jaxrl.sweeps.work import InterruptedBatch, Outcome, Task, do
 
@@ -109,8 +109,6 @@ class Runner:
         Returns:
           The results of the stage, or None where it was interrupted.
         """
-        import pyarrow as pa
-
         missing = [batch for batch in batches if not self._has(batch)]
         if len(missing) < len(batches):
             self._say(f"{len(batches) - len(missing)} of {len(batches)} blocks of {title} are done already")
@@ -127,28 +125,26 @@ class Runner:
             return None
         if previous is not None:
             self._drop(previous)
-        return pa.concat_tables([self._results(batch) for batch in batches])
+        return joined(self._results(batch) for batch in batches)
 
     def _task(
         self, batch: Batch, number: int, rung: Rung, previous: list[Batch] | None
     ) -> tuple[Task, Callable[[], Start]]:
-        park = rung.until < batch.plan.slots
-        task = Task(batch, number, rung.until, self._episodes, self._threshold, park, self._keep)
+        task = Task(batch, number, rung.until, self._episodes, self._threshold, self._keep)
         return task, lambda: (None, 0) if previous is None else (self._gather(batch, previous), rung.slot)
 
     def _gather(self, batch: Batch, previous: list[Batch]) -> Any:
         """The parked states of a batch's members, out of the batches of the stage before."""
-        wanted = {pair: place for place, pair in enumerate(_members(batch))}
+        wanted = {pair: place for place, pair in enumerate(batch.members)}
         parts, places = [], []
         for older in previous:
-            rows = [(row, wanted[pair]) for row, pair in enumerate(_members(older)) if pair in wanted]
+            rows = [(row, wanted[pair]) for row, pair in enumerate(older.members) if pair in wanted]
             if rows:
                 chosen = np.asarray([row for row, _ in rows])
                 parts.append(jax.tree.map(lambda x, chosen=chosen: x[chosen], self._parked(older)))
                 places += [place for _, place in rows]
         order = np.argsort(places)
-        joined = jax.tree.map(concatenated, *parts)
-        return jax.tree.map(lambda x: x[order], joined)
+        return jax.tree.map(lambda *leaves: concatenated(*leaves)[order], *parts)
 
     def _parked(self, batch: Batch) -> Any:
         if self.folder is None:
@@ -169,7 +165,7 @@ class Runner:
         self.held.curves.append(outcome.curves)
         self.held.parked[batch.name] = outcome.parked
         if outcome.params is not None:
-            for place, pair in enumerate(_members(batch)):
+            for place, pair in enumerate(batch.members):
                 self.held.params[pair] = jax.tree.map(lambda x, place=place: x[place], outcome.params)
 
     def _drop(self, batches: list[Batch]) -> None:
@@ -177,10 +173,6 @@ class Runner:
             if self.folder is not None:
                 self.folder.drop_parked(batch)
             self.held.parked.pop(batch.name, None)
-
-
-def _members(batch: Batch) -> list[tuple[int, int]]:
-    return list(zip(batch.trials.tolist(), batch.plan.seeds.tolist(), strict=True))
 
 
 def _expectation(outcome: Outcome, seconds: float, missing: list[Batch]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.checks import check_values, positive
-from jaxrl.pytree import annotation, get_at, is_static, replace_at
+from jaxrl.pytree import annotation, field_at, get_at, is_static, replace_at
 from jaxrl.registry import nearest
 
 SAMPLERS = ("sobol", "random")
@@ -186,18 +186,6 @@ def field_paths(node: Any) -> list[str]:
     return paths
 
 
-def is_static_at(node: Any, path: str) -> bool:
-    """Whether the field at a dotted path is part of the program's identity."""
-    return is_static(field_at(node, path))
-
-
-def field_at(node: Any, path: str) -> dataclasses.Field:
-    """The field at a dotted path."""
-    parent, _, name = path.rpartition(".")
-    owner = get_at(node, parent) if parent else node
-    return next(field for field in dataclasses.fields(owner) if field.name == name)
-
-
 def _grid(path: str, values: Any) -> list[Any]:
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
         raise SpaceError(
@@ -306,7 +294,7 @@ def every_program(agent: Agent, space: Space) -> list[dict[str, Any]]:
     Raises:
       SpaceError: a static field has a continuous distribution.
     """
-    options = {path: _deciding(path, entry, is_static_at(agent, path)) for path, entry in space.items()}
+    options = {path: _deciding(path, entry, is_static(field_at(agent, path))) for path, entry in space.items()}
     return [dict(zip(options, point, strict=True)) for point in itertools.product(*options.values())]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxrl.agents.base import Agent
 from jaxrl.config import from_config
 from jaxrl.devices import free_host_memory
-from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError, member_bytes
+from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
 from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
 from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for
 from jaxrl.sweeps.engines import ENGINES, engine_named
@@ -114,8 +114,8 @@ def sweep(
         max_compilations=max_compilations,
         blocks=None if stored is None else stored.blocks(),
     )
-    if path is None:
-        _require_memory(plan, keep, memory_limit)
+    if path is None and len(plan.rungs) > 1:
+        _require_memory_to_park(plan, memory_limit)
     say = _speaker(progress)
     for what, value in plan.rows():
         say(f"{what}: {value}")
@@ -147,14 +147,10 @@ def check_words(keep: Any, engine: Any) -> None:
         raise ValueError(f"engine = {engine!r} must be one of {', '.join(ENGINES)}")
 
 
-def _require_memory(plan: SweepPlan, keep: str, limit: int | None) -> None:
-    """Checks that what a sweep without a folder keeps in memory fits: parked members, and parameters."""
-    parked = len(plan.rungs) > 1
-    if not parked and keep == "none":
-        return
-    largest = max(member_bytes(group.plan.agent, plan.slots) for group in plan.grouping.groups)
-    needed, free = plan.members * largest, int((limit or free_host_memory()) * USABLE_MEMORY)
-    if parked and needed > free:
+def _require_memory_to_park(plan: SweepPlan, limit: int | None) -> None:
+    """Checks that the members that a sweep without a folder parks between rungs fit into memory."""
+    needed, free = plan.members * plan.member_bytes, int((limit or free_host_memory()) * USABLE_MEMORY)
+    if needed > free:
         raise NotEnoughMemoryError(
             f"rungs = {len(plan.rungs)} park {plan.members:,} members in memory, {needed / 2**20:,.0f} MiB, and "
             f"{free / 2**20:,.0f} MiB may be used: with out= they are parked on disk"
@@ -246,15 +242,16 @@ def _finished(
     plan: SweepPlan, runner: Runner, tables: "list[pa.Table] | None", keep: str, say: Callable[[str], None]
 ) -> Sweep:
     folder, held = runner.folder, runner.held
-    if folder is not None and tables is not None:
-        results = last_rows(joined(tables))
-        folder.finish(results)
-        folder.tidy(_kept(results, plan.settings.seeds, _to_keep(keep)))
-        say(f"{folder.path}: results.parquet, curves.parquet")
-    done = list(held.results.values()) if folder is None else list(folder.tables("results"))
+    done = tables
+    if done is None:  # Of the stage under way there may be some too.
+        done = list(held.results.values()) if folder is None else list(folder.tables("results"))
     if not done:
         raise KeyboardInterrupt("interrupted before the first block was done")
     results = last_rows(joined(done))
+    if folder is not None and tables is not None:
+        folder.finish(results)
+        folder.tidy(_kept(results, plan.settings.seeds, _to_keep(keep)))
+        say(f"{folder.path}: results.parquet, curves.parquet")
     return Sweep(
         agent=plan.settings.agent,
         values=plan.values,
@@ -263,7 +260,6 @@ def _finished(
         slots=plan.slots,
         threshold=plan.threshold,
         results=results,
-        seconds=float(np.sum(results["seconds"].to_numpy())),
         compile_seconds=runner.compile_seconds,
         complete=tables is not None,
         folder=folder,
@@ -293,7 +289,6 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
             slots=config["slots"],
             threshold=config["threshold"],
             results=results,
-            seconds=float(np.sum(results["seconds"].to_numpy())),
             compile_seconds=float("nan"),
             complete=folder.complete,
             folder=folder,

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxrl import checkpoints
 from jaxrl.blocks import Block, Trainer, concatenated, host, join
-from jaxrl.evaluation import evaluate
+from jaxrl.evaluation import PLAYED_AT_ONCE, evaluate
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
@@ -26,8 +26,6 @@ MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "OUT_OF_
 """How XLA says that memory has run out."""
 CHECKPOINT_SECONDS = 60.0
 """Least time between two checkpoints of a block under way."""
-PLAYED_AT_ONCE = 256
-"""Members that play greedy episodes at once."""
 
 
 class InterruptedBatch(Exception):  # noqa: N818
@@ -41,10 +39,9 @@ class Task:
     Attributes:
       batch: the members.
       rung: of successive halving, else 0.
-      until: the slot of the log to stop before.
+      until: the slot of the log to stop before; where that is not the last, the whole state is parked.
       episodes: greedy ones a member, at the end.
       threshold: the training return whose step is looked for, or None.
-      park: whether to keep the whole state, to go on from later.
       keep: whether to keep the parameters.
     """
 
@@ -53,7 +50,6 @@ class Task:
     until: int
     episodes: int
     threshold: float | None
-    park: bool
     keep: bool
 
 
@@ -180,7 +176,7 @@ def _do(task: Task, plan: Plan, store: Parking, slot: int, bar: Bar, interrupted
     returns = _played(result, task.episodes)
     seconds = time.monotonic() - begin - result.compile_seconds
     results = result_rows(task, result, returns, seconds)
-    parked = store.parked() if task.park and task.until < plan.slots else None
+    parked = store.parked() if task.until < plan.slots else None
     params = result.params if task.keep else None
     curves = curve_rows(task, result, slot)
     return Outcome(results, curves, params, parked, seconds, result.compile_seconds, plan.block)

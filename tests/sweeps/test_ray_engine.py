@@ -66,7 +66,7 @@ def test_a_killed_worker_changes_nothing_in_the_table(tmp_path):
 def test_a_task_travels_as_plain_data():
     plan = plan_sweep(dqn(), SPACE, **SETTINGS)
     state = {"key": jax.random.key(0), "x": np.zeros(3)}
-    parcel = packed(Task(plan.batches[0], 0, 6, 2, None, False, False), (state, 3))
+    parcel = packed(Task(plan.batches[0], 0, 6, 2, None, False), (state, 3))
     again = pickle.loads(pickle.dumps(parcel))
     assert again.agent["class"] == "jaxrl.agents.dqn.DQN"
     assert set(again.start) == set(checkpoints.named_arrays(state))

@@ -263,7 +263,7 @@ def _plan_arguments(**changes):
 
 
 def _until(batch, slot):
-    task = work.Task(batch, 0, slot, 2, None, False, False)
+    task = work.Task(batch, 0, slot, 2, None, False)
     return do(task, None, 0, work.Bar(0, "", False), lambda: False).results.to_pandas()
 
 
