@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import words
 from jaxrl.environment import Environment, TimeStep
+from jaxrl.envs import bitboard
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rendering import picture
 from jaxrl.spaces import Box, Discrete
@@ -29,17 +31,25 @@ _MISS, _MISS_DOT, _HIT, _HIT_MARK = (35, 54, 81), (122, 146, 176), (224, 92, 66)
 
 @pytree
 class PlaneStrikeState:
-    """One game.
+    """One game, as two sets of cells.
 
     Attributes:
-      plane: i32[], where the plane is: a row of `PlaneStrike.placements`.
-      board: f32[size, size], what the player knows: 1 a hit, -1 a miss, 0 an untried cell.
-      hits: i32[], cells of the plane hit so far; 8 end the game.
+      plane: the cells of the plane, words u32[] as in `jaxrl.envs.bitboard`.
+      struck: the cells struck so far, likewise.
     """
 
-    plane: jax.Array
-    board: jax.Array
-    hits: jax.Array
+    plane: bitboard.Words
+    struck: bitboard.Words
+
+    @property
+    def finished(self) -> jax.Array:
+        """Whether all cells of the plane are hit: bool[]."""
+        return ~bitboard.meet(self.plane, bitboard.minus(self.plane, self.struck))
+
+    @property
+    def hits(self) -> jax.Array:
+        """Cells of the plane hit so far: i32[]."""
+        return PLANE_CELLS - bitboard.count(bitboard.minus(self.plane, self.struck))
 
 
 @pytree
@@ -68,6 +78,7 @@ class PlaneStrike(Environment):
     """Most strikes of one game."""
 
     shorter_is_better = True
+    least_steps = PLANE_CELLS
 
     @property
     def observation_space(self) -> Box:
@@ -97,34 +108,40 @@ class PlaneStrike(Environment):
         `jax.random.randint`, which draws four words for a chance that is off by less than 2^-64.
         """
         tickets = _tickets(self.size, self.placement)
-        word = jax.random.bits(key, (), jnp.uint32)
-        return self.begin(jnp.asarray(tickets)[word % np.uint32(len(tickets))])
+        return self.begin(jnp.asarray(tickets)[words.below(len(tickets), words.draw(key, ()))])
 
     def begin(self, plane: Any) -> tuple[PlaneStrikeState, jax.Array]:
         """Starts the game whose plane is row `plane` (i32[]) of `placements`."""
-        board = jnp.zeros((self.size, self.size), jnp.float32)
-        return PlaneStrikeState(jnp.asarray(plane, jnp.int32), board, jnp.zeros((), jnp.int32)), board
+        planes = bitboard.pack(_placements(self.size, self.placement)[0])
+        state = PlaneStrikeState(
+            tuple(jnp.asarray(word)[plane] for word in planes), tuple(jnp.uint32(0) for _ in planes)
+        )
+        return state, self.board(state)
+
+    def board(self, state: PlaneStrikeState) -> jax.Array:
+        """What the player knows: f32[size, size], 1 a hit, -1 a miss, 0 an untried cell."""
+        plane, struck = (bitboard.unpack(cells, self.size * self.size) for cells in (state.plane, state.struck))
+        seen = jnp.where(plane, jnp.float32(1), jnp.float32(-1))
+        return jnp.where(struck, seen, jnp.float32(0)).reshape(self.size, self.size)
 
     def step(self, state: PlaneStrikeState, action: Any, key: jax.Array) -> tuple[PlaneStrikeState, TimeStep]:
         """Strikes one cell; needs no randomness."""
-        planes = jnp.asarray(_placements(self.size, self.placement)[0])
-        # Compared cell by cell rather than written at `action`: under vmap that would be a scatter, which
-        # doesn't fuse with what follows; measured on a CPU both are as fast.
-        struck = jnp.arange(self.size * self.size, dtype=jnp.int32).reshape(state.board.shape) == action
-        on_plane = planes[state.plane, action]
-        repeat = jnp.any(struck & (state.board == 1))
-        new_hit = on_plane & ~repeat
-        hits = state.hits + new_hit
-        finished = hits == PLANE_CELLS
-        board = jnp.where(struck, jnp.where(on_plane, 1.0, -1.0).astype(jnp.float32), state.board)
+        cell = bitboard.single(jnp.asarray(action, jnp.int32), len(state.plane))
+        after = PlaneStrikeState(state.plane, bitboard.union(state.struck, cell))
+        on_plane = bitboard.meet(cell, state.plane)
+        repeat = bitboard.meet(cell, state.struck)
         reward = jnp.where(on_plane, jnp.where(repeat, self.repeat_reward, self.hit_reward), self.miss_reward)
-        reward = reward + jnp.where(new_hit & finished, self.finish_reward, 0.0)
-        after = PlaneStrikeState(state.plane, board, hits)
-        return after, TimeStep(board, reward.astype(jnp.float32), finished, jnp.zeros((), bool))
+        reward = reward + jnp.where(on_plane & ~repeat & after.finished, self.finish_reward, 0.0)
+        return after, TimeStep(self.board(after), reward.astype(jnp.float32), after.finished, jnp.zeros((), bool))
 
     def action_mask(self, state: PlaneStrikeState) -> jax.Array:
         """The untried cells: bool[size * size]."""
-        return self.observed_mask(state.board)
+        return ~bitboard.unpack(state.struck, self.size * self.size)
+
+    def random_action(self, state: PlaneStrikeState, word: jax.Array) -> jax.Array:
+        """One of the untried cells."""
+        untried = bitboard.minus(bitboard.pack(np.ones(self.size * self.size, bool)), state.struck)
+        return bitboard.nth(untried, words.below(bitboard.count(untried), word))
 
     def observed_mask(self, obs: Any) -> jax.Array:
         """The untried cells of a board: bool[size * size]."""
@@ -136,7 +153,8 @@ class PlaneStrike(Environment):
         A hit is a red cell with a cross, a miss a dark one with a dot; the cells of the plane that
         are still untried are a little lighter than the others. The eight lamps count the hits.
         """
-        board, plane = np.asarray(state.board), self.placements[int(state.plane)]
+        board = np.asarray(self.board(state))
+        plane = np.asarray(bitboard.unpack(state.plane, board.size)).reshape(board.shape)
         width, hits = _CELL * self.size + 2 * _FRAME, int(state.hits)
 
         def paint(draw: Any, pixel: int) -> None:

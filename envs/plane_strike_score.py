@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.envs.plane_strike import PLANE_CELLS, PlaneStrike, PlaneStrikeState
+from jaxrl.envs.plane_strike import PlaneStrike, PlaneStrikeState
 
 Act = Callable[[jax.Array, jax.Array], jax.Array]
 """A greedy policy: (board f32[size, size], untried cells bool[size * size]) -> cell i32[]."""
@@ -33,18 +33,18 @@ def strikes(env: PlaneStrike, act: Act) -> jax.Array:
     unused_key = jax.random.key(0)
 
     def strike(state: PlaneStrikeState) -> PlaneStrikeState:
-        return env.step(state, act(state.board, env.action_mask(state)), unused_key)[0]
+        return env.step(state, act(env.board(state), env.action_mask(state)), unused_key)[0]
 
     def unfinished(carry: tuple[PlaneStrikeState, jax.Array, jax.Array]) -> jax.Array:
         states, _, played = carry
-        return jnp.any(states.hits < PLANE_CELLS) & (played < env.size * env.size)
+        return ~jnp.all(states.finished) & (played < env.size * env.size)
 
     def play(
         carry: tuple[PlaneStrikeState, jax.Array, jax.Array],
     ) -> tuple[PlaneStrikeState, jax.Array, jax.Array]:
         states, counts, played = carry
-        # Finished games are struck on along with the others, which changes neither hits nor counts.
-        return jax.vmap(strike)(states), counts + (states.hits < PLANE_CELLS), played + 1
+        # Finished games are struck on along with the others, which changes no count.
+        return jax.vmap(strike)(states), counts + ~states.finished, played + 1
 
     return jax.lax.while_loop(unfinished, play, (states, jnp.zeros_like(games), jnp.zeros((), jnp.int32)))[1]
 

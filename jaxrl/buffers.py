@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.words import below
+
 
 def create(example: Any, capacity: int) -> Any:
     """Makes an empty buffer.
@@ -50,28 +52,19 @@ def filled(replay: Any, rows: int, iteration: jax.Array) -> jax.Array:
     return jnp.minimum(iteration + 1, _length(replay) // rows) * rows
 
 
-def sample(replay: Any, key: jax.Array, available: jax.Array, batch_size: int) -> Any:
+def sample(replay: Any, words: jax.Array, available: jax.Array) -> Any:
     """Draws items uniformly, with replacement, from the first `available` ones.
 
+    Args:
+      replay: leaves `[capacity, ...]`.
+      words: u32[batch], random words.
+      available: i32[].
+
     Returns:
-      The items, leaves `[batch_size, ...]`.
+      The items, leaves `[batch, ...]`.
     """
-    indices = _below(available, jax.random.bits(key, (batch_size,), jnp.uint32))
+    indices = below(available, words)
     return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), replay)
-
-
-def _below(limit: jax.Array, words: jax.Array) -> jax.Array:
-    """Scales random words u32[n] to whole numbers below `limit`, i32[n]: the upper half of limit * word.
-
-    No number is likelier than another by more than limit / 2^32. `jax.random.randint` draws twice as
-    many words for less.
-    """
-    limit = limit.astype(jnp.uint32)
-    high, low = words >> 16, words & 0xFFFF
-    limit_high, limit_low = limit >> 16, limit & 0xFFFF
-    middle = high * limit_low + (low * limit_low >> 16)
-    carried = low * limit_high + (middle & 0xFFFF)
-    return (high * limit_high + (middle >> 16) + (carried >> 16)).astype(jnp.int32)
 
 
 def _length(items: Any) -> int:

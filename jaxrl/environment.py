@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import words
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
-from jaxrl.spaces import Space
+from jaxrl.spaces import Discrete, Space
 
 
 @pytree
@@ -50,10 +51,15 @@ class Environment:
     """Undiscounted return from which on people call it solved, if they agree on one."""
     shorter_is_better: bool = False
     """Whether a better policy ends its episodes sooner."""
+    least_steps: int = 1
+    """Steps that an episode hardly ever ends before: a start is drawn once for so many steps, and drawn again
+    where that is not enough. It changes the speed, and which numbers are drawn, but never their distribution."""
 
     def __post_init__(self) -> None:
         if dataclasses.is_dataclass(self):
             check_static(self)
+        if type(self.least_steps) is not int or self.least_steps < 1:
+            raise ValueError(f"{type(self).__name__}.least_steps = {self.least_steps!r} must be an int of at least 1")
 
     @property
     def observation_space(self) -> Space:
@@ -83,6 +89,19 @@ class Environment:
         Exported policies read the mask off the observation by it, and need no input for it.
         """
         return None
+
+    def random_action(self, state: Any, word: jax.Array) -> jax.Array:
+        """An action i32[] of a discrete space, uniform over those allowed, by one random word u32[].
+
+        Needs no overriding but for speed, where an allowed action is cheaper to find than the whole mask.
+        """
+        mask = self.action_mask(state)
+        if mask is not None:
+            return words.allowed(mask, word)
+        space = self.action_space
+        if not isinstance(space, Discrete):
+            raise TypeError(f"{type(self).__name__}.random_action needs a Discrete action space, not {space!r}")
+        return words.below(space.n, word)
 
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""
@@ -174,10 +193,9 @@ def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tup
 
 
 def advance(
-    env: Environment, episode: Episode, action: Any, step_key: jax.Array, reset_key: jax.Array
+    env: Environment, episode: Episode, action: Any, key: jax.Array, fresh: Episode
 ) -> tuple[Episode, Transition]:
-    """Takes one step and, where that ends the episode, starts the next one."""
-    following, transition = take(env, episode, action, step_key)
-    fresh = start(env, reset_key)
+    """Takes one step and, where that ends the episode, goes on with the `fresh` one."""
+    following, transition = take(env, episode, action, key)
     ended = transition.ended
     return jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, following), transition

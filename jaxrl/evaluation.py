@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxrl.agents.base import Agent, any_member, start_all
+from jaxrl.agents.base import Agent
 from jaxrl.checks import positive
+from jaxrl.collecting import any_member, start_all
 from jaxrl.devices import member_keys, member_mesh
 from jaxrl.environment import Episode, take
 from jaxrl.loop import AXIS, member_axes, over_members, specs

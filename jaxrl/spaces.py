@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree, static
+from jaxrl.words import digits
 
 
 @pytree
@@ -21,9 +22,9 @@ class Discrete:
     def __post_init__(self) -> None:
         check_static(self)
 
-    def sample(self, key: jax.Array) -> jax.Array:
-        """Draws one element uniformly: i32[]."""
-        return jax.random.randint(key, (), 0, self.n, jnp.int32)
+    def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
+        """Draws elements uniformly: i32[shape]."""
+        return digits(key, self.n, shape)
 
     def contains(self, value: Any) -> jax.Array:
         """Whether `value` is an element: bool[]."""
@@ -39,15 +40,15 @@ class Box:
     shape: tuple[int, ...] = static(default=())
     dtype: Any = static(default=jnp.float32)
 
-    def sample(self, key: jax.Array) -> jax.Array:
-        """Draws one array: uniform between finite bounds, normal around 0 (clipped) elsewhere."""
+    def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
+        """Draws arrays `[*shape, *self.shape]`: uniform between finite bounds, normal around 0 (clipped) elsewhere."""
         low = jnp.broadcast_to(jnp.asarray(self.low, jnp.float32), self.shape)
         high = jnp.broadcast_to(jnp.asarray(self.high, jnp.float32), self.shape)
         uniform_key, normal_key = jax.random.split(key)
         finite = jnp.isfinite(low) & jnp.isfinite(high)
-        inside = jax.random.uniform(uniform_key, self.shape)
+        inside = jax.random.uniform(uniform_key, (*shape, *self.shape))
         bounded = jnp.where(finite, low, 0) + inside * jnp.where(finite, high - low, 0)
-        unbounded = jnp.clip(jax.random.normal(normal_key, self.shape), low, high)
+        unbounded = jnp.clip(jax.random.normal(normal_key, inside.shape), low, high)
         return jnp.where(finite, bounded, unbounded).astype(self.dtype)
 
     def contains(self, value: Any) -> jax.Array:

@@ -303,3 +303,10 @@ variant("mask-empty", "mask between 0 and 0", "EmptyMask", action_mask=lambda _,
 variant("obs-outside", "outside Box(low=-2.0", "NarrowBox", observation_space=Box(-2.0, 2.0, (2,)))
 variant("reward-not-finite", "between nan and nan", "LogReward", reward=lambda self, state: jnp.log(2 - state.position))
 variant("action-outside", "action between", "InvertedBox", Push, action_space=Box(1.0, -1.0, (1,)))
+variant(
+    "action-forbidden",
+    "action between 1 and 1",
+    "ForbiddenAction",
+    action_mask=lambda self, state: jnp.arange(2) == 0,
+    random_action=lambda self, state, word: jnp.int32(1),
+)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl import buffers
+from jaxrl import buffers, words
 
 
 def item(number):
@@ -37,13 +37,13 @@ def test_write_goes_round_and_overwrites_the_oldest():
 
 def test_samples_are_of_what_is_filled_in_64_bits_too():
     with jax.enable_x64(True):
-        drawn = buffers.sample({"number": jnp.arange(100)}, jax.random.key(0), jnp.int32(7), 500)
+        drawn = buffers.sample({"number": jnp.arange(100)}, words.draw(jax.random.key(0), (500,)), jnp.int32(7))
     np.testing.assert_array_equal(np.unique(drawn["number"]), np.arange(7))
 
 
 def test_samples_are_uniform_over_what_is_filled_only():
     replay = {"number": jnp.arange(100)}
-    drawn = buffers.sample(replay, jax.random.key(0), jnp.int32(40), 20_000)["number"]
+    drawn = buffers.sample(replay, words.draw(jax.random.key(0), (20_000,)), jnp.int32(40))["number"]
     counts = np.bincount(drawn, minlength=100)
     assert counts[40:].sum() == 0
     # 500 expected in each of 40; 22 is a standard deviation.
@@ -57,7 +57,9 @@ def loop_facts(capacity):
         replay, total = carry
         replay = buffers.write(replay, {"x": jnp.full((1, 8), total)}, i)
         key = jax.random.fold_in(jax.random.key(0), i)
-        return replay, total + jnp.sum(buffers.sample(replay, key, buffers.filled(replay, 1, i), 16)["x"])
+        return replay, total + jnp.sum(
+            buffers.sample(replay, words.draw(key, (16,)), buffers.filled(replay, 1, i))["x"]
+        )
 
     def run(replay, total, stop):
         body = jax.vmap(iteration, (None, 0))

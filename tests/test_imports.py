@@ -10,23 +10,10 @@ import pytest
 import jaxrl
 
 ORDER = [
-    *("pytree", "checks", "spaces", "environment", "registry", "rendering", "checking", "config", "statistics"),
-    *("schedules", "optimizers", "networks", "buffers", "devices", "agents", "presets", "loop", "evaluation"),
-    *(
-        "memory",
-        "plan",
-        "checkpoints",
-        "runs",
-        "result",
-        "litert",
-        "export",
-        "progress",
-        "blocks",
-        "reports",
-        "training",
-        "sweeps",
-        "cli",
-    ),
+    *("pytree", "checks", "words", "spaces", "environment", "registry", "rendering", "checking", "config"),
+    *("statistics", "schedules", "optimizers", "networks", "buffers", "devices", "collecting", "agents", "presets"),
+    *("loop", "evaluation", "memory", "plan", "checkpoints", "runs", "result", "litert", "export", "progress"),
+    *("blocks", "reports", "training", "sweeps", "cli"),
 ]
 """The rooms of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]

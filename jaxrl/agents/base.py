@@ -1,18 +1,14 @@
-"""What every agent is, and the one step of play that all of them collect with."""
+"""What every agent is."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.checks import check_static
-from jaxrl.environment import Environment, Episode, Transition, advance, start
+from jaxrl.environment import Environment, Transition
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Discrete
-
-Act = Callable[[Any, Any, jax.Array], jax.Array]
-"""(observations[envs, ...], masks bool[envs, n] or None, key) -> actions[envs, ...]."""
 
 
 @pytree
@@ -142,53 +138,6 @@ def masked(values: jax.Array, mask: Any) -> jax.Array:
     return jnp.where(allowed, jnp.maximum(values, least / 2), least)
 
 
-def start_all(env: Environment, key: jax.Array, num_envs: int) -> Episode:
-    """Starts `num_envs` episodes: leaves `[num_envs, ...]`."""
-    return jax.vmap(lambda k: start(env, k))(jax.random.split(key, num_envs))
-
-
-def numbered_keys(key: jax.Array, number: jax.Array, count: int) -> jax.Array:
-    """Keys of their own for every number: keys[count]. No other use may be made of `key`.
-
-    All are made in one pass of the random generator, which is most of the cost of a cheap environment.
-
-    Args:
-      key: one key.
-      number: i32[]; `count * number` must stay below 2^32.
-      count: always the same for this key.
-    """
-    first = number.astype(jnp.uint32) * count
-    return jax.vmap(lambda place: jax.random.fold_in(key, first + place))(jnp.arange(count, dtype=jnp.uint32))
-
-
-def keys_to_play(num_envs: int) -> int:
-    """How many keys `play` takes."""
-    return 1 + 2 * num_envs
-
-
-def play(env: Environment, episodes: Episode, act: Act, keys: jax.Array) -> tuple[Episode, Transition]:
-    """One step of every episode, with the automatic reset: leaves `[envs, ...]`.
-
-    Args:
-      env: the environment.
-      episodes: leaves `[envs, ...]`.
-      act: chooses the actions.
-      keys: `[keys_to_play(envs)]`.
-    """
-    num_envs = episodes.length.shape[0]
-    actions = act(episodes.obs, episodes.mask, keys[0])
-    step = jax.vmap(lambda e, a, step_key, reset_key: advance(env, e, a, step_key, reset_key))
-    return step(episodes, actions, keys[1 : 1 + num_envs], keys[1 + num_envs :])
-
-
-def collect(env: Environment, episodes: Episode, act: Act, keys: jax.Array) -> tuple[Episode, Transition]:
-    """Plays one step for every row of `keys [steps, keys_to_play(envs)]`: transitions `[steps, envs, ...]`."""
-    if len(keys) == 1:
-        episodes, transitions = play(env, episodes, act, keys[0])
-        return episodes, jax.tree.map(lambda x: x[None], transitions)
-    return jax.lax.scan(lambda e, k: play(env, e, act, k), episodes, keys)
-
-
 def episode_metrics(transitions: Transition, valid: Any = True) -> Metrics:
     """Steps taken, and the mean return and length of the episodes that ended."""
     valid = jnp.broadcast_to(valid, transitions.reward.shape)
@@ -198,18 +147,3 @@ def episode_metrics(transitions: Transition, valid: Any = True) -> Metrics:
         "episode_return": Mean.of(transitions.episode_return, ended),
         "episode_length": Mean.of(transitions.length.astype(jnp.float32), ended),
     }
-
-
-@jax.custom_batching.custom_vmap
-def any_member(flag: jax.Array) -> jax.Array:
-    """Whether `flag` holds for any member: bool[], never batched.
-
-    A loop may run on this under `vmap` without turning into a select over all that it carries.
-    """
-    return flag
-
-
-@any_member.def_vmap
-def _any_member_batched(axis_size: int, in_batched: list[bool], flag: jax.Array) -> tuple[jax.Array, bool]:
-    del axis_size
-    return any_member(jnp.any(flag, axis=0) if in_batched[0] else flag), False

@@ -5,26 +5,16 @@ van Hasselt, Guez and Silver, 2016; dueling heads by Wang et al., 2016.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from jaxrl import buffers, networks, optimizers, schedules
-from jaxrl.agents.base import (
-    Agent,
-    Clock,
-    Mean,
-    Metrics,
-    collect,
-    episode_metrics,
-    keys_to_play,
-    masked,
-    numbered_keys,
-    require_discrete,
-    start_all,
-)
+from jaxrl import buffers, networks, optimizers, schedules, words
+from jaxrl.agents.base import Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
+from jaxrl.collecting import collect, keys_to_collect, numbered_keys, start_all
 from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import leaf, pytree, static
 
@@ -149,8 +139,8 @@ class DQN(Agent):
 
     @property
     def _keys(self) -> int:
-        """Keys of one iteration: to learn, and to play."""
-        return 1 + self.train_every * keys_to_play(self.num_envs)
+        """Keys of one iteration: one for the words that exploring and sampling need, and those to play."""
+        return 1 + keys_to_collect(self.env, self.train_every, self.num_envs)
 
     @property
     def _capacity(self) -> int:
@@ -181,14 +171,14 @@ class DQN(Agent):
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""
         keys = numbered_keys(state.key, clock.iteration, self._keys)
-        learn_key, play_keys = keys[0], keys[1:].reshape(self.train_every, -1)
+        explore_words, sample_words = self._words(keys[0])
         steps = clock.iteration * self.steps_per_iteration
         epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
 
-        def act(obs: Any, mask: Any, key: jax.Array) -> jax.Array:
-            return self._explore(self._values(state.learner.params, obs), mask, epsilon, key)
+        def act(episodes: Episode, drawn: jax.Array) -> jax.Array:
+            return self._explore(self._values(state.learner.params, episodes.obs), episodes.mask, epsilon, drawn)
 
-        episodes, played = collect(self.env, state.episodes, act, play_keys)
+        episodes, played = collect(self.env, state.episodes, act, explore_words, keys[1:])
         items = Experience(
             played.obs, played.action, played.reward, played.next_obs, played.next_mask, played.terminated
         )
@@ -197,15 +187,21 @@ class DQN(Agent):
         # The buffer goes into the branch but never comes out: as an output it would be copied.
         learner, loss = jax.lax.cond(
             steps + self.steps_per_iteration >= self.learning_starts,
-            lambda learner: self._learn(learner, replay, learn_key, clock),
+            lambda learner: self._learn(learner, replay, sample_words, clock),
             lambda learner: (learner, Mean(jnp.float32(0), jnp.float32(0))),
             state.learner,
         )
         return DQNState(learner, replay, episodes, state.key), {**episode_metrics(played), "loss": loss}
 
-    def _learn(self, learner: Learner, replay: Any, key: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
+    def _words(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Random words of one iteration, in one draw: u32[train_every, 2, num_envs] to explore, u32[batch] to sample."""
+        explore = (self.train_every, 2, self.num_envs)
+        drawn = words.draw(key, (math.prod(explore) + self.batch_size,))
+        return drawn[self.batch_size :].reshape(explore), drawn[: self.batch_size]
+
+    def _learn(self, learner: Learner, replay: Any, drawn: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
         available = buffers.filled(replay, self.steps_per_iteration, clock.iteration)
-        batch = buffers.sample(replay, key, available, self.batch_size)
+        batch = buffers.sample(replay, drawn, available)
         loss, gradients = jax.value_and_grad(self.loss)(learner.params, learner.target_params, batch)
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, clock.fraction)
@@ -263,16 +259,12 @@ class DQN(Agent):
         advantages, value = heads
         return value + advantages - jnp.mean(advantages, axis=-1, keepdims=True)
 
-    def _explore(self, values: jax.Array, mask: Any, epsilon: Any, key: jax.Array) -> jax.Array:
-        """Epsilon-greedy actions i32[batch]; random ones are uniform over those allowed."""
-        greedy = jnp.argmax(masked(values, mask), axis=-1)
-        coin, pick = jax.random.uniform(key, (2, values.shape[0]))
-        if mask is None:
-            random = jnp.floor(pick * values.shape[-1])
-        else:
-            allowed = jnp.cumsum(mask, axis=-1)
-            random = jnp.argmax(allowed > jnp.floor(pick * allowed[:, -1])[:, None], axis=-1)
-        return jnp.where(coin < epsilon, random.astype(jnp.int32), greedy.astype(jnp.int32))
+    def _explore(self, values: jax.Array, mask: Any, epsilon: Any, drawn: jax.Array) -> jax.Array:
+        """Epsilon-greedy actions i32[batch] by words u32[2, batch]; random ones are uniform over those allowed."""
+        greedy = jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32)
+        coin, pick = drawn
+        random = words.below(values.shape[-1], pick) if mask is None else words.allowed(mask, pick)
+        return jnp.where(words.unit(coin) < epsilon, random, greedy)
 
     def params(self, state: DQNState) -> Any:
         """The averaged parameters, or the online network's where there is no average."""
@@ -292,7 +284,8 @@ class DQN(Agent):
         values = self.outputs(params, obs)
         if key is None:
             return jnp.argmax(masked(values, mask)).astype(jnp.int32)
-        return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, key)[0]
+        drawn = words.draw(key, (2, 1))
+        return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, drawn)[0]
 
 
 def value_of(values: jax.Array, action: jax.Array) -> jax.Array:

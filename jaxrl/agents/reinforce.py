@@ -11,21 +11,9 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from jaxrl import networks, optimizers, schedules
-from jaxrl.agents.base import (
-    Agent,
-    Clock,
-    Mean,
-    Metrics,
-    any_member,
-    episode_metrics,
-    keys_to_play,
-    masked,
-    numbered_keys,
-    play,
-    require_discrete,
-    start_all,
-)
+from jaxrl import networks, optimizers, schedules, words
+from jaxrl.agents.base import Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
+from jaxrl.collecting import any_member, numbered_keys, play, start_all, start_each
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 
@@ -133,6 +121,11 @@ class Reinforce(Agent):
         return self.episodes_per_update * self.env.max_steps
 
     @property
+    def _keys(self) -> int:
+        """Keys of one time step: to draw actions, to step, and to start the next episodes."""
+        return 2 + self.num_envs
+
+    @property
     def _network(self) -> hk.Transformed:
         actions = require_discrete(self)
         heads = (actions, 1) if self.baseline == "value" else (actions,)
@@ -176,14 +169,13 @@ class Reinforce(Agent):
         episodes = start_all(self.env, start_key, self.num_envs)
 
         def step(carry: Collecting) -> Collecting:
-            keys = numbered_keys(play_key, carry.time, keys_to_play(self.num_envs))
-            return self._collect_step(params, carry, keys)
+            return self._collect_step(params, carry, numbered_keys(play_key, carry.time, self._keys))
 
         done = jax.lax.while_loop(lambda carry: carry.going, step, self._nothing_collected(params, episodes))
         return done.rollout, done.time
 
     def _nothing_collected(self, params: Any, episodes: Episode) -> Collecting:
-        keys = jax.random.split(jax.random.key(0), keys_to_play(self.num_envs))
+        keys = jax.random.split(jax.random.key(0), self._keys)
         row = jax.eval_shape(lambda e: self._play(params, e, keys)[1], episodes)
         return Collecting(
             time=jnp.zeros((), jnp.int32),
@@ -201,7 +193,8 @@ class Reinforce(Agent):
     def _play(self, params: Any, episodes: Episode, keys: jax.Array) -> tuple[Episode, Rollout]:
         """One step of every environment: one row of the rollout, with all of it valid."""
         logits, value = self._heads(params, episodes.obs)
-        following, played = play(self.env, episodes, lambda obs, mask, key: sample(logits, mask, key), keys)
+        actions = sample(logits, episodes.mask, words.draw(keys[0], (self.num_envs,)))
+        following, played = play(self.env, episodes, actions, keys[1], start_each(self.env, keys[2:]))
         cut_off = played.truncated & ~played.terminated
         bootstrap = jnp.zeros_like(value)
         if self.baseline == "value":
@@ -332,16 +325,16 @@ class Reinforce(Agent):
         logits = self.outputs(params, obs)
         if key is None:
             return jnp.argmax(masked(logits, mask)).astype(jnp.int32)
-        return sample(logits[None], None if mask is None else mask[None], key)[0]
+        return sample(logits[None], None if mask is None else mask[None], words.draw(key, (1,)))[0]
 
 
-def sample(logits: jax.Array, mask: Any, key: jax.Array) -> jax.Array:
-    """Draws actions i32[batch] in proportion to exp(logits[batch, n]) among those allowed.
+def sample(logits: jax.Array, mask: Any, drawn: jax.Array) -> jax.Array:
+    """Draws actions i32[batch] in proportion to exp(logits[batch, n]) among those allowed, by words u32[batch].
 
     By the inverse of the cumulated probabilities: one random number an action, not one a choice.
     """
     probabilities = jax.nn.softmax(masked(logits, mask))
     cumulated = jnp.cumsum(probabilities, axis=-1)
     # Kept below the total after rounding, so that the first sum above it is that of a possible action.
-    level = jax.random.uniform(key, logits.shape[:1]) * cumulated[:, -1] * (1 - 2e-7)
+    level = words.unit(drawn) * cumulated[:, -1] * (1 - 2e-7)
     return jnp.argmax(cumulated > level[:, None], axis=-1).astype(jnp.int32)

@@ -53,6 +53,7 @@ CODES: dict[str, tuple[str, str]] = {
     "state-nan": (ERROR, "guard divisions, logarithms and roots where the state is computed"),
     "action-outside": (ERROR, "correct action_space: low must not be above high, and its dtype must hold both"),
     "mask-empty": (ERROR, "allow at least one action, or return terminated=True in the step that leads there"),
+    "action-forbidden": (ERROR, "draw one of the actions that action_mask allows, or take random_action out"),
 }  # fmt: skip
 """Every code that a finding can have, with its severity and what to do about it."""
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import words
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import arrays
 from jaxrl.environment import Environment, Episode, start, take
@@ -38,7 +39,7 @@ def _play(env: Environment, first: Episode, key: jax.Array, length: int) -> dict
         if episode.mask is None:
             action = env.action_space.sample(action_key)
         else:
-            action = jax.random.categorical(action_key, jnp.where(episode.mask, 0.0, -jnp.inf))
+            action = env.random_action(episode.state, words.draw(action_key, ()))
         following, transition = take(env, episode, action, step_key)
         judged = _judge(env, episode, following, action, transition.reward)
         # What `advance` does, which would hide the last state of an episode.
@@ -54,7 +55,7 @@ def _judge(env: Environment, before: Episode, after: Episode, action: Any, rewar
     finite = jnp.all(jnp.isfinite(obs))
     inside = env.observation_space.contains(before.obs) & env.observation_space.contains(after.obs)
     floats = [leaf for leaf in jax.tree.leaves((before.state, after.state)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    mask = jnp.ones((1,), bool) if before.mask is None else before.mask
+    mask, allowed = (jnp.ones((1,), bool), True) if before.mask is None else (before.mask, before.mask[action])
     judged = {
         "obs-not-finite": (~finite, obs),
         "obs-outside": (finite & ~inside, obs),
@@ -62,6 +63,7 @@ def _judge(env: Environment, before: Episode, after: Episode, action: Any, rewar
         "state-nan": (jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in floats] or [False])), jnp.nan),
         "action-outside": (~env.action_space.contains(action), action),
         "mask-empty": (~jnp.any(mask), mask),
+        "action-forbidden": (jnp.any(mask) & ~allowed, action),
     }
     return {code: (flag, jnp.min(value), jnp.max(value)) for code, (flag, value) in judged.items()}
 

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.agents.base import Agent, collect, keys_to_play, start_all
+from jaxrl.agents.base import Agent
+from jaxrl.collecting import collect, keys_to_collect, start_all
+from jaxrl.environment import Episode
 from jaxrl.pytree import concrete
 
 EPISODES = 16
@@ -26,8 +28,9 @@ def met_observations(agent: Agent, params: Any, count: int, seed: int) -> tuple[
     # At least two whole episodes each, so that late states are among them.
     steps = max(-(-count // EPISODES), 2 * agent.env.max_steps)
 
-    def act(obs: Any, masks: Any, key: jax.Array) -> jax.Array:
+    def act(episodes: Episode, key: jax.Array) -> jax.Array:
         coin_key, explore_key = jax.random.split(key)
+        obs, masks = episodes.obs, episodes.mask
         greedy = jax.vmap(lambda o, m: agent.policy(params, o, mask=m))(obs, masks)
         keys = jax.random.split(explore_key, EPISODES)
         explored = jax.vmap(lambda o, m, k: agent.policy(params, o, k, m))(obs, masks, keys)
@@ -35,9 +38,10 @@ def met_observations(agent: Agent, params: Any, count: int, seed: int) -> tuple[
 
     @jax.jit
     def play(key: jax.Array) -> Any:
-        start_key, play_key = jax.random.split(key)
-        keys = jax.random.split(play_key, (steps, keys_to_play(EPISODES)))
-        played = collect(agent.env, start_all(agent.env, start_key, EPISODES), act, keys)[1]
+        start_key, noise_key, play_key = jax.random.split(key, 3)
+        keys = jax.random.split(play_key, keys_to_collect(agent.env, steps, EPISODES))
+        noise = jax.random.split(noise_key, steps)
+        played = collect(agent.env, start_all(agent.env, start_key, EPISODES), act, noise, keys)[1]
         return played.obs, played.mask
 
     rows = np.linspace(0, steps * EPISODES - 1, count).astype(int)

@@ -12,7 +12,8 @@ from sample_environments import Corridor, MaskedRandomWalk, Steering
 
 import jaxrl
 from jaxrl.agents import ALGORITHMS
-from jaxrl.agents.base import Agent, Clock, start_all
+from jaxrl.agents.base import Agent, Clock
+from jaxrl.collecting import start_all
 from jaxrl.agents.dqn import Experience
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values

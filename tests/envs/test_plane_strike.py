@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxrl.environment import start, take
+from jaxrl import words
+from jaxrl.environment import Environment, start, take
+from jaxrl.envs import bitboard
 from jaxrl.envs.plane_strike import PlaneStrike, _tickets
 from jaxrl.registry import make
 
@@ -47,6 +49,12 @@ def expected_places(size, placement):
 
 def as_cells(board):
     return frozenset(zip(*map(np.ndarray.tolist, np.nonzero(board)), strict=True))
+
+
+def place_of(env, state):
+    """The row of `env.placements` where the plane is."""
+    cells = env.placements.reshape(len(env.placements), -1)
+    return jnp.argmax(jnp.all(cells == bitboard.unpack(state.plane, cells.shape[1]), axis=1))
 
 
 def replay(env, planes, actions):
@@ -128,10 +136,10 @@ def test_the_board_of_eight_has_the_known_numbers_of_places(games):
 def test_reset_draws_the_placements_by_their_probabilities(placement):
     env = PlaneStrike(placement=placement)
     keys = jax.random.split(jax.random.key(7), 120_000)
-    planes = np.asarray(jax.jit(jax.vmap(lambda key: env.reset(key)[0].plane))(keys))
+    planes = np.asarray(jax.jit(jax.vmap(lambda key: place_of(env, env.reset(key)[0])))(keys))
     tickets = _tickets(8, placement)
-    words = np.asarray(jax.vmap(lambda key: jax.random.bits(key, (), jnp.uint32))(keys[:1000]))
-    np.testing.assert_array_equal(planes[:1000], tickets[words % len(tickets)])
+    drawn = np.asarray(jax.vmap(lambda key: words.draw(key, ()))(keys[:1000])).astype(np.uint64)
+    np.testing.assert_array_equal(planes[:1000], tickets[drawn * len(tickets) >> 32])
     counts = np.bincount(planes, minlength=len(env.placements))
     expected = env.placement_probabilities * len(keys)
     limit = stats.chi2.isf(1e-6, len(counts) - 1)
@@ -144,13 +152,9 @@ def test_reset_draws_the_placements_by_their_probabilities(placement):
 def test_reset_gives_an_empty_board_and_hides_the_plane():
     state, obs = PlaneStrike().reset(KEY)
     np.testing.assert_array_equal(obs, np.zeros((8, 8), np.float32))
-    assert (obs.dtype, state.board.dtype, state.plane.dtype, state.hits.dtype) == (
-        "float32",
-        "float32",
-        "int32",
-        "int32",
-    )
+    assert (obs.dtype, state.hits.dtype) == ("float32", "int32")
     assert int(state.hits) == 0
+    assert bitboard.unpack(state.plane, 64).sum() == 8
 
 
 @pytest.mark.parametrize("size", [5, 6, 10])
@@ -165,6 +169,23 @@ def test_other_sizes_play(size):
     np.testing.assert_array_equal(done, np.cumsum(hidden, 1) == 8)
     np.testing.assert_array_equal(obs[:, -1].reshape(hidden.shape), np.where(hidden, 1, -1))
     np.testing.assert_array_equal(mask[0].sum(1), np.arange(size * size)[::-1])
+
+
+@pytest.mark.parametrize("size", [5, 8, 10])
+def test_random_actions_are_uniform_over_the_untried_cells(size):
+    env = PlaneStrike(size=size)
+    state, _ = env.begin(3)
+    tried = np.random.default_rng(0).permutation(size * size)[: size * size // 2]
+    for cell in tried:
+        state, _ = env.step(state, jnp.int32(cell), KEY)
+    drawn = jax.vmap(lambda word: env.random_action(state, word))(words.draw(KEY, (40_000,)))
+    counts = np.bincount(drawn, minlength=size * size)
+    untried = np.asarray(env.action_mask(state))
+    assert counts[~untried].sum() == 0
+    assert stats.chisquare(counts[untried]).pvalue > 1e-3
+    # The same words choose the same cells by the mask, which is what every other environment does.
+    by_mask = jax.vmap(lambda word: Environment.random_action(env, state, word))(words.draw(KEY, (40_000,)))
+    np.testing.assert_array_equal(drawn, by_mask)
 
 
 def test_action_mask_gives_the_untried_cells():
@@ -183,7 +204,7 @@ def test_action_mask_gives_the_untried_cells():
 def test_a_game_is_cut_off_after_max_steps(limit):
     env = PlaneStrike(max_steps=limit)
     episode = start(env, KEY)
-    water = np.flatnonzero(~env.placements[int(episode.state.plane)].reshape(-1))[0]
+    water = np.flatnonzero(~env.placements[place_of(env, episode.state)].reshape(-1))[0]
     step = jax.jit(take)
     for length in range(1, limit + 1):
         episode, transition = step(env, episode, water, KEY)
@@ -194,7 +215,7 @@ def test_a_game_is_cut_off_after_max_steps(limit):
 def test_the_last_strike_allowed_may_win():
     env = PlaneStrike(max_steps=8)
     episode = start(env, KEY)
-    for cell in np.flatnonzero(env.placements[int(episode.state.plane)]):
+    for cell in np.flatnonzero(env.placements[place_of(env, episode.state)]):
         episode, transition = take(env, episode, cell, KEY)
     assert bool(transition.terminated)
     assert float(transition.episode_return) == 8.0
