@@ -2,7 +2,7 @@
 
 from jaxrl.agents import DQN, Agent, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
-from jaxrl.devices import use_cpu_cores
+from jaxrl.devices import use_compilation_cache, use_cpu_cores
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.evaluation import evaluate
 from jaxrl.presets import preset
@@ -45,5 +45,6 @@ __all__ = [
     "sweep",
     "train",
     "uniform",
+    "use_compilation_cache",
     "use_cpu_cores",
 ]

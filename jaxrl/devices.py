@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import platformdirs
 import psutil
 from jax.sharding import Mesh
 
@@ -35,6 +36,31 @@ def use_cpu_cores(cores: int | None = None) -> None:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError as error:
         raise RuntimeError("use_cpu_cores must come before anything that starts JAX's backend") from error
+
+
+def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path:
+    """Keeps compiled programs on disk, so that another process need not compile them again.
+
+    A program is found again where JAX, the machine, the agent's and the environment's code and static fields,
+    and the number of members trained at once are the same; other leaves, seeds and lengths make no difference.
+    It changes JAX's settings `jax_compilation_cache_dir` and `jax_persistent_cache_*` of the whole process.
+
+    Args:
+      folder: where; by default the user's own folder for caches. Machines with other processors or drivers
+        should not share one. Nothing in it is ever deleted; a program takes some 100 KiB.
+
+    Returns:
+      The folder.
+
+    Raises:
+      OSError: the folder can't be made.
+    """
+    path = Path(folder) if folder is not None else platformdirs.user_cache_path("jaxrl") / "programs"
+    path.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return path
 
 
 def member_mesh(members: int, devices: int | None = None) -> Mesh:

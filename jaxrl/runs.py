@@ -37,7 +37,7 @@ _FORMAT = "jaxrl run, version 2"
 _RETURNS = "greedy_returns.npz"
 _LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots")
-_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
+_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax")
 
 
 class RunDirectoryError(ValueError):

@@ -11,7 +11,18 @@ import jaxrl
 
 ORDER = [
     *("pytree", "checks", "words", "spaces", "environment", "registry", "rendering", "checking", "config"),
-    *("statistics", "schedules", "optimizers", "networks", "buffers", "devices", "collecting", "agents", "presets"),
+    *(
+        "statistics",
+        "schedules",
+        "optimizers",
+        "networks",
+        "losses",
+        "buffers",
+        "devices",
+        "collecting",
+        "agents",
+        "presets",
+    ),
     *("loop", "evaluation", "memory", "plan", "checkpoints", "runs", "result", "litert", "export", "progress"),
     *("blocks", "reports", "training", "sweeps", "cli"),
 ]

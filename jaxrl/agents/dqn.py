@@ -11,8 +11,9 @@ from typing import Any
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import optax
 
-from jaxrl import buffers, networks, optimizers, schedules, words
+from jaxrl import buffers, losses, networks, optimizers, schedules, words
 from jaxrl.agents.base import Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
 from jaxrl.collecting import collect, keys_to_collect, numbered_keys, start_all
 from jaxrl.environment import Environment, Episode
@@ -218,21 +219,19 @@ class DQN(Agent):
           target_params: parameters that value the successors.
           batch: leaves `[batch, ...]`.
         """
-        import rlax  # Here, because importing it takes a second that only learning needs.
-
         next_values = masked(self._values(target_params, batch.next_obs), batch.next_mask)
         choice = next_values
         if self.double:
             choice = masked(jax.lax.stop_gradient(self._values(params, batch.next_obs)), batch.next_mask)
-        errors = jax.vmap(rlax.td_learning)(
-            value_of(self._values(params, batch.obs), batch.action),
+        errors = losses.td_errors(
+            losses.taken(self._values(params, batch.obs), batch.action),
             batch.reward,
             jnp.where(batch.terminated, 0.0, self.discount),
-            value_of(next_values, jnp.argmax(choice, axis=-1)),
+            losses.taken(next_values, jnp.argmax(choice, axis=-1)),
         )
         if self.huber_delta is None:
-            return jnp.mean(rlax.l2_loss(errors))
-        return jnp.mean(rlax.huber_loss(errors, self.huber_delta))
+            return jnp.mean(optax.l2_loss(errors))
+        return jnp.mean(optax.huber_loss(errors, delta=self.huber_delta))
 
     def _move_target(self, target_params: Any, params: Any, clock: Clock) -> Any:
         if self.target_period == 1:
@@ -286,15 +285,6 @@ class DQN(Agent):
             return jnp.argmax(masked(values, mask)).astype(jnp.int32)
         drawn = words.draw(key, (2, 1))
         return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, drawn)[0]
-
-
-def value_of(values: jax.Array, action: jax.Array) -> jax.Array:
-    """The value f32[batch] of one action i32[batch] out of f32[batch, actions].
-
-    A sum over a mask in place of indexing, whose gradient would be a scatter.
-    """
-    chosen = action[:, None] == jnp.arange(values.shape[-1])
-    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
 
 
 def towards(old: Any, new: Any, share: Any) -> Any:

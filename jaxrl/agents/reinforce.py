@@ -10,8 +10,9 @@ from typing import Any
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import optax
 
-from jaxrl import networks, optimizers, schedules, words
+from jaxrl import losses, networks, optimizers, schedules, words
 from jaxrl.agents.base import Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
 from jaxrl.collecting import any_member, numbered_keys, play, start_all, start_each
 from jaxrl.environment import Environment, Episode, Transition
@@ -147,7 +148,7 @@ class Reinforce(Agent):
         """Plays whole episodes and makes one update from all of them."""
         rollout, time = self.collect(state.params, jax.random.fold_in(state.key, clock.iteration))
         returns = self.returns(rollout, time)
-        gradients, losses = self._gradients(state.params, rollout, returns, time, clock)
+        gradients, sums = self._gradients(state.params, rollout, returns, time, clock)
         fraction = clock.fraction
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, fraction)
@@ -155,7 +156,7 @@ class Reinforce(Agent):
         # Of the member's own time: how long it waits for other members is no property of its own.
         own_time = jnp.sum(jnp.any(rollout.valid, axis=1), dtype=jnp.float32)
         used = Mean(jnp.sum(rollout.valid, dtype=jnp.float32), own_time * self.num_envs)
-        metrics = {**episode_metrics(rollout.played, rollout.valid), **losses, "used_fraction": used}
+        metrics = {**episode_metrics(rollout.played, rollout.valid), **sums, "used_fraction": used}
         return ReinforceState(params, opt_state, state.key), metrics
 
     def collect(self, params: Any, key: jax.Array) -> tuple[Rollout, jax.Array]:
@@ -292,18 +293,15 @@ class Reinforce(Agent):
         Returns:
           (loss f32[], sums by name f32[]).
         """
-        import rlax  # Here, because importing it takes a second that only learning needs.
-
         flat, returns, advantages = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (rollout, returns, advantages))
         weights = flat.valid.astype(jnp.float32)
-        rows = weights.shape[0]
         logits, values = self._heads(params, flat.played.obs)
         logits = masked(logits, flat.played.mask)
-        policy_loss = rlax.policy_gradient_loss(logits, flat.played.action, advantages, weights) * rows
-        entropy = -rlax.entropy_loss(logits, weights) * rows
+        policy_loss = losses.policy_gradient(logits, flat.played.action, advantages, weights)
+        entropy = losses.entropy(logits, weights)
         loss = policy_loss - entropy_cost * entropy
         if self.baseline == "value":
-            loss += self.value_cost * jnp.sum(rlax.l2_loss(values, returns) * weights)
+            loss += self.value_cost * jnp.sum(optax.l2_loss(values, returns) * weights)
         return loss, {"loss": loss, "entropy": entropy}
 
     def _optimizer(self, learning_rate: Any) -> Any:

@@ -42,9 +42,7 @@ class Export:
     def execute(self) -> int:
         """Exports, and prints how file and policy compare."""
         from jaxrl.export import to_saved_model, to_tflite
-        from jaxrl.export.conversion import tensorflow
 
-        tensorflow()  # First, because rlax would import it less quietly.
         member, greedy_return = choose_member(self.run, self.member)
         notes = {"run": self.run.name, "greedy_return": greedy_return} | exact_score_notes(member)
         options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}

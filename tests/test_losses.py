@@ -1,0 +1,61 @@
+"""Losses and their gradients against rlax's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import rlax
+
+from jaxrl import losses
+from jaxrl.agents.base import masked
+
+RNG = np.random.default_rng(0)
+BATCH, ACTIONS = 20, 5
+LOGITS = jnp.asarray(RNG.normal(size=(BATCH, ACTIONS)), jnp.float32)
+MASK = jnp.asarray(RNG.random((BATCH, ACTIONS)) < 0.7).at[:, 2].set(True)
+ACTION = jnp.asarray(RNG.integers(0, ACTIONS, BATCH), jnp.int32)
+ADVANTAGE, WEIGHT, VALUE, REWARD = (jnp.asarray(RNG.normal(size=BATCH), jnp.float32) for _ in range(4))
+
+
+def same(ours, theirs, *arguments):
+    """Whether values and gradients with respect to all arguments agree."""
+    everything = tuple(range(len(arguments)))
+    mine, peer = (jax.value_and_grad(loss, everything)(*arguments) for loss in (ours, theirs))
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(peer), strict=True):
+        assert np.isfinite(a).all()
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
+
+
+def test_td_errors_are_rlax_s():
+    same(
+        lambda *a: jnp.sum(jnp.square(losses.td_errors(*a))),
+        lambda *a: jnp.sum(jnp.square(jax.vmap(rlax.td_learning)(*a))),
+        VALUE,
+        REWARD,
+        ADVANTAGE,
+        WEIGHT,
+    )
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
+def test_the_policy_gradient_is_rlax_s(mask):
+    action = ACTION if mask is None else jnp.full(BATCH, 2)
+    same(
+        lambda x, a: losses.policy_gradient(masked(x, mask), action, a, WEIGHT),
+        lambda x, a: rlax.policy_gradient_loss(masked(x, mask), action, a, WEIGHT) * BATCH,
+        LOGITS,
+        ADVANTAGE,
+    )
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "masked"])
+def test_the_entropy_is_rlax_s(mask):
+    same(
+        lambda x: losses.entropy(masked(x, mask), WEIGHT),
+        lambda x: -rlax.entropy_loss(masked(x, mask), WEIGHT) * BATCH,
+        LOGITS,
+    )
+
+
+def test_taken_is_indexing():
+    np.testing.assert_array_equal(losses.taken(LOGITS, ACTION), np.asarray(LOGITS)[np.arange(BATCH), ACTION])
