@@ -8,7 +8,6 @@ python -m benchmarks.sweep halving       a configuration that solves CartPole ou
 """
 
 import argparse
-import importlib
 import resource
 import statistics
 import sys
@@ -112,7 +111,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    importlib.import_module("rlax")  # Takes a second, or five where TensorFlow is installed: no part of a sweep.
     jaxrl.use_cpu_cores()
     part, members, steps = PARTS[options.part]
     part(options.members or members, options.steps or steps, options.rounds)

@@ -7,14 +7,11 @@ gradient is written out. The work of one iteration, for every member:
 2.  one update: batch of 32, double DQN, squared error, Adam, soft target update.
 
 The first `LEARNING_START` iterations only collect, which is nearly free, and they count as steps:
-compare only runs of the same `--steps`. Run it with
-`python -m benchmarks.hand_written_dqn --members 1 16 128 --steps 20000 --devices 2`.
+compare only runs of the same number of steps. purejaxrl's own DQN was measured at the same speed or less.
 """
 
-import argparse
-import json
-import os
-import statistics
+import importlib.metadata
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+
+from benchmarks.contender import Run, serve
 
 CAPACITY = 10_000
 BATCH = 32
@@ -212,44 +211,28 @@ def make_train(members: int, steps: int, devices: int | None = None, block: int 
     return train
 
 
-def measure(members: int, steps: int, devices: int, block: int, repeats: int) -> dict[str, Any]:
-    """Times one size: compilation apart, the median of the runs, and how well the members learned."""
-    start = time.perf_counter()
+def prepare(members: int, steps: int, devices: int, block: int = 16) -> tuple[Run, dict[str, Any]]:
+    """Compiles the training of `members` members; see `make_train`."""
+    jax.config.update("jax_num_cpu_devices", devices)
+    devices = max(count for count in range(1, devices + 1) if members % count == 0)
+    begin = time.perf_counter()
     train = make_train(members, steps, devices, block)
-    compile_seconds = time.perf_counter() - start
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        _, log = jax.block_until_ready(train(np.arange(members)))
-        seconds.append(time.perf_counter() - start)
-    last = np.asarray(log)[:, -10:].sum((0, 1))
-    return {
-        "members": members,
-        "devices": min(devices, members),
-        "block": block,
-        "steps": steps,
-        "compile_seconds": round(compile_seconds, 2),
-        "steps_per_second": round(members * steps / statistics.median(seconds)),
-        "steps_per_second_best": round(members * steps / min(seconds)),
-        "final_episode_return": round(float(last[0] / max(last[1], 1)), 1),
+    facts = {
+        "compile_seconds": time.perf_counter() - begin,
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "optax")},
+        "differs": ["one task and one setting, with the gradient written out by hand"],
     }
+    seeds = itertools.count(0, members)
 
+    def run() -> dict[str, Any]:
+        log = np.asarray(train(next(seeds) + np.arange(members))[1]).sum(0)
+        curve = [[(i + 1) * steps / SLOTS, float(total / n) if n else None] for i, (total, n) in enumerate(log)]
+        total, count = log[-10:].sum(0)
+        found = {"final_return": float(total / max(count, 1)), "curve": curve}
+        return {"steps": members * steps, "updates": members * max(steps - LEARNING_START, 0), **found}
 
-def main() -> None:
-    """Prints one JSON line for each number of members."""
-    parser = argparse.ArgumentParser(description="Time DQN on CartPole written by hand in plain JAX.")
-    parser.add_argument("--members", type=int, nargs="+", default=[1, 2, 16, 64, 128])
-    parser.add_argument("--steps", type=int, default=20_000, help="environment steps of each member")
-    parser.add_argument("--devices", type=int, default=os.cpu_count(), help="CPU devices, one a core by default")
-    parser.add_argument("--block", type=int, default=16, help="most members on one device at a time")
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    if jax.config.read("jax_platforms") in (None, "", "cpu"):
-        jax.config.update("jax_num_cpu_devices", arguments.devices)
-    for members in arguments.members:
-        numbers = measure(members, arguments.steps, arguments.devices, arguments.block, arguments.repeats)
-        print(json.dumps(numbers), flush=True)
+    return run, facts
 
 
 if __name__ == "__main__":
-    main()
+    serve(prepare)

@@ -1,0 +1,87 @@
+"""jaxrl beside its peers and beside the limits of the machine, in one run.
+
+python -m benchmarks                     every part, jaxrl and what needs no installing
+python -m benchmarks --peers all         the peers as well, each in a virtual environment of its own
+python -m benchmarks env dqn --rounds 5  some parts only
+
+Contenders of one piece of work are processes of their own that run by turns. Medians, extremes and ratios
+go to `benchmarks/results/NAME` as JSON, Markdown and pictures; a part that is measured again replaces its
+old figures there and leaves the others.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, report, works
+from benchmarks.race import ROOT, Work, race
+from benchmarks.starting import starting
+
+FOLDER = Path(__file__).parent / "results"
+PARTS: dict[str, Callable[[int, int], list[Work]]] = {
+    "env": works.env,
+    "dqn": lambda devices, rounds: works.dqn(devices, rounds) + works.learning(devices),
+    "reinforce": works.reinforce,
+    "scaling": lambda devices, rounds: works.scaling(devices, rounds) + works.memory(devices),
+    "compile": lambda devices, rounds: works.compiling(devices),
+    "sweep": lambda devices, rounds: [],
+}
+
+
+def measure(parts: list[str], device: str, peers: bool, devices: int, rounds: int, results: dict[str, Any]) -> None:
+    """Measures the parts, adding to `results`."""
+    for part in parts:
+        for work in PARTS[part](devices, rounds):
+            print(work.title, flush=True)
+            results["works"][work.key] = race(work, device, peers)
+    if "compile" in parts:
+        print("starting", flush=True)
+        results["starting"] = starting(rounds)
+    if "sweep" in parts:
+        results["sweep"] = [line for part in ("vary", "bookkeeping", "memory") for line in sweeping(part)]
+
+
+def sweeping(part: str) -> list[str]:
+    """What a part of `benchmarks.sweep` prints, in a process of its own: one of them looks at its peak of memory."""
+    print(f"sweep {part}", flush=True)
+    command = [sys.executable, "-m", "benchmarks.sweep", part]
+    lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    print(*lines, sep="\n", flush=True)
+    return lines
+
+
+def main() -> None:
+    """Parses the command line, measures, and writes the results."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; by default all")
+    parser.add_argument("--peers", choices=("none", "all"), default="none", help="other people's programs to run too")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--devices", type=int, default=None, help="how many; by default one a core, or one GPU")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs, by turns")
+    parser.add_argument("--name", help="of the folder under benchmarks/results; by default the device")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown or arguments.rounds < 1:
+        parser.error(f"unknown part {', '.join(unknown)}" if unknown else "--rounds must be at least 1")
+    devices = arguments.devices or (1 if arguments.device == "gpu" else os.cpu_count() or 1)
+    folder = FOLDER / (arguments.name or arguments.device)
+    stored = folder / "results.json"
+    results: dict[str, Any] = json.loads(stored.read_text()) if stored.exists() else {"works": {}}
+    results["machine"] = machine.description(arguments.device)
+    parts = arguments.parts or list(PARTS)
+    try:
+        measure(parts, arguments.device, arguments.peers == "all", devices, arguments.rounds, results)
+    finally:
+        report.write(results, folder)
+    print(f"written to benchmarks/results/{folder.name}")
+
+
+if __name__ == "__main__":
+    main()

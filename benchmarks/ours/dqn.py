@@ -1,0 +1,82 @@
+"""Contender: jaxrl's DQN on CartPole-v1 with the settings that all contenders share.
+
+One environment a member, one update of 32 transitions in every step after the first 1,000, two hidden
+layers of 64, a buffer of 10,000, double Q-learning, Adam, a soft target update in every step. The time is
+that of the whole call of `jaxrl.train`: checking, starting, training with its log, copying the results.
+"""
+
+from typing import Any
+
+import numpy as np
+
+import jaxrl
+from benchmarks.contender import Run, serve
+from benchmarks.ours.facts import jax_facts, peak_bytes
+from jaxrl.memory import member_bytes
+
+SLOTS = 100
+
+
+def agent(hidden: tuple[int, ...] = (64, 64), batch_size: int = 32, learning_starts: int = 1_000) -> jaxrl.DQN:
+    """The agent that all contenders train."""
+    return jaxrl.DQN(
+        jaxrl.make("CartPole-v1"),
+        learning_rate=1e-3,
+        schedule="constant",
+        discount=0.99,
+        epsilon_end=0.04,
+        epsilon_decay_steps=10_000,
+        tau=0.01,
+        hidden=hidden,
+        batch_size=batch_size,
+        buffer_size=10_000,
+        learning_starts=learning_starts,
+        average_share=None,
+        double=True,
+    )
+
+
+def prepare(
+    members: int,
+    steps: int,
+    devices: int,
+    block: int | None = None,
+    hidden: list[int] | None = None,
+    learning_starts: int = 1_000,
+) -> tuple[Run, dict[str, Any]]:
+    """Compiles by a short training; `block` is the number of members trained at once, by default jaxrl's choice."""
+    jaxrl.use_cpu_cores(devices)
+    trained = agent(tuple(hidden or (64, 64)), learning_starts=learning_starts)
+    count = max(share for share in range(1, devices + 1) if members % share == 0)
+    before = peak_bytes()
+
+    def train(first_seed: int, steps: int = steps) -> jaxrl.Result:
+        seeds = range(first_seed, first_seed + members)
+        return jaxrl.train(trained, steps, seeds=seeds, devices=count, block=block, slots=SLOTS, progress=False)
+
+    result = train(0, learning_starts)  # The same program serves any number of steps.
+    seeds = iter(range(members, 1 << 31, members))
+
+    def run() -> dict[str, Any]:
+        curve = train(next(seeds)).log["episode_return"]
+        return {
+            "steps": members * steps,
+            "updates": members * (steps - learning_starts),
+            "final_return": float(np.nanmean(curve[:, -10:])),
+            "curve": [[(slot + 1) * steps / SLOTS, _mean(column)] for slot, column in enumerate(curve.T)],
+        }
+
+    facts = {
+        "compile_seconds": result.compile_seconds,
+        "predicted_bytes_per_member": member_bytes(trained, SLOTS),
+        "measured_bytes": peak_bytes() - before,
+    }
+    return run, {**facts, **jax_facts()}
+
+
+def _mean(returns: np.ndarray) -> float | None:
+    return None if np.isnan(returns).all() else float(np.nanmean(returns))
+
+
+if __name__ == "__main__":
+    serve(prepare)
