@@ -34,6 +34,11 @@ def count(number: float | None) -> str:
     return f"{number:.3g}"
 
 
+def ratio(number: float | None) -> str:
+    """A ratio with three significant digits."""
+    return "-" if number is None else f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def _markdown(results: Results, pictures: list[str]) -> str:
     lines = ["# Results", "", *_machine(results["machine"]), "", *_headlines(results["works"])]
     for work in results["works"].values():
@@ -73,7 +78,7 @@ def _headlines(works: dict[str, Any]) -> list[str]:
             best = work["rows"][work["best_peer"]]
             lines.append(
                 f"| {work['title']} | {count(ours['speed'])} {work['unit']}/s | {work['best_peer']}, "
-                f"{count(best['speed'])} | **{work['ratio']:.3g}** |"
+                f"{count(best['speed'])} | **{ratio(work['ratio'])}** |"
             )
     return lines if len(lines) > 2 else []
 
@@ -88,7 +93,7 @@ def _table(work: dict[str, Any]) -> list[str]:
         remarks = "; ".join([*([row["note"]] if row["note"] else []), *_facts(row)])
         lines.append(
             f"| {name} | {count(row['speed'])} | {count(row['slowest'])}, {count(row['fastest'])} | "
-            f"{row.get('ours_to_this', float('nan')):.3g} | {compiled} | {remarks} |"
+            f"{ratio(row.get('ours_to_this'))} | {compiled} | {remarks} |"
         )
     return lines
 
@@ -132,7 +137,8 @@ def _speeds(results: Results, folder: Path) -> str | None:
     figure, axis = plt.subplots(figsize=(10, 0.3 * (len(bars) + 2 * len(works)) + 0.6))
     place, labels = 0.0, []
     for work in works:
-        axis.text(1e3, place, work["title"], fontsize=8.5, va="center", fontweight="bold")
+        beside = axis.get_yaxis_transform()
+        axis.text(0.005, place, work["title"], transform=beside, fontsize=8.5, va="center", fontweight="bold")
         place -= 1
         for name, row in work["rows"].items():
             if "speed" in row:
@@ -141,6 +147,7 @@ def _speeds(results: Results, folder: Path) -> str | None:
                 labels.append((place, name))
                 place -= 1
         place -= 0.6
+    axis.set_ylim(place, 1)
     axis.set_xscale("log")
     axis.set_xlim(1e3 if min(row["speed"] for _, _, row in bars) > 1e3 else 10, 2e10)
     axis.set_yticks([at for at, _ in labels], [name for _, name in labels], fontsize=8)

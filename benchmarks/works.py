@@ -15,9 +15,13 @@ def _copy(items: int, size: int, steps: int, devices: int) -> Contender:
     return Contender(f"bound: {size} bytes read and written a step", "ours.bound", options, BOUND)
 
 
-def _products(members: int, steps: int, devices: int) -> Contender:
-    options = {"kind": "products", "members": members, "steps": steps, "devices": devices}
-    return Contender("bound: the update's matrix products alone", "ours.bound", options, BOUND)
+def _members(number: int) -> str:
+    return f"{number:,} member{'s' * (number > 1)}"
+
+
+def _products(members: int, steps: int, updates: int, devices: int) -> Contender:
+    options = {"kind": "products", "members": members, "steps": steps, "updates": updates, "devices": devices}
+    return Contender("bound: the updates' matrix products alone", "ours.bound", options, BOUND)
 
 
 def env(devices: int, rounds: int) -> list[Work]:
@@ -101,10 +105,8 @@ def _dqn(members: int, steps: int, devices: int, rounds: int) -> Work:
                 note=f"{cores} processes with one training each, one thread a process",
             )
         )
-    contenders.append(_products(members, steps - 1_000, devices))
-    title = (
-        f"DQN on CartPole, {members:,} member{'s' * (members > 1)}, {steps:,} steps each (an update in all but 1,000)"
-    )
+    contenders.append(_products(members, steps, steps - 1_000, devices))
+    title = f"DQN on CartPole, {_members(members)}, {steps:,} steps each (an update in all but 1,000)"
     return Work(f"dqn-{members}", title, "steps", tuple(contenders), rounds)
 
 
@@ -142,7 +144,7 @@ def reinforce(devices: int, rounds: int) -> list[Work]:
                 note="one member",
             ),
         )
-        title = f"REINFORCE on Plane Strike, network 128-64-64, one update for each 64 games, {members} members"
+        title = f"REINFORCE on Plane Strike, network 128-64-64, one update for each 64 games, {_members(members)}"
         works.append(Work(f"reinforce-{members}", title, "games", contenders, rounds))
     return works
 
@@ -153,8 +155,8 @@ def scaling(devices: int, rounds: int) -> list[Work]:
     for members in (1, 4, 16, 64, 256, 1_024, 4_096):
         steps = 10_000 if members < 64 else 1_000
         options = {"members": members, "steps": steps, "devices": devices, "learning_starts": 100}
-        contenders = (Contender("jaxrl", "ours.dqn", options, OURS), _products(members, steps - 100, devices))
-        works.append(Work(f"scaling-{members}", f"DQN on CartPole, {members:,} members", "steps", contenders, rounds))
+        contenders = (Contender("jaxrl", "ours.dqn", options, OURS), _products(members, steps, steps - 100, devices))
+        works.append(Work(f"scaling-{members}", f"DQN on CartPole, {_members(members)}", "steps", contenders, rounds))
     return works
 
 
@@ -164,7 +166,7 @@ def memory(devices: int) -> list[Work]:
     for members in (16, 64, 256, 1_024):
         options = {"members": members, "steps": 200, "devices": devices, "block": members, "learning_starts": 100}
         contender = Contender("jaxrl", "ours.dqn", options, OURS)
-        works.append(Work(f"memory-{members}", f"{members:,} members in one block", "steps", (contender,), 1))
+        works.append(Work(f"memory-{members}", f"{_members(members)} in one block", "steps", (contender,), 1))
     return works
 
 
@@ -175,6 +177,6 @@ def compiling(devices: int) -> list[Work]:
     for members, width in sizes:
         options = {"members": members, "steps": 200, "devices": devices, "block": members, "learning_starts": 100}
         contender = Contender("jaxrl", "ours.dqn", {**options, "hidden": [width, width]}, OURS)
-        title = f"{members} members in one block, layers of {width}"
+        title = f"{_members(members)} in one block, layers of {width}"
         works.append(Work(f"compile-{members}-{width}", title, "steps", (contender,), 1))
     return works

@@ -21,8 +21,17 @@ from jaxrl.devices import AXIS, member_mesh
 Weights = tuple[jax.Array, ...]
 
 
-def products(members: int, steps: int, devices: int, block: int = 32, hidden: int = 64, batch: int = 32) -> Run:
-    """The products of `steps` updates of all members, block by block."""
+def products(
+    members: int,
+    steps: int,
+    devices: int,
+    updates: int | None = None,
+    block: int = 32,
+    hidden: int = 64,
+    batch: int = 32,
+) -> Run:
+    """The products of all updates of all members, block by block: of `updates` in the `steps` of a member."""
+    updates = steps if updates is None else updates
     count = max(share for share in range(1, devices + 1) if members % share == 0)
     width = min(members, block)
     mesh = member_mesh(width, count)
@@ -47,7 +56,7 @@ def products(members: int, steps: int, devices: int, block: int = 32, hidden: in
             jax.random.normal(k, (share, n, m)) / n for k, n, m in zip(keys, sizes, sizes[1:], strict=False)
         )
         obs = jax.random.normal(keys[3], (share, batch, sizes[0]))
-        weights = jax.lax.fori_loop(0, steps, lambda _, w: jax.vmap(update)(w, obs), weights)
+        weights = jax.lax.fori_loop(0, updates, lambda _, w: jax.vmap(update)(w, obs), weights)
         return jnp.stack([jnp.sum(w) for w in weights])[None]
 
     program = _on_devices(loop, mesh)
