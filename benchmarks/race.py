@@ -63,7 +63,7 @@ class Process:
         command = [str(python), "-m", f"benchmarks.{contender.module}", json.dumps(contender.options)]
         platform = {"cpu": "cpu", "gpu": "cuda"}[device]
         environment = {**os.environ, "JAX_PLATFORMS": platform, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self._errors = tempfile.TemporaryFile(mode="w+")
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  Open as long as the process is.
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -118,10 +118,10 @@ def _sized(results: Results, name: str) -> list[tuple[list[int], dict[str, Any]]
 
 def _memory_rows(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[str]:
     lines = ["| members | predicted, MiB | measured growth of the process, MiB |", "|--:|--:|--:|"]
-    return lines + [
-        f"| {size[0]} | {size[0] * row['predicted_bytes_per_member'] / 2**20:.0f} | {row['measured_bytes'] / 2**20:.0f} |"
-        for size, row in chosen
-    ]
+    for size, row in chosen:
+        predicted = size[0] * row["predicted_bytes_per_member"]
+        lines.append(f"| {size[0]} | {predicted / 2**20:.0f} | {row['measured_bytes'] / 2**20:.0f} |")
+    return lines
 
 
 def _compile_rows(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[str]:

@@ -7,6 +7,7 @@ game, with a network that is not compiled in its TensorFlow form.
 """
 
 import importlib.metadata
+import itertools
 import time
 from typing import Any
 
@@ -71,7 +72,7 @@ def play(env: PlaneStrike, params: list, rng: np.random.Generator) -> tuple[list
 def prepare(updates: int) -> tuple[Run, dict[str, Any]]:
     """Draws the parameters; every run goes on from where the last one ended."""
     rng, env = np.random.default_rng(0), PlaneStrike()
-    shapes = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+    shapes = list(itertools.pairwise(WIDTHS))
     params = [(jnp.asarray(rng.normal(size=s) / np.sqrt(s[0]), jnp.float32), jnp.zeros(s[1])) for s in shapes]
     optimizer_state = OPTIMIZER.init(params)
     rows = GAMES * SIZE * SIZE
@@ -82,7 +83,7 @@ def prepare(updates: int) -> tuple[Run, dict[str, Any]]:
         nonlocal params, optimizer_state
         for _ in range(updates):
             games = [play(env, params, rng) for _ in range(GAMES)]
-            boards, cells, returns = (sum((list(game[part]) for game in games), []) for part in range(3))
+            boards, cells, returns = (list(itertools.chain.from_iterable(part)) for part in zip(*games, strict=True))
             advantages = (np.asarray(returns) - np.mean(returns)) / (np.std(returns) + 1e-6)
             params, optimizer_state = update(params, optimizer_state, padded(boards, cells, advantages, rows))
         jax.block_until_ready(params)

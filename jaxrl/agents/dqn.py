@@ -195,7 +195,7 @@ class DQN(Agent):
         return DQNState(learner, replay, episodes, state.key), {**episode_metrics(played), "loss": loss}
 
     def _words(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Random words of one iteration, in one draw: u32[train_every, 2, num_envs] to explore, u32[batch] to sample."""
+        """Words of one iteration, in one draw: u32[train_every, 2, num_envs] to explore, u32[batch] to sample."""
         explore = (self.train_every, 2, self.num_envs)
         drawn = words.draw(key, (math.prod(explore) + self.batch_size,))
         return drawn[self.batch_size :].reshape(explore), drawn[: self.batch_size]

@@ -13,10 +13,10 @@ from sample_environments import Corridor, MaskedRandomWalk, Steering
 import jaxrl
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
-from jaxrl.collecting import start_all
 from jaxrl.agents.dqn import Experience
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
+from jaxrl.collecting import start_all
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
 
