@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report, works
+from benchmarks.environments import variables
 from benchmarks.race import ROOT, Work, race
 from benchmarks.starting import starting
 
@@ -38,19 +39,22 @@ def measure(parts: list[str], device: str, peers: bool, devices: int, rounds: in
     for part in parts:
         for work in PARTS[part](devices, rounds):
             print(work.title, flush=True)
-            results["works"][work.key] = race(work, device, peers)
+            results["works"][work.key] = race(work, device, peers) | {"machine": machine.description(device)}
     if "compile" in parts:
         print("starting", flush=True)
-        results["starting"] = starting(rounds)
+        results["starting"] = starting(rounds, device)
     if "sweep" in parts:
-        results["sweep"] = [line for part in ("vary", "bookkeeping", "memory") for line in sweeping(part)]
+        results["sweep"] = [
+            line for part in ("vary", "bookkeeping", "memory") for line in sweeping(part, device, rounds)
+        ]
 
 
-def sweeping(part: str) -> list[str]:
+def sweeping(part: str, device: str, rounds: int) -> list[str]:
     """What a part of `benchmarks.sweep` prints, in a process of its own: one of them looks at its peak of memory."""
     print(f"sweep {part}", flush=True)
-    command = [sys.executable, "-m", "benchmarks.sweep", part]
-    lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    command = [sys.executable, "-m", "benchmarks.sweep", part, "--rounds", str(rounds)]
+    done = subprocess.run(command, cwd=ROOT, env=variables(device), stdout=subprocess.PIPE, text=True, check=True)
+    lines = done.stdout.splitlines()
     print(*lines, sep="\n", flush=True)
     return lines
 

@@ -24,11 +24,18 @@ def description(device: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "commit": _output("git", "rev-parse", "--short", "HEAD"),
+        "commit": _commit(),
         "gpu": _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
         if device == "gpu"
         else None,
     }
+
+
+def _commit() -> str | None:
+    """The commit, marked where code differs from it."""
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results")
+    commit = _output("git", "rev-parse", "--short", "HEAD")
+    return f"{commit} with changes" if changed else commit
 
 
 def _processor() -> str:

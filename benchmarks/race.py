@@ -1,15 +1,16 @@
 """Contenders of one piece of work, run in turns: medians, spreads and ratios."""
 
+import contextlib
 import dataclasses
 import json
-import os
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments import AbsentError, python_of
+from benchmarks.environments import AbsentError, python_of, variables
 
 ROOT = Path(__file__).parents[1]
 OURS, BOUND, PEER = "jaxrl", "bound", "peer"
@@ -59,15 +60,13 @@ class Process:
     """A contender's process, ready to run: `facts` says what it found out while it prepared."""
 
     def __init__(self, contender: Contender, device: str):
-        python = python_of(contender.peer)
+        python = python_of(contender.peer, device)
         command = [str(python), "-m", f"benchmarks.{contender.module}", json.dumps(contender.options)]
-        platform = {"cpu": "cpu", "gpu": "cuda"}[device]
-        environment = {**os.environ, "JAX_PLATFORMS": platform, "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  Open as long as the process is.
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment,
+            env=variables(device),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -76,10 +75,11 @@ class Process:
         self.facts = self._answer()
 
     def go(self) -> dict[str, Any]:
-        """Runs once: at least `seconds` and `steps`."""
+        """Runs once: at least `seconds` and `steps`; raises AbsentError where the process has ended."""
         assert self._process.stdin
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -93,7 +93,8 @@ class Process:
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.communicate()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
         self._errors.close()
 
 
@@ -104,24 +105,38 @@ def race(work: Work, device: str, peers: bool) -> dict[str, Any]:
       The record of the work: `rows`, one for each contender, with the median and the extremes of its speed in
       units a second, or `absent` with the reason; `ratio`, the median over the rounds of our speed over that of the
       best peer, and `fractions`, our speed as a fraction of each bound.
+
+    Raises:
+      RuntimeError: our own contender failed.
     """
     runners: dict[str, Process] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for contender in work.contenders:
-        if contender.role == PEER and contender.peer and not peers:
-            continue
-        rows[contender.name] = {"role": contender.role, "note": contender.note}
+    runs: dict[str, list[dict[str, Any]]] = {}
+    roles = {contender.name: contender.role for contender in work.contenders}
+
+    def attempt(name: str, step: Callable[[], None]) -> None:
         try:
-            runners[contender.name] = Process(contender, device)
+            step()
         except AbsentError as reason:
-            rows[contender.name]["absent"] = str(reason)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in runners}
-    for _ in range(work.rounds):
-        for name, process in runners.items():
-            runs[name].append(process.go())
-    for name, process in runners.items():
-        process.close()
-        rows[name] |= {**process.facts, **_speeds(runs[name]), **_found(runs[name][-1])}
+            if roles[name] == OURS:
+                raise RuntimeError(f"{work.title}: {name} failed: {reason}") from reason
+            rows[name]["absent"] = str(reason)
+
+    try:
+        for contender in work.contenders:
+            if contender.role == PEER and contender.peer and not peers:
+                continue
+            name = contender.name
+            rows[name], runs[name] = {"role": contender.role, "note": contender.note}, []
+            attempt(name, lambda c=contender: runners.update({c.name: Process(c, device)}))  # type: ignore[misc]
+        for _ in range(work.rounds):
+            for name in [name for name in runners if "absent" not in rows[name]]:
+                attempt(name, lambda n=name: runs[n].append(runners[n].go()))  # type: ignore[misc]
+    finally:
+        for process in runners.values():
+            process.close()
+    for name in [name for name in runners if "absent" not in rows[name]]:
+        rows[name] |= {**runners[name].facts, **_speeds(runs[name]), **_found(runs[name][-1])}
         print(f"  {name}: {rows[name]['speed']:,.0f} {work.unit}/s", flush=True)
     return {"title": work.title, "unit": work.unit, "rows": rows, **_compared(rows)}
 

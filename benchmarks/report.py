@@ -43,7 +43,8 @@ def _markdown(results: Results, pictures: list[str]) -> str:
     lines = ["# Results", "", *_machine(results["machine"]), "", *_headlines(results["works"])]
     for work in results["works"].values():
         if len(work["rows"]) > 1:
-            lines += ["", f"## {work['title']}", "", *_table(work)]
+            when = f"{work['machine']['date']}, commit {work['machine']['commit']}"
+            lines += ["", f"## {work['title']}", "", when, "", *_table(work)]
     for name, title, rows in (
         ("memory", "Memory of the members trained at once", _memory_rows),
         ("compile", "Compiling", _compile_rows),
@@ -64,7 +65,7 @@ def _machine(machine: dict[str, Any]) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     gpu = f" {machine['gpu']}," if machine.get("gpu") else ""
     return [
-        f"{machine['date']}, commit {machine['commit']}, {machine['device']}:{gpu} {machine['cores']} cores of "
+        f"{machine['device'].upper()}:{gpu} {machine['cores']} cores of "
         f"{machine['processor']}, {machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, "
         f"{packages}."
     ]
@@ -102,7 +103,8 @@ def _facts(row: dict[str, Any]) -> list[str]:
     names = {
         "episode_length": "mean episode {:.1f} steps",
         "final_return": "return at the end {:.0f}",
-        "final_length": "strikes a game at the end {:.1f}",
+        "strikes_a_game": "strikes a game {:.1f}",
+        "final_length": "at the end {:.1f}",
     }
     return [text.format(row[name]) for name, text in names.items() if row.get(name) is not None]
 

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from typing import Any
 
+from benchmarks.environments import variables
+
 CODE = """
 import json, sys, time
 begin = time.perf_counter()
@@ -25,14 +27,14 @@ print(json.dumps({"jax_start": started - begin, "import_after_jax": imported - s
 IMPORT = "import time; begin = time.perf_counter(); import jaxrl; print(time.perf_counter() - begin)"
 
 
-def starting(rounds: int) -> dict[str, Any]:
+def starting(rounds: int, device: str) -> dict[str, Any]:
     """Seconds, each the median of fresh processes: of the import, and of a first training without and with a cache."""
-    imports = [float(_run(IMPORT)) for _ in range(rounds)]
+    imports = [float(_run(device, IMPORT)) for _ in range(rounds)]
     cold, warm = [], []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            cold.append(json.loads(_run(CODE, folder)))
-            warm.append(json.loads(_run(CODE, folder)))
+            cold.append(json.loads(_run(device, CODE, folder)))
+            warm.append(json.loads(_run(device, CODE, folder)))
     found = {"import": statistics.median(imports)}
     for name, runs in (("cold", cold), ("cached", warm)):
         found |= {f"{name}_{part}": statistics.median(run[part] for run in runs) for part in runs[0]}
@@ -40,6 +42,6 @@ def starting(rounds: int) -> dict[str, Any]:
     return found
 
 
-def _run(code: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout
+def _run(device: str, code: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=variables(device), capture_output=True, text=True, check=True).stdout

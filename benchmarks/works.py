@@ -1,7 +1,5 @@
 """What is measured: the pieces of work of each part, with their contenders."""
 
-import os
-
 from benchmarks.race import BOUND, OURS, Contender, Work
 
 CARTPOLE_BYTES = 24
@@ -17,6 +15,11 @@ def _copy(items: int, size: int, steps: int, devices: int) -> Contender:
 
 def _members(number: int) -> str:
     return f"{number:,} member{'s' * (number > 1)}"
+
+
+def _share(members: int, devices: int) -> int:
+    """The most devices that can share the members evenly."""
+    return max(count for count in range(1, devices + 1) if members % count == 0)
 
 
 def _products(members: int, steps: int, updates: int, devices: int) -> Contender:
@@ -93,16 +96,17 @@ def _dqn(members: int, steps: int, devices: int, rounds: int) -> Work:
         Contender("plain JAX by hand", "peers.hand_written_dqn", {**size, "devices": devices}),
     ]
     if members <= 128:
-        contenders.append(Contender("rejax", "peers.rejax_dqn", size, peer="rejax"))
+        contenders.append(
+            Contender("rejax", "peers.rejax_dqn", {**size, "devices": _share(members, devices)}, peer="rejax")
+        )
     if members == 1:
-        cores = os.cpu_count() or 1
         contenders.append(
             Contender(
                 "Stable-Baselines3",
                 "peers.stable_baselines3_dqn",
-                {"steps": 5_000, "processes": cores},
+                {"steps": steps, "processes": devices},
                 peer="stable-baselines3",
-                note=f"{cores} processes with one training each, one thread a process",
+                note=f"{devices} processes with one training each, one thread a process",
             )
         )
     contenders.append(_products(members, steps, steps - 1_000, devices))
@@ -117,12 +121,16 @@ def learning(devices: int) -> list[Work]:
         Contender("jaxrl", "ours.dqn", {**size, "devices": devices}, OURS),
         Contender("plain JAX by hand", "peers.hand_written_dqn", {**size, "devices": devices}),
         Contender(
-            "rejax", "peers.rejax_dqn", {**size, "evaluations": 20}, peer="rejax", note="greedy evaluations included"
+            "rejax",
+            "peers.rejax_dqn",
+            {**size, "evaluations": 20, "devices": _share(16, devices)},
+            peer="rejax",
+            note="greedy evaluations included",
         ),
         Contender(
             "Stable-Baselines3",
             "peers.stable_baselines3_dqn",
-            {"steps": steps, "processes": os.cpu_count() or 1, "curve": True},
+            {"steps": steps, "processes": devices, "curve": True},
             peer="stable-baselines3",
             note="one training a core in place of 16",
         ),
@@ -133,15 +141,15 @@ def learning(devices: int) -> list[Work]:
 def reinforce(devices: int, rounds: int) -> list[Work]:
     """REINFORCE on Plane Strike."""
     works = []
-    for members, updates in ((1, 200), (16, 50)):
+    for members, updates in ((1, 50), (16, 50)):
         options = {"members": members, "updates": updates, "devices": devices}
         contenders = (
             Contender("jaxrl", "ours.reinforce", options, OURS),
             Contender(
                 "Python games, network in compiled JAX",
                 "peers.plane_strike_reinforce",
-                {"updates": 2},
-                note="one member",
+                {"updates": updates},
+                note="one member, one core",
             ),
         )
         title = f"REINFORCE on Plane Strike, network 128-64-64, one update for each 64 games, {_members(members)}"

@@ -103,7 +103,7 @@ class PlaneStrike(Environment):
     def reset(self, key: jax.Array) -> tuple[PlaneStrikeState, jax.Array]:
         """Places the plane and empties the board.
 
-        One 32-bit random word is reduced to one of n equally likely tickets (n is 120 or 600 on the
+        One 32-bit random word is scaled to one of n equally likely tickets (n is 120 or 600 on the
         board of 8), so the chance of a ticket is off by less than 2^-32: cheaper than
         `jax.random.randint`, which draws four words for a chance that is off by less than 2^-64.
         """

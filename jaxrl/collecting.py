@@ -1,10 +1,11 @@
 """Playing many environments side by side, with the automatic reset: what all agents collect with.
 
 Random numbers are most of the cost of a cheap environment, so they are drawn in few passes. A policy
-gets rows of noise that were drawn for all steps at once. An episode's next start is drawn ahead, once
-for as many steps as an episode lasts (`Environment.least_steps`); should an environment end a second
-time before the next draw, the same steps are played once more with a start of its own for every end.
-So no two episodes ever share a start, whatever `least_steps` says.
+gets rows of noise that were drawn for all steps at once. Where several steps are collected at once, an
+episode's next start is drawn ahead, once for as many of them as an episode lasts
+(`Environment.least_steps`); should an environment end a second time before the next draw, the same steps
+are played once more with a start of its own for every end. So no two episodes ever share a start,
+whatever `least_steps` says. A single step (DQN's default) draws a start for every environment.
 """
 
 from collections.abc import Callable
@@ -43,8 +44,9 @@ def numbered_keys(key: jax.Array, number: jax.Array, count: int) -> jax.Array:
 
 
 def window(env: Environment, steps: int) -> int:
-    """How many of `steps` steps share one drawn start: the largest divisor that is at most `least_steps`."""
-    return max(size for size in range(1, min(steps, env.least_steps) + 1) if steps % size == 0)
+    """How many of `steps` steps share one drawn start: the largest divisor that no episode is shorter than."""
+    longest = min(steps, env.least_steps, env.max_steps)
+    return max(size for size in range(1, longest + 1) if steps % size == 0)
 
 
 def keys_to_collect(env: Environment, steps: int, num_envs: int) -> int:

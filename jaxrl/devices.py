@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import platformdirs
 import psutil
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh
 
 AXIS = "members"
@@ -57,6 +58,7 @@ def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path:
     """
     path = Path(folder) if folder is not None else platformdirs.user_cache_path("jaxrl") / "programs"
     path.mkdir(parents=True, exist_ok=True)
+    reset_cache()  # JAX keeps to the folder that it used first otherwise.
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

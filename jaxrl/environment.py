@@ -16,7 +16,7 @@ import numpy as np
 from jaxrl import words
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
-from jaxrl.spaces import Discrete, Space
+from jaxrl.spaces import Space
 
 
 @pytree
@@ -52,8 +52,9 @@ class Environment:
     shorter_is_better: bool = False
     """Whether a better policy ends its episodes sooner."""
     least_steps: int = 1
-    """Steps that an episode hardly ever ends before: a start is drawn once for so many steps, and drawn again
-    where that is not enough. It changes the speed, and which numbers are drawn, but never their distribution."""
+    """Steps that hardly any episode is shorter than: where several steps are collected at once, a start is drawn
+    once for so many, and again where that is not enough. It changes the speed, and which numbers are drawn, but
+    never their distribution."""
 
     def __post_init__(self) -> None:
         if dataclasses.is_dataclass(self):
@@ -91,17 +92,15 @@ class Environment:
         return None
 
     def random_action(self, state: Any, word: jax.Array) -> jax.Array:
-        """An action i32[] of a discrete space, uniform over those allowed, by one random word u32[].
+        """One of the actions that `action_mask` allows, i32[], uniformly drawn by one random word u32[].
 
-        Needs no overriding but for speed, where an allowed action is cheaper to find than the whole mask.
+        Asked only where there is a mask. Needs no overriding but for speed, where an allowed action is cheaper to
+        find than the whole mask.
         """
         mask = self.action_mask(state)
-        if mask is not None:
-            return words.allowed(mask, word)
-        space = self.action_space
-        if not isinstance(space, Discrete):
-            raise TypeError(f"{type(self).__name__}.random_action needs a Discrete action space, not {space!r}")
-        return words.below(space.n, word)
+        if mask is None:
+            raise TypeError(f"{type(self).__name__} has no action_mask: its action_space draws random actions")
+        return words.allowed(mask, word)
 
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""

@@ -61,23 +61,27 @@ class Layers(hk.Module):
         return features
 
 
-class Linear(hk.Linear):
-    """`haiku.Linear` with the gradient of `product`: parameters, names and values are the same."""
+class Linear(hk.Module):
+    """`haiku.Linear` of a default start with the gradient of `product`: parameters, names and values are the same."""
 
-    def __call__(self, inputs: jax.Array, *, precision: Any = None) -> jax.Array:
+    def __init__(self, size: int, name: str):
+        super().__init__(name=name)
+        self.size = size
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
         """f32[batch, size] for f32[batch, features]."""
         features = inputs.shape[-1]
         init = hk.initializers.TruncatedNormal(1 / np.sqrt(features))
-        weights = hk.get_parameter("w", (features, self.output_size), inputs.dtype, init)
-        return product(inputs, weights) + hk.get_parameter("b", (self.output_size,), inputs.dtype, jnp.zeros)
+        weights = hk.get_parameter("w", (features, self.size), inputs.dtype, init)
+        return product(inputs, weights) + hk.get_parameter("b", (self.size,), inputs.dtype, jnp.zeros)
 
 
 @jax.custom_vjp
 def product(inputs: jax.Array, weights: jax.Array) -> jax.Array:
     """The matrix product f32[batch, n] of f32[batch, m] and f32[m, n].
 
-    Its gradients are products of transposed matrices, where JAX's own contract over the batch: those run at half
-    the speed in XLA on a CPU. Gradients backwards only: it can't be differentiated forwards (`jax.jvp`).
+    On a CPU its gradients are products of transposed matrices, where JAX's own contract over the batch: those run
+    at half the speed in XLA there. Gradients backwards only: it can't be differentiated forwards (`jax.jvp`).
     """
     return inputs @ weights
 
@@ -88,8 +92,15 @@ def _product_forward(inputs: jax.Array, weights: jax.Array) -> tuple[jax.Array, 
 
 def _product_backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     inputs, weights = kept
-    # The barrier keeps XLA from folding the transposition into the product again.
-    return _narrow(gradient, weights.T), jax.lax.optimization_barrier(inputs.T) @ gradient
+
+    def on_cpu(inputs: jax.Array, weights: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # The barrier keeps XLA from folding the transposition into the product again.
+        return _narrow(gradient, weights.T), jax.lax.optimization_barrier(inputs.T) @ gradient
+
+    def elsewhere(inputs: jax.Array, weights: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return gradient @ weights.T, inputs.T @ gradient
+
+    return jax.lax.platform_dependent(inputs, weights, gradient, cpu=on_cpu, default=elsewhere)
 
 
 def _narrow(left: jax.Array, right: jax.Array) -> jax.Array:

@@ -29,12 +29,12 @@ def unit(words: jax.Array) -> jax.Array:
 
 
 def below(limit: jax.Array | int, words: jax.Array) -> jax.Array:
-    """Scales words u32[...] to whole numbers below `limit`, i32[...]: the upper half of limit * word.
+    """Scales words u32[...] to whole numbers below `limit`, at most 2^31: i32[...], the upper half of limit * word.
 
     No number is likelier than another by more than limit / 2^32. `jax.random.randint` draws twice as
     many words for less.
     """
-    limit = jnp.asarray(limit).astype(jnp.uint32)
+    limit = jnp.asarray(limit, jnp.uint32)
     high, low = words >> 16, words & 0xFFFF
     limit_high, limit_low = limit >> 16, limit & 0xFFFF
     middle = high * limit_low + (low * limit_low >> 16)
@@ -57,7 +57,7 @@ def digits(key: jax.Array, base: int, shape: tuple[int, ...]) -> jax.Array:
     words = draw(key, (-(-shape[0] // each), 1, *shape[1:]))
     shifts = jnp.arange(each, dtype=jnp.uint32).reshape(1, each, *[1] * (len(shape) - 1)) * bits
     numbers = (words >> shifts) & (base - 1)
-    return numbers.reshape(-1, *shape[1:])[: shape[0]].astype(jnp.int32)
+    return numbers.reshape(len(words) * each, *shape[1:])[: shape[0]].astype(jnp.int32)
 
 
 def allowed(mask: jax.Array, words: jax.Array) -> jax.Array:

@@ -25,10 +25,10 @@ WORK = Work("env-test", "a test", "steps", (OURSELVES, *PEERS, LIMIT), rounds=2)
 def no_environments(monkeypatch):
     python_of = racing.python_of
 
-    def refuse(peer):
+    def refuse(peer, device):
         if peer is not None:
             raise AbsentError("there is no network")
-        return python_of(peer)
+        return python_of(peer, device)
 
     monkeypatch.setattr(racing, "python_of", refuse)
 
@@ -48,11 +48,17 @@ def test_contenders_run_by_turns_and_the_absent_are_reported(no_environments, tm
 
     machine = {"date": "2026-01-01", "commit": "abc", "device": "cpu", "cores": 2, "processor": "P", "memory_gib": 1}
     machine |= {"system": "Linux", "python": "3.11", "packages": {"jax": "1"}}
-    report.write({"machine": machine, "works": {"env-test": record}}, tmp_path)
+    report.write({"machine": machine, "works": {"env-test": record | {"machine": machine}}}, tmp_path)
     table = (tmp_path / "results.md").read_text()
     assert "| elsewhere | absent | | | | there is no network |" in table
     assert (tmp_path / "speeds.png").stat().st_size > 5_000
     assert json.loads((tmp_path / "results.json").read_text())["works"]["env-test"]["best_peer"] == "quick"
+
+
+def test_a_failure_of_our_own_is_no_absence():
+    ours = Contender("jaxrl", "peers.plane_strike_python", {"player": "shuffled"}, OURS)
+    with pytest.raises(RuntimeError, match=r"a test: jaxrl failed: .*missing 1 required positional argument: 'games'"):
+        race(dataclasses.replace(WORK, contenders=(ours,)), "cpu", peers=False)
 
 
 def test_peers_stay_out_unless_asked_for(no_environments):

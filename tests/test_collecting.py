@@ -12,6 +12,7 @@ from scipy import stats
 import jaxrl
 from jaxrl import words
 from jaxrl.collecting import collect, collect_randomly, keys_to_collect, start_all, window
+from jaxrl.envs import CartPole
 
 KEY = jax.random.key(5)
 
@@ -120,6 +121,20 @@ def test_members_are_played_as_if_alone_and_the_branch_stays_one():
 @pytest.mark.parametrize(("steps", "least", "expected"), [(1, 8, 1), (8, 8, 8), (12, 8, 6), (7, 4, 1), (5, 8, 5)])
 def test_windows_divide_the_steps(steps, least, expected):
     assert window(Short(least_steps=least), steps) == expected
+
+
+def test_windows_are_no_longer_than_episodes():
+    assert window(Short(least_steps=8, max_steps=4), 32) == 4
+
+
+def test_numbers_of_physics_are_those_of_playing_alone():
+    """Of CartPoles that fall at once, so that the second path runs; alone, with the first path, to rounding."""
+    env = CartPole(theta_limit=0.06)
+    members = jax.random.split(KEY, 5)
+    together = jax.jit(jax.vmap(lambda key: collected(env, 16, 1, key)))(members)
+    for number, key in enumerate(members):
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(collected(env, 16, 1, key)), strict=True):
+            np.testing.assert_allclose(a[number], b, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True])

@@ -35,3 +35,20 @@ def test_a_compiled_program_serves_other_processes_other_leaves_and_other_length
     hits, misses, other = train(1e-2, 1_400)
     assert (hits > 0, misses) == (True, 0)
     assert other != first
+
+
+MOVED = """
+import sys
+from pathlib import Path
+import jax
+import jaxrl
+for number, folder in enumerate(sys.argv[1:]):
+    jaxrl.use_compilation_cache(folder)
+    jax.jit(lambda x: x * (number + 2))(1.0)
+print(*[len(list(Path(folder).iterdir())) > 0 for folder in sys.argv[1:]])
+"""
+
+
+def test_another_folder_is_used_from_there_on(tmp_path):
+    command = [sys.executable, "-c", MOVED, str(tmp_path / "first"), str(tmp_path / "second")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "True True"

@@ -70,25 +70,31 @@ def play(env: PlaneStrike, params: list, rng: np.random.Generator) -> tuple[list
 
 
 def prepare(updates: int) -> tuple[Run, dict[str, Any]]:
-    """Draws the parameters; every run goes on from where the last one ended."""
+    """Compiles; every run is a training from new parameters."""
     rng, env = np.random.default_rng(0), PlaneStrike()
-    shapes = list(itertools.pairwise(WIDTHS))
-    params = [(jnp.asarray(rng.normal(size=s) / np.sqrt(s[0]), jnp.float32), jnp.zeros(s[1])) for s in shapes]
-    optimizer_state = OPTIMIZER.init(params)
     rows = GAMES * SIZE * SIZE
-    begin = time.perf_counter()
-    update.lower(params, optimizer_state, padded([], [], np.zeros(0), rows)).compile()
+
+    def new_params() -> list:
+        shapes = itertools.pairwise(WIDTHS)
+        return [(jnp.asarray(rng.normal(size=s) / np.sqrt(s[0]), jnp.float32), jnp.zeros(s[1])) for s in shapes]
 
     def run() -> dict[str, Any]:
-        nonlocal params, optimizer_state
+        params, strikes = new_params(), 0
+        optimizer_state = OPTIMIZER.init(params)
         for _ in range(updates):
             games = [play(env, params, rng) for _ in range(GAMES)]
             boards, cells, returns = (list(itertools.chain.from_iterable(part)) for part in zip(*games, strict=True))
+            strikes += len(cells)
             advantages = (np.asarray(returns) - np.mean(returns)) / (np.std(returns) + 1e-6)
             params, optimizer_state = update(params, optimizer_state, padded(boards, cells, advantages, rows))
         jax.block_until_ready(params)
-        return {"steps": updates * GAMES, "updates": updates, "final_length": len(cells) / GAMES}
+        total = updates * GAMES
+        found = {"final_length": len(cells) / GAMES, "strikes_a_game": strikes / total}
+        return {"steps": total, "updates": updates, **found}
 
+    begin = time.perf_counter()
+    params = new_params()
+    update.lower(params, OPTIMIZER.init(params), padded([], [], np.zeros(0), rows)).compile()
     facts = {"compile_seconds": time.perf_counter() - begin, "differs": ["one member, games played by Python"]}
     return run, {**facts, "versions": {name: importlib.metadata.version(name) for name in ("jax", "optax")}}
 

@@ -73,14 +73,16 @@ def train(steps: int, seed: int) -> tuple[list[int], list[float]]:
 
 
 def make_curve(steps: int, trainings: list[tuple[list[int], list[float]]]) -> list[list[float | None]]:
-    """The mean return of the episodes that ended in each twentieth of the steps, over all trainings."""
-    ends = np.concatenate([np.cumsum(lengths) for lengths, _ in trainings])
-    returns = np.concatenate([returns for _, returns in trainings])
+    """The mean over trainings of each one's mean return of the episodes that ended in each twentieth of the steps."""
     edges = [steps * place // PLACES for place in range(PLACES + 1)]
     curve: list[list[float | None]] = []
     for low, high in itertools.pairwise(edges):
-        within = returns[(ends > low) & (ends <= high)]
-        curve.append([high, float(within.mean()) if within.size else None])
+        means = []
+        for lengths, returns in trainings:
+            ends = np.cumsum(lengths)
+            within = np.asarray(returns)[(ends > low) & (ends <= high)]
+            means += [float(within.mean())] if within.size else []
+        curve.append([high, sum(means) / len(means) if means else None])
     return curve
 
 
