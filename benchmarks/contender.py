@@ -17,6 +17,11 @@ Run = Callable[[], dict[str, Any]]
 """Does the work once, and returns what is worth knowing of it besides the time."""
 
 
+def sharing(members: int, devices: int) -> int:
+    """The most devices, of those there are, that can share the members evenly."""
+    return max(count for count in range(1, devices + 1) if members % count == 0)
+
+
 def serve(prepare: Callable[..., tuple[Run, dict[str, Any]]]) -> None:
     """Prepares by the options of the command line, then answers requests until the input ends.
 

@@ -153,9 +153,7 @@ def _found(run: dict[str, Any]) -> dict[str, Any]:
 
 def _compared(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Our speed beside the best peer's and beside the bounds; rounds are compared pair by pair."""
-    ours = next((row for row in rows.values() if row["role"] == OURS and "speeds" in row), None)
-    if ours is None:
-        return {}
+    ours = next(row for row in rows.values() if row["role"] == OURS)
 
     def ratio(row: dict[str, Any]) -> float:
         return statistics.median(a / b for a, b in zip(ours["speeds"], row["speeds"], strict=True))

@@ -113,17 +113,22 @@ def _sized(results: Results, name: str) -> list[tuple[list[int], dict[str, Any]]
     """The sizes and our rows of the works called `name-SIZE...`."""
     found = []
     for key, work in results["works"].items():
-        if re.fullmatch(rf"{name}(-\d+)+", key) and "speed" in work["rows"][OURS]:
+        if re.fullmatch(rf"{name}(-\d+)+", key):
             found.append(([int(part) for part in key.split("-")[1:]], work["rows"][OURS]))
     return found
 
 
 def _memory_rows(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[str]:
     lines = ["| members | predicted, MiB | measured growth of the process, MiB |", "|--:|--:|--:|"]
-    for size, row in chosen:
-        predicted = size[0] * row["predicted_bytes_per_member"]
-        lines.append(f"| {size[0]} | {predicted / 2**20:.0f} | {row['measured_bytes'] / 2**20:.0f} |")
-    return lines
+    return lines + [f"| {size} | {told:.0f} | {grown:.0f} |" for size, told, grown in _mebibytes(chosen)]
+
+
+def _mebibytes(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[tuple[int, float, float]]:
+    """Members, and the MiB that were predicted for them and measured."""
+    return [
+        (size[0], size[0] * row["predicted_bytes_per_member"] / 2**20, row["measured_bytes"] / 2**20)
+        for size, row in chosen
+    ]
 
 
 def _compile_rows(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[str]:
@@ -204,10 +209,9 @@ def _memory(results: Results, folder: Path) -> str | None:
     if not chosen:
         return None
     figure, axis = plt.subplots(figsize=(6, 3.6))
-    sizes = [size[0] for size, _ in chosen]
-    predicted = [size[0] * row["predicted_bytes_per_member"] / 2**20 for size, row in chosen]
+    sizes, predicted, measured = zip(*_mebibytes(chosen), strict=True)
     axis.plot(sizes, predicted, "o--", color=COLORS[BOUND], label="predicted")
-    axis.plot(sizes, [row["measured_bytes"] / 2**20 for _, row in chosen], "o-", color=COLORS[OURS], label="measured")
+    axis.plot(sizes, measured, "o-", color=COLORS[OURS], label="measured")
     axis.set_xlabel("members trained at once")
     axis.set_ylabel("MiB")
     axis.legend(frameon=False)

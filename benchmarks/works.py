@@ -1,5 +1,6 @@
 """What is measured: the pieces of work of each part, with their contenders."""
 
+from benchmarks.contender import sharing
 from benchmarks.race import BOUND, OURS, Contender, Work
 
 CARTPOLE_BYTES = 24
@@ -15,11 +16,6 @@ def _copy(items: int, size: int, steps: int, devices: int) -> Contender:
 
 def _members(number: int) -> str:
     return f"{number:,} member{'s' * (number > 1)}"
-
-
-def _share(members: int, devices: int) -> int:
-    """The most devices that can share the members evenly."""
-    return max(count for count in range(1, devices + 1) if members % count == 0)
 
 
 def _products(members: int, steps: int, updates: int, devices: int) -> Contender:
@@ -97,7 +93,7 @@ def _dqn(members: int, steps: int, devices: int, rounds: int) -> Work:
     ]
     if members <= 128:
         contenders.append(
-            Contender("rejax", "peers.rejax_dqn", {**size, "devices": _share(members, devices)}, peer="rejax")
+            Contender("rejax", "peers.rejax_dqn", {**size, "devices": sharing(members, devices)}, peer="rejax")
         )
     if members == 1:
         contenders.append(
@@ -123,7 +119,7 @@ def learning(devices: int) -> list[Work]:
         Contender(
             "rejax",
             "peers.rejax_dqn",
-            {**size, "evaluations": 20, "devices": _share(16, devices)},
+            {**size, "evaluations": 20, "devices": sharing(16, devices)},
             peer="rejax",
             note="greedy evaluations included",
         ),

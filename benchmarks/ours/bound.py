@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 import jaxrl
-from benchmarks.contender import Run, serve
+from benchmarks.contender import Run, serve, sharing
 from benchmarks.ours.facts import jax_facts
 from jaxrl.devices import AXIS, member_mesh
 from jaxrl.memory import CPU_BLOCK
@@ -33,7 +33,7 @@ def products(
 ) -> Run:
     """The products of all updates of all members, block by block: of `updates` in the `steps` of a member."""
     updates = steps if updates is None else updates
-    count = max(share for share in range(1, devices + 1) if members % share == 0)
+    count = sharing(members, devices)
     on_cpu = jax.local_devices()[0].platform == "cpu"
     width = min(members, CPU_BLOCK * count) if on_cpu else members
     mesh = member_mesh(width, count)

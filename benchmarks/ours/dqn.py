@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import jaxrl
-from benchmarks.contender import Run, serve
+from benchmarks.contender import Run, serve, sharing
 from benchmarks.ours.facts import jax_facts, peak_bytes
 from jaxrl.memory import member_bytes
 
@@ -47,7 +47,7 @@ def prepare(
     """Compiles by a short training; `block` is the number of members trained at once, by default jaxrl's choice."""
     jaxrl.use_cpu_cores(devices)
     trained = agent(tuple(hidden or (64, 64)), learning_starts=learning_starts)
-    count = max(share for share in range(1, devices + 1) if members % share == 0)
+    count = sharing(members, devices)
     before = peak_bytes()
 
     def train(first_seed: int, steps: int = steps) -> jaxrl.Result:

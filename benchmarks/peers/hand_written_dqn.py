@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from benchmarks.contender import Run, serve
+from benchmarks.contender import Run, serve, sharing
 
 CAPACITY = 10_000
 BATCH = 32
@@ -215,7 +215,7 @@ def prepare(members: int, steps: int, devices: int) -> tuple[Run, dict[str, Any]
     """Compiles the training of `members` members; blocks as jaxrl makes them: 16 a CPU core, else all at once."""
     jax.config.update("jax_num_cpu_devices", devices)
     block = 16 if jax.devices()[0].platform == "cpu" else members
-    devices = max(count for count in range(1, devices + 1) if members % count == 0)
+    devices = sharing(members, devices)
     begin = time.perf_counter()
     train = make_train(members, steps, devices, block)
     facts = {
