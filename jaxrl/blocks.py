@@ -1,9 +1,11 @@
 """Blocks of members: trained from slot to slot, kept, and joined to a result."""
 
+import contextlib
 import dataclasses
 import functools
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import jax
@@ -13,15 +15,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxrl import loop
 from jaxrl.agents.base import Mean
-from jaxrl.devices import AXIS, member_keys
+from jaxrl.devices import AXIS
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
 
 PAUSE_SECONDS = 0.5
 """How long the devices run between two looks at the host: the bar, Ctrl-C, checkpoints."""
-BASE_SEED = 0
-"""The seed that every member's own seed is folded into."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,6 @@ class Trainer:
         self._checkpoint_seconds = checkpoint_seconds
         self._interrupted = interrupted
         self._until = plan.slots if until is None else until
-        self._log = _empty_log(plan)
         self._edges = loop.slot_edges(plan.iterations, plan.slots)
         self._last_checkpoint = time.monotonic()
         self._slots_a_call = 1
@@ -83,11 +82,12 @@ class Trainer:
         plan, varied = self._plan, tuple(self._plan.vary)
         agent = plan.batched_agent(plan.chosen(number))
         begin = time.monotonic()
-        state, log, note = self._begin(number, agent)
         call = functools.partial(loop.run, agent, edges=self._edges, varied=varied, mesh=plan.mesh)
-        # No slot at all: this only compiles, so that compiling and running are timed apart.
-        nowhere = np.int32(note["slot"])
-        state, log = jax.block_until_ready(call(state, log, nowhere, nowhere))
+        with no_garbage_collection():
+            state, log, note = self._begin(number, agent)
+            # No slot at all: this only compiles, so that compiling and running are timed apart.
+            nowhere = np.int32(note["slot"])
+            state, log = jax.block_until_ready(call(state, log, nowhere, nowhere))
         note["compile_seconds"] += time.monotonic() - begin
         while note["slot"] < self._until and not self._interrupted():
             first, begin = note["slot"], time.monotonic()
@@ -106,12 +106,12 @@ class Trainer:
 
     def _begin(self, number: int, agent: Any) -> tuple[Any, Any, dict[str, Any]]:
         plan = self._plan
-        keys = _keys(plan, number)
-        init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
-        template = (jax.eval_shape(init, agent, keys), self._log)
-        found = self._store.load_checkpoint(number, template) if self._store is not None else None
+        init = _init(plan, number, agent)
+        found = None
+        if self._store is not None:
+            found = self._store.load_checkpoint(number, (jax.eval_shape(init), _empty_log(plan)))
         if found is None:
-            tree = (init(agent, keys), jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self._log))
+            tree = (init(), _empty_log(plan))
             note: dict[str, Any] = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
         else:
             tree, note = found
@@ -141,10 +141,21 @@ class Trainer:
         return Block(number, kept, kept_log, note)
 
 
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Holds Python's garbage collector, which takes a third of the time of tracing a program and finds little."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def whole_template(plan: Plan) -> Any:
     """The shapes of a block under way: (state, log)."""
-    init = functools.partial(loop.init, varied=tuple(plan.vary), mesh=plan.mesh)
-    return jax.eval_shape(init, plan.batched_agent(plan.chosen(0)), _keys(plan, 0)), _empty_log(plan)
+    return jax.eval_shape(_init(plan, 0, plan.batched_agent(plan.chosen(0)))), _empty_log(plan)
 
 
 def kept_template(plan: Plan) -> Any:
@@ -186,7 +197,17 @@ def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
 
 def host(tree: Any) -> Any:
     """The arrays of a pytree copied to NumPy; random keys stay JAX arrays."""
-    return jax.tree.map(lambda x: x if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else np.array(x), tree)
+
+    def copied(x: jax.Array) -> Any:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return x
+        # Not `np.array(x)`, which makes two copies of an array that several devices share.
+        whole = np.empty(x.shape, x.dtype)
+        for shard in x.addressable_shards:
+            whole[shard.index] = shard.data
+        return whole
+
+    return jax.tree.map(copied, tree)
 
 
 def concatenated(*parts: Any) -> Any:
@@ -196,9 +217,11 @@ def concatenated(*parts: Any) -> Any:
     return jax.random.wrap_key_data(jnp.concatenate([jax.random.key_data(part) for part in parts]))
 
 
-def _keys(plan: Plan, number: int) -> jax.Array:
-    return member_keys(jax.random.key(BASE_SEED), plan.seeds[plan.chosen(number)])
+def _init(plan: Plan, number: int, agent: Any) -> Callable[[], Any]:
+    """What makes the states of a block's members before training, of the block's batched agent."""
+    seeds = plan.seeds[plan.chosen(number)].astype(np.uint32)
+    return functools.partial(loop.init, agent, seeds, varied=tuple(plan.vary), mesh=plan.mesh)
 
 
 def _empty_log(plan: Plan) -> dict[str, Mean]:
-    return jax.eval_shape(lambda: loop.empty_log(plan.agent, plan.block, plan.slots))
+    return loop.empty_log(plan.agent, plan.block, plan.slots)

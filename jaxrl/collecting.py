@@ -23,24 +23,12 @@ Act = Callable[[Episode, Any], jax.Array]
 
 def start_all(env: Environment, key: jax.Array, num_envs: int) -> Episode:
     """Starts an episode in every environment: leaves `[envs, ...]`."""
-    return start_each(env, jax.random.split(key, num_envs))
+    return start_each(env, words.split(key, num_envs))
 
 
 def start_each(env: Environment, keys: jax.Array) -> Episode:
     """Starts an episode by every key: leaves `[envs, ...]`."""
     return jax.vmap(lambda key: start(env, key))(keys)
-
-
-def numbered_keys(key: jax.Array, number: jax.Array, count: int) -> jax.Array:
-    """Keys of their own for every number: keys[count]. No other use may be made of `key`.
-
-    Args:
-      key: one key.
-      number: i32[]; `count * number` must stay below 2^32.
-      count: always the same for this key.
-    """
-    first = number.astype(jnp.uint32) * count
-    return jax.vmap(lambda place: jax.random.fold_in(key, first + place))(jnp.arange(count, dtype=jnp.uint32))
 
 
 def window(env: Environment, steps: int) -> int:
@@ -89,7 +77,7 @@ def play(
 ) -> tuple[Episode, Transition]:
     """One step of every episode, leaves `[envs, ...]`; those that end go on with their `fresh` one."""
     # Nothing is drawn from these where the environment's steps ignore their key.
-    keys = jax.random.split(key, episodes.length.shape[0])
+    keys = words.split(key, episodes.length.shape[0])
     return jax.vmap(lambda e, a, k, f: advance(env, e, a, k, f))(episodes, actions, keys, fresh)
 
 

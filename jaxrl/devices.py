@@ -78,9 +78,9 @@ def member_mesh(members: int, devices: int | None = None) -> Mesh:
     return Mesh(np.asarray(available[:count]), (AXIS,))
 
 
-def member_keys(base: jax.Array, seeds: np.ndarray) -> jax.Array:
+def member_keys(base: jax.Array, seeds: jax.Array | np.ndarray) -> jax.Array:
     """One key a member, from its seed alone: keys[members]."""
-    return jax.vmap(lambda seed: jax.random.fold_in(base, seed))(np.asarray(seeds, np.uint32))
+    return jax.vmap(lambda seed: jax.random.fold_in(base, seed))(seeds.astype(np.uint32))
 
 
 def free_device_memory(mesh: Mesh) -> int:

@@ -14,9 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxrl.agents.base import Agent, Clock, Mean
-from jaxrl.devices import AXIS
+from jaxrl.agents.base import Agent, Clock, Mean, Metrics
+from jaxrl.devices import AXIS, member_keys
 from jaxrl.pytree import concrete, replace_at
+
+BASE_SEED = 0
+"""The seed that every member's own seed is folded into."""
 
 
 def slot_edges(iterations: int, slots: int) -> np.ndarray:
@@ -50,11 +53,22 @@ def path_name(path: tuple[Any, ...]) -> str:
 
 
 @functools.partial(jax.jit, static_argnames=("varied", "mesh"))
-def init(agent: Agent, keys: jax.Array, varied: tuple[str, ...], mesh: Mesh) -> Any:
-    """The states of a block before training: leaves `[members, ...]`, spread over the mesh."""
+def init(agent: Agent, seeds: jax.Array, varied: tuple[str, ...], mesh: Mesh) -> Any:
+    """The states of a block before training: leaves `[members, ...]`, spread over the mesh.
+
+    Args:
+      agent: leaves of shape `[members, ...]` where varied.
+      seeds: u32[members]; a member's numbers follow from its seed alone.
+      varied: paths of the agent's batched leaves.
+      mesh: the devices that share the members.
+    """
     axes = member_axes(agent, varied)
-    body = jax.vmap(lambda agent, key: agent.init(key), in_axes=(axes, 0))
-    return over_members(body, mesh, (specs(axes, agent), PartitionSpec(AXIS)))(agent, keys)
+
+    def block(agent: Agent, seeds: jax.Array) -> Any:
+        keys = member_keys(jax.random.key(BASE_SEED), seeds)
+        return jax.vmap(lambda agent, key: agent.init(key), in_axes=(axes, 0))(agent, keys)
+
+    return over_members(block, mesh, (specs(axes, agent), PartitionSpec(AXIS)))(agent, seeds)
 
 
 @functools.partial(jax.jit, static_argnames=("varied", "mesh"), donate_argnames=("state", "log"))
@@ -108,6 +122,7 @@ def _slot(
     def iteration(number: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         state, row = carry
         state, metrics = iterate(agent, state, Clock(number, iterations))
+        _check_metrics(agent, metrics)
         return state, jax.tree.map(jnp.add, row, metrics)
 
     sums = {name: mean for name, mean in log.items() if name != "diverged"}
@@ -131,24 +146,20 @@ def empty_log(agent: Agent, members: int, slots: int) -> dict[str, Mean]:
       members: of the block.
       slots: rows of the log.
     """
-    leaves, structure = jax.tree.flatten(concrete(agent))
 
-    def zeros() -> Mean:
-        return Mean(jnp.zeros((members, slots)), jnp.zeros((members, slots)))
+    def zeros() -> np.ndarray:
+        return np.zeros((members, slots), np.float32)
 
-    return {name: zeros() for name in _metrics(structure, tuple(map(jax.typeof, leaves)))}
+    return {name: Mean(zeros(), zeros()) for name in (*agent.metrics, "diverged")}
 
 
-@functools.lru_cache(maxsize=64)
-def _metrics(structure: Any, shapes: tuple[Any, ...]) -> tuple[str, ...]:
-    """The log's names for agents of a structure; tracing an iteration takes as long as a short run."""
-
-    def metrics(agent: Agent, key: jax.Array, i: jax.Array) -> Any:
-        return agent.iterate(agent.init(key), Clock(i, i))[1]
-
-    agent = jax.tree.unflatten(structure, shapes)
-    found = jax.eval_shape(metrics, agent, jax.random.key(0), jax.ShapeDtypeStruct((), jnp.int32))
-    return (*found, "diverged")
+def _check_metrics(agent: Agent, found: Metrics) -> None:
+    """Raises where an iteration measures something else than the agent says: the log has columns for that alone."""
+    if set(found) != set(agent.metrics):
+        name = type(agent).__name__
+        raise ValueError(
+            f"{name}.metrics = {agent.metrics!r} must name what {name}.iterate measures, which is {tuple(found)!r}"
+        )
 
 
 def specs(axes: Agent, agent: Agent) -> Any:

@@ -41,6 +41,26 @@ class Pool:
         return (self.free - members * self.kept) // self.working if self.working else members
 
 
+@dataclasses.dataclass(frozen=True)
+class MemberBytes:
+    """Bytes of one member: its state, its scratch and its log while it is trained, and what is kept of its state."""
+
+    state: int
+    scratch: int
+    log: int
+    kept: int
+
+    @property
+    def training(self) -> int:
+        """What a member needs while it is trained."""
+        return self.state + self.scratch + self.log
+
+    @property
+    def result(self) -> int:
+        """What its result needs, which is joined from blocks at the end, and stands there twice by then."""
+        return 2 * (self.kept + self.log)
+
+
 def choose_block(
     agent: Agent,
     members: int,
@@ -101,28 +121,22 @@ def choose_block(
 
 
 def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
-    """Where a run needs memory; results are joined from blocks at the end, and stand there twice by then."""
-    state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
-    log = _log_bytes(agent, slots)
-    working = _bytes(state) + _bytes(agent.scratch()) + log
-    kept = 2 * (_bytes(jax.eval_shape(agent.kept, state)) + log)
+    """Where a run needs memory."""
+    member = member_bytes(agent, slots)
     # A checkpoint takes a copy of the block.
-    copies = _bytes(state) + log if stored else 0
+    copies = member.state + member.log if stored else 0
     if _is_cpu(mesh):
-        return [Pool("main", int((limit or free_host_memory()) * USABLE_MEMORY), working + copies, kept)]
-    device = Pool("device", int((limit or free_device_memory(mesh)) * USABLE_MEMORY), working, 0)
-    return [device, Pool("main", int(free_host_memory() * USABLE_MEMORY), copies, kept)]
+        host = int((limit or free_host_memory()) * USABLE_MEMORY)
+        return [Pool("main", host, member.training + copies, member.result)]
+    device = Pool("device", int((limit or free_device_memory(mesh)) * USABLE_MEMORY), member.training, 0)
+    return [device, Pool("main", int(free_host_memory() * USABLE_MEMORY), copies, member.result)]
 
 
-def member_bytes(agent: Agent, slots: int) -> int:
-    """Bytes of one member that is being trained: state, scratch and log."""
-    state = jax.eval_shape(lambda key: agent.init(key), jax.random.key(0))
-    return _bytes(state) + _bytes(agent.scratch()) + _log_bytes(agent, slots)
-
-
-def _log_bytes(agent: Agent, slots: int) -> int:
-    """Of one member's log: a total and a count of every metric and slot."""
-    return 8 * slots * len(jax.eval_shape(lambda: loop.empty_log(agent, 1, 1)))
+def member_bytes(agent: Agent, slots: int) -> MemberBytes:
+    """What one member needs."""
+    state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
+    kept = jax.eval_shape(agent.kept, state)
+    return MemberBytes(*map(_bytes, (state, agent.scratch(), loop.empty_log(agent, 1, slots), kept)))
 
 
 def _is_cpu(mesh: Mesh) -> bool:

@@ -1,6 +1,7 @@
 """Haiku networks. The member axis is added by `vmap`, so that batched products lead with it."""
 
 import functools
+import math
 from typing import Any
 
 import haiku as hk
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import words
 from jaxrl.spaces import Box, Discrete, Space
 
 INPUTS = ("raw", "signs")
@@ -35,7 +37,7 @@ def mlp(space: Space, hidden: tuple[int, ...], heads: tuple[int, ...], inputs: s
 
     Returns:
       A transformed function of (params, observations[batch, ...]) without random numbers, which gives a
-      tuple of f32[batch, head], one a head.
+      tuple of f32[batch, head], one a head. Its parameters begin as by `draw`.
     """
 
     def forward(observations: jax.Array) -> tuple[jax.Array, ...]:
@@ -44,7 +46,35 @@ def mlp(space: Space, hidden: tuple[int, ...], heads: tuple[int, ...], inputs: s
             features = Layers(hidden, name="mlp")(features)
         return tuple(Linear(size, name=f"head_{i}")(features) for i, size in enumerate(heads))
 
-    return hk.without_apply_rng(hk.transform(forward))
+    network: hk.Transformed = hk.without_apply_rng(hk.transform(forward))
+
+    def init(key: jax.Array, observations: Any) -> hk.Params:
+        return draw(key, jax.eval_shape(network.init, key, observations))
+
+    return hk.Transformed(init, network.apply)
+
+
+def draw(key: jax.Array, shapes: hk.Params) -> hk.Params:
+    """The parameters that linear layers begin with, distributed as those of `haiku.Linear`.
+
+    Weights [features, size] are normal with deviation 1 / sqrt(features), cut off at two deviations; biases are 0.
+    One draw and one inversion of the distribution serve all layers: a program of them for each takes a second more
+    to compile.
+
+    Args:
+      key: one key.
+      shapes: of the parameters, two axes for weights and one for biases.
+    """
+    leaves, structure = jax.tree.flatten(shapes)
+    sizes = [leaf.size if leaf.ndim == 2 else 0 for leaf in leaves]
+    uniform = 2 * words.unit(words.draw(key, (sum(sizes),))) - 1
+    normal = math.sqrt(2) * jax.lax.erf_inv(math.erf(math.sqrt(2)) * uniform)
+    parts = jnp.split(normal, np.cumsum(sizes)[:-1])
+    drawn = [
+        jnp.zeros(leaf.shape) if leaf.ndim == 1 else part.reshape(leaf.shape) / math.sqrt(leaf.shape[0])
+        for leaf, part in zip(leaves, parts, strict=True)
+    ]
+    return jax.tree.unflatten(structure, drawn)
 
 
 class Layers(hk.Module):
@@ -62,7 +92,7 @@ class Layers(hk.Module):
 
 
 class Linear(hk.Module):
-    """`haiku.Linear` of a default start with the gradient of `product`: parameters, names and values are the same."""
+    """`haiku.Linear` with the gradient of `product`: parameters, names and values are the same."""
 
     def __init__(self, size: int, name: str):
         super().__init__(name=name)
@@ -70,10 +100,8 @@ class Linear(hk.Module):
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """f32[batch, size] for f32[batch, features]."""
-        features = inputs.shape[-1]
-        init = hk.initializers.TruncatedNormal(1 / np.sqrt(features))
-        weights = hk.get_parameter("w", (features, self.size), inputs.dtype, init)
-        return product(inputs, weights) + hk.get_parameter("b", (self.size,), inputs.dtype, jnp.zeros)
+        weights = hk.get_parameter("w", (inputs.shape[-1], self.size), init=jnp.zeros)
+        return product(inputs, weights) + hk.get_parameter("b", (self.size,), init=jnp.zeros)
 
 
 @jax.custom_vjp

@@ -217,13 +217,13 @@ def _check_environment(env: Environment) -> None:
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"{name}.max_steps = {steps!r} must be a static whole number of at least 1")
     try:
-        before, after, step = jax.eval_shape(_one_step, concrete(env), jax.random.key(0))
+        space, before, after, step = jax.eval_shape(_one_step, concrete(env))
     except Exception as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ValueError(
             f"{name} fails its contract: {type(error).__name__}: {line}; jaxrl.check_env(env) tells more"
         ) from error
-    space, flag = env.observation_space, ((), np.bool_)
+    flag = ((), np.bool_)
     wanted = {
         "reset's observation": (before[1], space.shape, space.dtype),
         "step's observation": (step.obs, space.shape, space.dtype),
@@ -247,11 +247,13 @@ def _check_environment(env: Environment) -> None:
         )
 
 
-def _one_step(env: Environment, key: Any) -> Any:
-    """(state, observation, mask) after reset and after one step, and the step."""
+def _one_step(env: Environment) -> Any:
+    """The observations' space, (state, observation, mask) after reset and after one step, and the step."""
+    key = jax.random.key(0)
     state, obs = env.reset(key)
     following, step = env.step(state, env.action_space.sample(key), key)
-    return (state, obs, env.action_mask(state)), (following, step.obs, env.action_mask(following)), step
+    after = (following, step.obs, env.action_mask(following))
+    return env.observation_space, (state, obs, env.action_mask(state)), after, step
 
 
 def _form(tree: Any) -> str:

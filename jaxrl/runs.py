@@ -33,7 +33,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.plan import Plan
 
-_FORMAT = "jaxrl run, version 3"
+_FORMAT = "jaxrl run, version 4"
 _RETURNS = "greedy_returns.npz"
 _LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots")

@@ -8,19 +8,41 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.extend.random import threefry_2x32
+from jax.extend.random import threefry2x32_p
 
 
 def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Random words, u32[shape].
+    """Random words, u32[shape]."""
+    return _blocks(key, 0, math.prod(shape), 0)[0].reshape(shape)
 
-    By Threefry where the key is one of its own (Salmon et al., 2011; JAX's default), counting from 0: each of
-    its blocks gives two words, of which `jax.random.bits` uses the exclusive or alone.
+
+def split(key: jax.Array, count: int) -> jax.Array:
+    """Keys[count], those of `jax.random.split`, of which JAX takes three times as long to make a program."""
+    return _blocks(key, 0, 0, count)[1]
+
+
+def numbered(key: jax.Array, number: jax.Array | int, *, words: int, keys: int) -> tuple[jax.Array, jax.Array]:
+    """Random words u32[words] and keys[keys] of their own for every number i32[], in one pass.
+
+    No other use may be made of `key`, and the counts must be the same for all numbers.
+    """
+    return _blocks(key, number, words, keys)
+
+
+def _blocks(key: jax.Array, number: jax.Array | int, words: int, keys: int) -> tuple[jax.Array, jax.Array]:
+    """Words and keys by Threefry (Salmon et al., 2011), where the key is one of its own, as JAX's are by default.
+
+    Its counter is the number and, from 0, the block. A block is a key, or two words that lie half a draw apart, of
+    which `jax.random.bits` uses the exclusive or alone.
     """
     if jax.random.key_impl(key) != "threefry2x32":
-        return jax.random.bits(key, shape, jnp.uint32)
-    counts = jnp.arange(math.prod(shape), dtype=jnp.uint32)
-    return threefry_2x32(jax.random.key_data(key), counts).reshape(shape)
+        made = jax.random.split(jax.random.fold_in(key, number), 1 + keys)
+        return jax.random.bits(made[0], (words,), jnp.uint32), made[1:]
+    pairs = -(-words // 2)
+    blocks = jnp.arange(pairs + keys, dtype=jnp.uint32)
+    first, second = threefry2x32_p.bind(*jax.random.key_data(key), jnp.full_like(blocks, number), blocks)
+    drawn = jnp.concatenate([first[:pairs], second[:pairs]])[:words]
+    return drawn, jax.random.wrap_key_data(jnp.stack([first[pairs:], second[pairs:]], axis=-1))
 
 
 def unit(words: jax.Array) -> jax.Array:

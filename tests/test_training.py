@@ -7,7 +7,9 @@ it would grow until another action is chosen, so longer runs would compare luck.
 depend on rounding at all is compared bit for bit.
 """
 
+import contextlib
 import dataclasses
+import gc
 import itertools
 import os
 import re
@@ -412,3 +414,32 @@ def test_seeds_may_repeat_where_members_vary(varied: jaxrl.Result) -> None:
 
 if __name__ == "__main__":
     Path(sys.argv[1]).write_text(compare_devices())
+
+
+@jaxrl.pytree
+class Talkative(jaxrl.DQN):
+    """Measures more than it says."""
+
+    def iterate(self, state: Any, clock: Any) -> Any:
+        state, metrics = super().iterate(state, clock)
+        return state, metrics | {"extra": metrics["loss"]}
+
+
+TALKATIVE = Talkative(cart_pole(), hidden=(8,), batch_size=4, buffer_size=64, learning_starts=8)
+
+
+def test_an_agent_says_what_it_measures() -> None:
+    with pytest.raises(ValueError, match=r"Talkative\.metrics = .*'loss'\) must name .*iterate measures.*'extra'"):
+        train(TALKATIVE)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_python_collects_its_garbage_as_it_did_before(enabled: bool, fails: bool) -> None:
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.suppress(ValueError):
+            train(TALKATIVE if fails else dqn())
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()

@@ -13,11 +13,52 @@ KEY = jax.random.key(0)
 
 
 def test_a_draw_is_threefry_over_a_counter():
-    drawn = words.draw(jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32)), (2,))
-    counted = jax.extend.random.threefry_2x32(jnp.zeros(2, jnp.uint32), jnp.asarray([0, 1], jnp.uint32))
-    np.testing.assert_array_equal(drawn, counted)
-    # A single word is the first of the block of counter (0, 0): Random123's known answer is 6b200159 99ba4efe.
-    np.testing.assert_array_equal(words.draw(jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32)), (1,)), [0x6B200159])
+    # Random123's known answer for the key and the counter 0, and for the digits of pi.
+    zero = jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32))
+    np.testing.assert_array_equal(words.draw(zero, (2,)), [0x6B200159, 0x99BA4EFE])
+    np.testing.assert_array_equal(words.draw(zero, (1,)), [0x6B200159])
+    pi = jax.random.wrap_key_data(jnp.uint32([0x13198A2E, 0x03707344]))
+    assert threefry(0x13198A2E, 0x03707344, 0x243F6A88, 0x85A308D3) == (0xC4923A9C, 0x483DF7A0)
+    blocks = np.uint32([threefry(0x13198A2E, 0x03707344, 0, block) for block in range(3)])
+    np.testing.assert_array_equal(words.draw(pi, (5,)), blocks.T.ravel()[:5])
+
+
+def threefry(key_0, key_1, x_0, x_1):
+    """Threefry-2x32 of 20 rounds in Python's integers (Salmon et al., 2011)."""
+    keys, word = (key_0, key_1, 0x1BD11BDA ^ key_0 ^ key_1), 0xFFFFFFFF
+    x_0, x_1 = (x_0 + key_0) & word, (x_1 + key_1) & word
+    for number in range(20):
+        turn = (13, 15, 26, 6, 17, 29, 16, 24)[number % 8]
+        x_0 = (x_0 + x_1) & word
+        x_1 = ((x_1 << turn | x_1 >> 32 - turn) & word) ^ x_0
+        if number % 4 == 3:
+            step = number // 4 + 1
+            x_0, x_1 = (x_0 + keys[step % 3]) & word, (x_1 + keys[(step + 1) % 3] + step) & word
+    return x_0, x_1
+
+
+def test_numbered_words_and_keys_are_blocks_of_their_own():
+    key = jax.random.key(11)
+    data = [int(x) for x in jax.random.key_data(key)]
+    drawn, keys = jax.jit(lambda n: words.numbered(key, n, words=3, keys=2))(jnp.int32(77))
+    blocks = np.uint32([threefry(*data, 77, block) for block in range(4)])
+    np.testing.assert_array_equal(drawn, blocks[:2].T.ravel()[:3])
+    np.testing.assert_array_equal(jax.random.key_data(keys), blocks[2:])
+    same = words.split(key, 5)
+    np.testing.assert_array_equal(jax.random.key_data(same), jax.random.key_data(jax.random.split(key, 5)))
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
+@pytest.mark.parametrize(("words_count", "keys_count"), [(0, 3), (5, 0), (4, 2)])
+def test_numbered_words_and_keys_differ(kind, words_count, keys_count):
+    key = jax.random.key(1, impl=kind)
+    seen = []
+    for number in range(3):
+        drawn, keys = words.numbered(key, number, words=words_count, keys=keys_count)
+        assert (drawn.shape, keys.shape) == ((words_count,), (keys_count,))
+        assert jax.random.key_impl(keys) == kind
+        seen += [*np.asarray(drawn).tolist(), *map(tuple, np.asarray(jax.random.key_data(keys)).tolist())]
+    assert len(set(seen)) == 3 * (words_count + keys_count)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])

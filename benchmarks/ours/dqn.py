@@ -66,9 +66,10 @@ def prepare(
             "curve": [[(slot + 1) * steps / SLOTS, _mean(column)] for slot, column in enumerate(curve.T)],
         }
 
+    member = member_bytes(trained, SLOTS)
     facts = {
         "compile_seconds": result.compile_seconds,
-        "predicted_bytes_per_member": member_bytes(trained, SLOTS),
+        "predicted_bytes_per_member": member.training + member.result,
         "measured_bytes": peak_bytes() - before,
     }
     return run, {**facts, **jax_facts()}

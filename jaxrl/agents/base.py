@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.checks import check_static
 from jaxrl.environment import Environment, Transition
@@ -33,8 +34,8 @@ class Clock:
 class Mean:
     """A mean under way: a sum and what to divide it by, f32[] each."""
 
-    total: jax.Array
-    count: jax.Array
+    total: jax.Array | np.ndarray
+    count: jax.Array | np.ndarray
 
     @staticmethod
     def of(values: jax.Array, weights: jax.Array) -> "Mean":
@@ -44,6 +45,8 @@ class Mean:
 
 
 Metrics = dict[str, Mean]
+EPISODE_METRICS = ("steps", "episode_return", "episode_length")
+"""The names that `episode_metrics` gives."""
 
 
 class Agent:
@@ -73,6 +76,8 @@ class Agent:
 
     output_kinds: ClassVar[tuple[str, ...]] = ()
     """What people may want to see of the policy, by the names that `jaxrl.export` knows; the usual one first."""
+    metrics: tuple[str, ...] = EPISODE_METRICS
+    """The names that `iterate` measures: the columns of the log."""
     steps_vary: ClassVar[bool] = False
     """Whether iterations differ in how many steps they take."""
 
@@ -86,7 +91,10 @@ class Agent:
         raise NotImplementedError
 
     def iterate(self, state: Any, clock: Clock) -> tuple[Any, Metrics]:
-        """One iteration of collecting and learning. `metrics["steps"]` totals the environment steps."""
+        """One iteration of collecting and learning: the next state, and a `Mean` by every name of `metrics`.
+
+        `"steps"` totals the environment steps.
+        """
         raise NotImplementedError
 
     def params(self, state: Any) -> Any:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import buffers, losses, networks, optimizers, schedules, words
-from jaxrl.agents.base import Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
-from jaxrl.collecting import collect, keys_to_collect, numbered_keys, start_all
+from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
+from jaxrl.collecting import collect, keys_to_collect, start_each
 from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import leaf, pytree, static
 
@@ -57,7 +57,7 @@ class DQNState:
       learner: networks and optimizer.
       replay: `Experience` with leaves `[capacity, ...]`.
       episodes: leaves `[num_envs, ...]`.
-      key: the member's key; every iteration folds its number into it.
+      key: the member's key; every iteration draws by its own number.
     """
 
     learner: Learner
@@ -114,6 +114,7 @@ class DQN(Agent):
     """Split the head into the state's value and the actions' advantages."""
 
     output_kinds = ("q-values",)
+    metrics = (*EPISODE_METRICS, "loss")
 
     def check(self) -> None:
         """Checks the action space."""
@@ -127,21 +128,16 @@ class DQN(Agent):
                 f"DQN.learning_starts = {self.learning_starts} must be at most the run's {steps} steps a member: "
                 "nothing would be learned"
             )
-        if steps > 2**31 - 1 or iterations * self._keys > 2**32 - 1:
+        if steps > 2**31 - 1:
             raise ValueError(
-                f"{iterations} iterations of {self.steps_per_iteration} steps are more than the counters of steps "
-                "and of random keys can hold (2^31 and 2^32): give fewer"
+                f"{iterations} iterations of {self.steps_per_iteration} steps are more than the counter of steps can "
+                "hold (2^31): give fewer"
             )
 
     @property
     def steps_per_iteration(self) -> int:
         """Environment steps between two updates."""
         return self.num_envs * self.train_every
-
-    @property
-    def _keys(self) -> int:
-        """Keys of one iteration: one for the words that exploring and sampling need, and those to play."""
-        return 1 + keys_to_collect(self.env, self.train_every, self.num_envs)
 
     @property
     def _capacity(self) -> int:
@@ -155,14 +151,14 @@ class DQN(Agent):
 
     def init(self, key: jax.Array) -> DQNState:
         """Draws parameters, starts the environments, allocates an empty buffer."""
-        params_key, env_key, run_key = jax.random.split(key, 3)
+        keys = words.split(key, 2 + self.num_envs)
         obs = networks.example(self.env.observation_space)
-        params = self._network.init(params_key, obs[None])
+        params = self._network.init(keys[0], obs[None])
         target = jax.tree.map(jnp.copy, params)
         average = None if self.average_share is None else jax.tree.map(jnp.copy, params)
         learner = Learner(params, target, average, self._optimizer(0.0).init(params))
-        episodes = start_all(self.env, env_key, self.num_envs)
-        return DQNState(learner, buffers.create(self._example(episodes), self._capacity), episodes, run_key)
+        episodes = start_each(self.env, keys[2:])
+        return DQNState(learner, buffers.create(self._example(episodes), self._capacity), episodes, keys[1])
 
     def _example(self, episodes: Episode) -> Experience:
         one = jax.tree.map(lambda x: x[0], episodes)
@@ -171,15 +167,14 @@ class DQN(Agent):
 
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""
-        keys = numbered_keys(state.key, clock.iteration, self._keys)
-        explore_words, sample_words = self._words(keys[0])
+        sample_words, explore_words, keys = self._random(state.key, clock.iteration)
         steps = clock.iteration * self.steps_per_iteration
         epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
 
         def act(episodes: Episode, drawn: jax.Array) -> jax.Array:
             return self._explore(self._values(state.learner.params, episodes.obs), episodes.mask, epsilon, drawn)
 
-        episodes, played = collect(self.env, state.episodes, act, explore_words, keys[1:])
+        episodes, played = collect(self.env, state.episodes, act, explore_words, keys)
         items = Experience(
             played.obs, played.action, played.reward, played.next_obs, played.next_mask, played.terminated
         )
@@ -194,11 +189,12 @@ class DQN(Agent):
         )
         return DQNState(learner, replay, episodes, state.key), {**episode_metrics(played), "loss": loss}
 
-    def _words(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Words of one iteration, in one draw: u32[train_every, 2, num_envs] to explore, u32[batch] to sample."""
+    def _random(self, key: jax.Array, iteration: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Of one iteration: words u32[batch] to sample and u32[train_every, 2, num_envs] to explore, keys to play."""
         explore = (self.train_every, 2, self.num_envs)
-        drawn = words.draw(key, (math.prod(explore) + self.batch_size,))
-        return drawn[self.batch_size :].reshape(explore), drawn[: self.batch_size]
+        keys = keys_to_collect(self.env, self.train_every, self.num_envs)
+        drawn, play_keys = words.numbered(key, iteration, words=self.batch_size + math.prod(explore), keys=keys)
+        return drawn[: self.batch_size], drawn[self.batch_size :].reshape(explore), play_keys
 
     def _learn(self, learner: Learner, replay: Any, drawn: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
         available = buffers.filled(replay, self.steps_per_iteration, clock.iteration)

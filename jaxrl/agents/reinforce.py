@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import losses, networks, optimizers, schedules, words
-from jaxrl.agents.base import Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
-from jaxrl.collecting import any_member, numbered_keys, play, start_all, start_each
+from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
+from jaxrl.collecting import any_member, play, start_each
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 
@@ -114,17 +114,13 @@ class Reinforce(Agent):
             )
 
     output_kinds = ("probabilities", "logits")
+    metrics = (*EPISODE_METRICS, "loss", "entropy", "used_fraction")
     steps_vary = True
 
     @property
     def steps_per_iteration(self) -> int:
         """The most environment steps of one update: every episode as long as can be."""
         return self.episodes_per_update * self.env.max_steps
-
-    @property
-    def _keys(self) -> int:
-        """Keys of one time step: to draw actions, to step, and to start the next episodes."""
-        return 2 + self.num_envs
 
     @property
     def _network(self) -> hk.Transformed:
@@ -140,13 +136,13 @@ class Reinforce(Agent):
 
     def init(self, key: jax.Array) -> ReinforceState:
         """Draws parameters."""
-        params_key, run_key = jax.random.split(key)
+        params_key, run_key = words.split(key, 2)
         params = self._network.init(params_key, networks.example(self.env.observation_space)[None])
         return ReinforceState(params, self._optimizer(0.0).init(params), run_key)
 
     def iterate(self, state: ReinforceState, clock: Clock) -> tuple[ReinforceState, Metrics]:
         """Plays whole episodes and makes one update from all of them."""
-        rollout, time = self.collect(state.params, jax.random.fold_in(state.key, clock.iteration))
+        rollout, time = self.collect(state.params, state.key, clock.iteration)
         returns = self.returns(rollout, time)
         gradients, sums = self._gradients(state.params, rollout, returns, time, clock)
         fraction = clock.fraction
@@ -159,25 +155,29 @@ class Reinforce(Agent):
         metrics = {**episode_metrics(rollout.played, rollout.valid), **sums, "used_fraction": used}
         return ReinforceState(params, opt_state, state.key), metrics
 
-    def collect(self, params: Any, key: jax.Array) -> tuple[Rollout, jax.Array]:
+    def collect(self, params: Any, key: jax.Array, iteration: jax.Array | int = 0) -> tuple[Rollout, jax.Array]:
         """Plays `episodes_per_update` whole episodes.
+
+        Args:
+          params: of the policy.
+          key: no other use may be made of it but for other iterations.
+          iteration: i32[], from 0.
 
         Returns:
           The rollout, and how many of its time steps were played (i32[], the same for all members
           that are trained together: those who are done earlier wait).
         """
-        start_key, play_key = jax.random.split(key)
-        episodes = start_all(self.env, start_key, self.num_envs)
+        _, keys = words.numbered(key, iteration, words=0, keys=1 + self.num_envs)
+        play_key, episodes = keys[0], start_each(self.env, keys[1:])
 
         def step(carry: Collecting) -> Collecting:
-            return self._collect_step(params, carry, numbered_keys(play_key, carry.time, self._keys))
+            return self._collect_step(params, carry, *self._random(play_key, carry.time))
 
         done = jax.lax.while_loop(lambda carry: carry.going, step, self._nothing_collected(params, episodes))
         return done.rollout, done.time
 
     def _nothing_collected(self, params: Any, episodes: Episode) -> Collecting:
-        keys = jax.random.split(jax.random.key(0), self._keys)
-        row = jax.eval_shape(lambda e: self._play(params, e, keys)[1], episodes)
+        row = jax.eval_shape(lambda e: self._play(params, e, *self._random(jax.random.key(0), 0))[1], episodes)
         return Collecting(
             time=jnp.zeros((), jnp.int32),
             going=jnp.ones((), bool),
@@ -191,19 +191,23 @@ class Reinforce(Agent):
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
-    def _play(self, params: Any, episodes: Episode, keys: jax.Array) -> tuple[Episode, Rollout]:
+    def _random(self, key: jax.Array, time: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+        """Of one time step: words u32[num_envs] to act, and keys, one to step and the others to start episodes."""
+        return words.numbered(key, time, words=self.num_envs, keys=1 + self.num_envs)
+
+    def _play(self, params: Any, episodes: Episode, drawn: jax.Array, keys: jax.Array) -> tuple[Episode, Rollout]:
         """One step of every environment: one row of the rollout, with all of it valid."""
         logits, value = self._heads(params, episodes.obs)
-        actions = sample(logits, episodes.mask, words.draw(keys[0], (self.num_envs,)))
-        following, played = play(self.env, episodes, actions, keys[1], start_each(self.env, keys[2:]))
+        actions = sample(logits, episodes.mask, drawn)
+        following, played = play(self.env, episodes, actions, keys[0], start_each(self.env, keys[1:]))
         cut_off = played.truncated & ~played.terminated
         bootstrap = jnp.zeros_like(value)
         if self.baseline == "value":
             bootstrap = jnp.where(cut_off, self._heads(params, played.next_obs)[1], 0)
         return following, Rollout(played, jnp.ones_like(cut_off), value, bootstrap)
 
-    def _collect_step(self, params: Any, carry: Collecting, keys: jax.Array) -> Collecting:
-        episodes, row = self._play(params, carry.episodes, keys)
+    def _collect_step(self, params: Any, carry: Collecting, drawn: jax.Array, keys: jax.Array) -> Collecting:
+        episodes, row = self._play(params, carry.episodes, drawn, keys)
         row = dataclasses.replace(row, valid=carry.active)
         ended = row.played.ended & carry.active
         # Episodes that are still owed go to the environments that have just become free, in order.

@@ -105,7 +105,7 @@ class SweepPlan:
     @functools.cached_property
     def member_bytes(self) -> int:
         """Of the largest member that is being trained."""
-        return max(member_bytes(group.plan.agent, self.slots) for group in self.grouping.groups)
+        return max(member_bytes(group.plan.agent, self.slots).training for group in self.grouping.groups)
 
     def rows(self) -> list[tuple[str, str]]:
         """The plan in words, as (what, value)."""

@@ -130,9 +130,15 @@ def test_kept_members_play_and_others_say_how_to_get_them(whole):
             for one, other in zip(*(map(np.asarray, jax.tree.leaves(m.params)) for m in (member, alone)), strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
     assert whole.member().number == whole.best().number
-    lost = next(t for t in range(12) if t not in kept)
-    with pytest.raises(IndexError, match="were not kept"):
-        whole.member(lost)
+    lost = 0
+    for trial in set(range(12)) - kept:
+        try:
+            whole.member(trial)
+        except IndexError as error:
+            assert "were not kept" in str(error)
+            lost += 1
+    # The 6 batches hold 2 trials each; one with a kept trial in it stays whole.
+    assert lost >= 6
 
 
 def test_reinforce_and_fields_that_may_be_none():
@@ -161,6 +167,10 @@ class Talkative(jaxrl.DQN):
     """An agent that logs more where a static field says so."""
 
     talks: bool = jaxrl.static(default=False)
+
+    @property
+    def metrics(self):
+        return (*jaxrl.DQN.metrics, *(["extra"] if self.talks else []))
 
     def iterate(self, state, clock):
         state, metrics = super().iterate(state, clock)
