@@ -8,7 +8,6 @@ persistent compilation cache (which skips programs with callbacks).
 
 import jax
 import jax.numpy as jnp
-from jax_tqdm import PBar, loop_tqdm
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix[0]}]"
 
@@ -29,6 +28,8 @@ class Progress:
     """A bar over slots of the log, with the environment steps that were taken, over all members."""
 
     def __init__(self, slots: int, description: str) -> None:
+        from jax_tqdm import PBar, loop_tqdm  # Not with jaxrl, whose import it would lengthen by a tenth.
+
         self._slots = slots
         self._done = 0
         self._steps = 0.0
@@ -38,6 +39,7 @@ class Progress:
             slots, print_rate=1, desc=description, bar_format=_FORMAT, postfix=[self._note], dynamic_ncols=True
         )
         self._tick = jax.jit(bar(lambda slot, carry: carry))
+        self._carry = PBar(id=jnp.int32(0), carry=jnp.int32(0))
 
     def advance(self, slots: int, steps: float, seconds: float, mean_return: float) -> None:
         """Moves the bar on.
@@ -55,7 +57,7 @@ class Progress:
             self._note.text += f", return {mean_return:.4g}"
         for _ in range(slots):
             if self._done < self._slots:
-                jax.block_until_ready(self._tick(jnp.int32(self._done), PBar(id=jnp.int32(0), carry=jnp.int32(0))))
+                jax.block_until_ready(self._tick(jnp.int32(self._done), self._carry))
             self._done += 1
         jax.effects_barrier()
 
