@@ -1,0 +1,84 @@
+"""Runs of a moment in folders, and what must hold of them; nothing here has a tolerance."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl import checkpoints
+from jaxrl.progress import Progress
+from jaxrl.runs import RunDirectoryError
+
+STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
+
+
+def dqn(**fields: Any) -> jaxrl.DQN:
+    env = jaxrl.make("CartPole-v1", max_steps=12)
+    return jaxrl.DQN(**{"env": env, "hidden": (8,), "batch_size": 4, "buffer_size": 32, "learning_starts": 8, **fields})
+
+
+def train(out: Path | None, agent: Any = None, **arguments: Any) -> jaxrl.Result:
+    """A run of two blocks: two members, and one with its filling."""
+    common = {"steps": STEPS, "slots": SLOTS, "seeds": SEEDS, "block": BLOCK, "devices": 1, "progress": False}
+    return jaxrl.train(agent or dqn(), out=out, **{**common, **arguments})
+
+
+def arrays(tree: Any) -> dict[str, np.ndarray]:
+    return checkpoints.named_arrays(tree)
+
+
+def assert_same(one: jaxrl.Result, other: jaxrl.Result) -> None:
+    """Equal in all but the times."""
+    assert one.complete == other.complete
+    assert one.agent == other.agent
+    assert one.iterations == other.iterations
+    for name in ("seeds", "vary", "log", "state", "params"):
+        ours, theirs = arrays(getattr(one, name)), arrays(getattr(other, name))
+        assert ours.keys() == theirs.keys()
+        for path, values in ours.items():
+            assert values.dtype == theirs[path].dtype, path
+            np.testing.assert_array_equal(values, theirs[path], err_msg=path)
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+
+
+def checksums(folder: Path) -> dict[str, int]:
+    return json.loads((folder / "manifest.json").read_text())["checksums"]
+
+
+class interruption:  # noqa: N801
+    """Presses Ctrl-C once so many slots are done."""
+
+    def __init__(self, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._left, self._monkeypatch = slots, monkeypatch
+
+    def __enter__(self) -> None:
+        def advance(bar: Progress, slots: int, *_: float) -> None:
+            self._left -= slots
+            if self._left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+        self._scope = self._monkeypatch.context()
+        self._scope.__enter__().setattr(Progress, "advance", advance)
+
+    def __exit__(self, *error: Any) -> None:
+        self._scope.__exit__(*error)
+
+
+def refused(run: Path, words: str, loads: bool = False, **arguments: Any) -> None:
+    """Neither resume nor load takes the run, and both leave it as it is."""
+    before = contents(run)
+    with pytest.raises(RunDirectoryError, match=words):
+        train(run, resume=True, **arguments)
+    if not loads:
+        with pytest.raises(RunDirectoryError, match=words):
+            jaxrl.load(run)
+    with pytest.raises(RunDirectoryError, match=r"holds a run: pass resume=True|other files"):
+        train(run, **arguments)
+    assert contents(run) == before
