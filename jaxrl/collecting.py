@@ -32,14 +32,14 @@ def start_each(env: Environment, keys: jax.Array) -> Episode:
 
 
 def window(env: Environment, steps: int) -> int:
-    """How many of `steps` steps share one drawn start: the largest divisor that no episode is shorter than."""
-    longest = min(steps, env.least_steps, env.max_steps)
-    return max(size for size in range(1, longest + 1) if steps % size == 0)
+    """How many of `steps` steps share one drawn start, at most an episode's; the last window may be shorter."""
+    windows = -(-steps // min(steps, env.least_steps, env.max_steps))
+    return -(-steps // windows)
 
 
 def keys_to_collect(env: Environment, steps: int, num_envs: int) -> int:
     """How many keys `collect` takes."""
-    return 1 + steps // window(env, steps) * num_envs
+    return 1 + -(-steps // window(env, steps)) * num_envs
 
 
 def collect(env: Environment, episodes: Episode, act: Act, noise: Any, keys: jax.Array) -> tuple[Episode, Transition]:
@@ -61,15 +61,21 @@ def collect(env: Environment, episodes: Episode, act: Act, noise: Any, keys: jax
         episodes, transitions = play(env, episodes, actions, keys[0], start_each(env, keys[1:]))
         return episodes, jax.tree.map(lambda x: x[None], transitions)
     size = window(env, steps)
-    rows = (noise, jax.random.split(keys[0], steps))
-    rows = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), rows)
+    rows, start_keys = (noise, jax.random.split(keys[0], steps)), keys[1:].reshape(-1, num_envs)
 
     def one_window(episodes: Episode, row: Any) -> tuple[Episode, Transition]:
-        rows, reset_keys = row
-        return _play_window(env, episodes, act, rows, start_each(env, reset_keys))
+        rows, keys = row
+        return _play_window(env, episodes, act, rows, start_each(env, keys))
 
-    episodes, transitions = jax.lax.scan(one_window, episodes, (rows, keys[1:].reshape(-1, num_envs)))
-    return episodes, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
+    whole = steps // size
+    equal = jax.tree.map(lambda x: x[: whole * size].reshape(whole, size, *x.shape[1:]), rows)
+    episodes, played = jax.lax.scan(one_window, episodes, (equal, start_keys[:whole]))
+    played = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), played)
+    if steps % size:
+        last = jax.tree.map(lambda x: x[whole * size :], rows)
+        episodes, rest = one_window(episodes, (last, start_keys[whole]))
+        played = jax.tree.map(lambda first, second: jnp.concatenate([first, second]), played, rest)
+    return episodes, played
 
 
 def play(

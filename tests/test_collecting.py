@@ -68,17 +68,20 @@ def collected(env, steps, num_envs, key=KEY):
     return jax.jit(lambda e: collect_randomly(env, e, steps, play_key))(start_all(env, start_key, num_envs))
 
 
+@pytest.mark.parametrize("steps", [47, 48])
 @pytest.mark.parametrize("least_steps", [1, 2, 8, 16])
-def test_no_two_episodes_share_a_start_whatever_is_hinted(least_steps):
-    episodes, transitions = collected(Short(least_steps=least_steps), steps=48, num_envs=40)
+def test_no_two_episodes_share_a_start_whatever_is_hinted(least_steps, steps):
+    episodes, transitions = collected(Short(least_steps=least_steps), steps=steps, num_envs=40)
+    assert transitions.length.shape == (steps, 40)
     starts = starts_of(transitions, episodes)
-    assert len(starts) > 48 * 40 / 3
+    assert len(starts) > 47 * 40 / 3
     assert len(np.unique(starts)) == len(starts)
 
 
+@pytest.mark.parametrize("steps", [29, 32])
 @pytest.mark.parametrize("least_steps", [1, 4, 16])
-def test_the_next_decision_is_made_from_the_state_after_the_reset(least_steps):
-    episodes, played = jax.tree.map(np.asarray, collected(Short(least_steps=least_steps), steps=32, num_envs=16))
+def test_the_next_decision_is_made_from_the_state_after_the_reset(least_steps, steps):
+    episodes, played = jax.tree.map(np.asarray, collected(Short(least_steps=least_steps), steps=steps, num_envs=16))
     ended = played.terminated | played.truncated
     following = np.concatenate([played.obs[1:], episodes.obs[None]])
     # Within an episode the observation stays; an episode that ends hands over to another one.
@@ -118,9 +121,14 @@ def test_members_are_played_as_if_alone_and_the_branch_stays_one():
             np.testing.assert_array_equal(a[number], b)
 
 
-@pytest.mark.parametrize(("steps", "least", "expected"), [(1, 8, 1), (8, 8, 8), (12, 8, 6), (7, 4, 1), (5, 8, 5)])
-def test_windows_divide_the_steps(steps, least, expected):
-    assert window(Short(least_steps=least), steps) == expected
+@pytest.mark.parametrize(
+    ("steps", "least", "expected", "windows"),
+    [(1, 8, 1, 1), (8, 8, 8, 1), (12, 8, 6, 2), (7, 4, 4, 2), (5, 8, 5, 1), (11, 8, 6, 2), (10, 4, 4, 3), (5, 1, 1, 5)],
+)
+def test_windows_are_few_and_even(steps, least, expected, windows):
+    env = Short(least_steps=least)
+    assert window(env, steps) == expected
+    assert keys_to_collect(env, steps, 3) == 1 + 3 * windows
 
 
 def test_windows_are_no_longer_than_episodes():
