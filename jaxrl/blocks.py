@@ -198,10 +198,12 @@ def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
 def host(tree: Any) -> Any:
     """The arrays of a pytree copied to NumPy; random keys stay JAX arrays."""
 
-    def copied(x: jax.Array) -> Any:
+    def copied(x: Any) -> Any:
+        if not isinstance(x, jax.Array):
+            return np.array(x)
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             return x
-        # Not `np.array(x)`, which makes two copies of an array that several devices share.
+        # Not `np.array(x)`, which makes two copies of an array that several CPU devices share.
         whole = np.empty(x.shape, x.dtype)
         for shard in x.addressable_shards:
             whole[shard.index] = shard.data
@@ -220,7 +222,9 @@ def concatenated(*parts: Any) -> Any:
 def _init(plan: Plan, number: int, agent: Any) -> Callable[[], Any]:
     """What makes the states of a block's members before training, of the block's batched agent."""
     seeds = plan.seeds[plan.chosen(number)].astype(np.uint32)
-    return functools.partial(loop.init, agent, seeds, varied=tuple(plan.vary), mesh=plan.mesh)
+    # Named here, because the default may change while compiled programs stay as they are.
+    impl = jax.config.jax_default_prng_impl  # type: ignore[attr-defined]
+    return functools.partial(loop.init, agent, seeds, varied=tuple(plan.vary), mesh=plan.mesh, impl=impl)
 
 
 def _empty_log(plan: Plan) -> dict[str, Mean]:

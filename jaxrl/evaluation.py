@@ -66,6 +66,11 @@ def _block_returns(
     return over_members(body, mesh, (specs(axes, agent), members, members))(agent, params, keys)
 
 
+def evaluation_key(seed: int) -> jax.Array:
+    """The key of episodes that are played to judge a policy: never a member's own."""
+    return jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
+
+
 def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED_AT_ONCE) -> np.ndarray:
     """Plays greedy episodes with every member of a result, on the device.
 
@@ -85,7 +90,7 @@ def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED
     episodes = positive("episodes", episodes)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise TypeError(f"seed = {seed!r} must be a whole number")
-    base = jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
+    base = evaluation_key(seed)
     block = min(positive("block", block), len(result.seeds))
     mesh = member_mesh(block)
     block = -(-block // mesh.size) * mesh.size

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent, masked
 from jaxrl.environment import Environment
-from jaxrl.evaluation import greedy_returns
+from jaxrl.evaluation import evaluation_key, greedy_returns
 from jaxrl.pytree import pytree, static
 from jaxrl.spaces import Discrete
 
@@ -200,7 +200,7 @@ def evaluate_file(file: PolicyFile, env: Environment, episodes: int, seed: int =
       PolicyFileError: the file does not fit the environment.
     """
     file.check_fits(env)
-    agent, key = FileAgent(env, file), jax.random.key(seed)
+    agent, key = FileAgent(env, file), evaluation_key(seed)
     return np.asarray(jax.jit(lambda key: greedy_returns(agent, (), key, episodes))(key))
 
 

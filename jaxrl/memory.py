@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxrl import loop
 from jaxrl.agents.base import Agent
 from jaxrl.devices import free_device_memory, free_host_memory, member_mesh
+from jaxrl.pytree import once_a_structure
 
 CPU_BLOCK = 16
 """Members a CPU device trains at once: about what stays in its cache."""
@@ -134,9 +135,15 @@ def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool
 
 def member_bytes(agent: Agent, slots: int) -> MemberBytes:
     """What one member needs."""
+    state, scratch, kept = _shapes(agent)
+    return MemberBytes(*map(_bytes, (state, scratch, loop.empty_log(agent, 1, slots), kept)))
+
+
+@once_a_structure
+def _shapes(agent: Agent) -> tuple[Any, Any, Any]:
+    """Of the state, of the scratch, and of what is kept of the state."""
     state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
-    kept = jax.eval_shape(agent.kept, state)
-    return MemberBytes(*map(_bytes, (state, agent.scratch(), loop.empty_log(agent, 1, slots), kept)))
+    return state, agent.scratch(), jax.eval_shape(agent.kept, state)
 
 
 def _is_cpu(mesh: Mesh) -> bool:

@@ -71,7 +71,7 @@ def draw(key: jax.Array, shapes: hk.Params) -> hk.Params:
     normal = math.sqrt(2) * jax.lax.erf_inv(math.erf(math.sqrt(2)) * uniform)
     parts = jnp.split(normal, np.cumsum(sizes)[:-1])
     drawn = [
-        jnp.zeros(leaf.shape) if leaf.ndim == 1 else part.reshape(leaf.shape) / math.sqrt(leaf.shape[0])
+        jnp.zeros(leaf.shape, leaf.dtype) if leaf.ndim == 1 else part.reshape(leaf.shape) / math.sqrt(leaf.shape[0])
         for leaf, part in zip(leaves, parts, strict=True)
     ]
     return jax.tree.unflatten(structure, drawn)
@@ -100,7 +100,9 @@ class Linear(hk.Module):
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """f32[batch, size] for f32[batch, features]."""
-        weights = hk.get_parameter("w", (inputs.shape[-1], self.size), init=jnp.zeros)
+        features = inputs.shape[-1]
+        init = hk.initializers.TruncatedNormal(1 / np.sqrt(features))
+        weights = hk.get_parameter("w", (features, self.size), init=init)
         return product(inputs, weights) + hk.get_parameter("b", (self.size,), init=jnp.zeros)
 
 

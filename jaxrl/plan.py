@@ -12,12 +12,12 @@ from jax.sharding import Mesh
 from jaxrl import loop
 from jaxrl.agents.base import Agent
 from jaxrl.checks import check_at, check_values, is_finite, positive
+from jaxrl.contracts import check_environment, check_iteration
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.pytree import concrete, get_at, leaf_paths
 from jaxrl.registry import nearest
-from jaxrl.spaces import Discrete
 
 _SLOT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
@@ -95,10 +95,12 @@ def make_plan(
             f"{type(agent).__name__}.env = {agent.env!r} must be an environment: jaxrl.make(name) makes one"
         )
     check_values(agent)
-    _check_environment(agent.env)
+    check_environment(agent.env)
     agent.check()
     count = _iterations(agent, steps, iterations)
     agent.check_run(count)
+    if type(agent).__module__.partition(".")[0] != "jaxrl":  # Our own are tested, and tracing them takes a while.
+        check_iteration(agent)
     members = checked_seeds(seeds, repeats=bool(vary))
     varied = _vary(agent, vary or {}, len(members))
     slots = _slots(slots, count, agent.steps_per_iteration)
@@ -208,53 +210,3 @@ def _varied(agent: Agent, path: str, values: Any, shape: tuple[int, ...]) -> np.
     if not is_finite(array):
         raise ValueError(f"vary[{path!r}] = {values!r} must be finite, as float32 too: give ordinary numbers")
     return array
-
-
-def _check_environment(env: Environment) -> None:
-    """The cheap part of `check_env`: whether the contract holds in shape."""
-    name = type(env).__name__
-    steps = getattr(env, "max_steps", None)
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{name}.max_steps = {steps!r} must be a static whole number of at least 1")
-    try:
-        space, before, after, step = jax.eval_shape(_one_step, concrete(env))
-    except Exception as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise ValueError(
-            f"{name} fails its contract: {type(error).__name__}: {line}; jaxrl.check_env(env) tells more"
-        ) from error
-    flag = ((), np.bool_)
-    wanted = {
-        "reset's observation": (before[1], space.shape, space.dtype),
-        "step's observation": (step.obs, space.shape, space.dtype),
-        "reward": (step.reward, (), np.float32),
-        "terminated": (step.terminated, *flag),
-        "truncated": (np.bool_(step.truncated) if isinstance(step.truncated, bool) else step.truncated, *flag),
-    }
-    for what, mask in {"reset's action mask": before[2], "step's action mask": after[2]}.items():
-        if mask is not None and isinstance(env.action_space, Discrete):
-            wanted[what] = (mask, (env.action_space.n,), np.bool_)
-    for what, (found, shape, dtype) in wanted.items():
-        if getattr(found, "shape", None) != tuple(shape) or getattr(found, "dtype", None) != dtype:
-            raise ValueError(
-                f"{name} fails its contract: {what} is {found}, and must be {np.dtype(dtype).name}{list(shape)}; "
-                "jaxrl.check_env(env) tells more"
-            )
-    if _form(before) != _form(after):
-        raise ValueError(
-            f"{name} fails its contract: the state (or its action mask) is {_form(before)} after reset and "
-            f"{_form(after)} after step, and must keep structure, shapes and dtypes; jaxrl.check_env(env) tells more"
-        )
-
-
-def _one_step(env: Environment) -> Any:
-    """The observations' space, (state, observation, mask) after reset and after one step, and the step."""
-    key = jax.random.key(0)
-    state, obs = env.reset(key)
-    following, step = env.step(state, env.action_space.sample(key), key)
-    after = (following, step.obs, env.action_mask(following))
-    return env.observation_space, (state, obs, env.action_mask(state)), after, step
-
-
-def _form(tree: Any) -> str:
-    return str(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (tree[0], tree[2])))

@@ -8,12 +8,14 @@ identity.
 import dataclasses
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 _STATIC = "static"
 _BOUNDS = "bounds"
 _DTYPES = {"float": np.float32, "float | None": np.float32, "int": np.int32, "bool": np.bool_}
@@ -147,6 +149,27 @@ def field_at(node: Any, path: str) -> dataclasses.Field:
 def get_at(node: Any, path: str) -> Any:
     """The value at a dotted path."""
     return functools.reduce(getattr, path.split("."), node)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """A pytree dataclass, equal to every other one of its structure, shapes and dtypes."""
+
+    structure: Any
+    shapes: tuple[Any, ...]
+    node: Any = dataclasses.field(compare=False)
+
+
+def once_a_structure(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
+    """Keeps what a function gave for a pytree dataclass, for all that differ in the leaves' numbers alone."""
+    known = functools.lru_cache(maxsize=64)(lambda seen: function(seen.node))
+
+    @functools.wraps(function)
+    def call(node: Any) -> _R:
+        leaves, structure = jax.tree.flatten(concrete(node))
+        return known(_Seen(structure, tuple(map(jax.typeof, leaves)), node))
+
+    return call
 
 
 def concrete(node: Any) -> Any:

@@ -10,15 +10,17 @@ import jax
 import jax.numpy as jnp
 from jax.extend.random import threefry2x32_p
 
+_THREEFRY = "threefry2x32"
+
 
 def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Random words, u32[shape]."""
-    return _blocks(key, 0, math.prod(shape), 0)[0].reshape(shape)
+    return _blocks(_used(key), 0, math.prod(shape), 0)[0].reshape(shape)
 
 
 def split(key: jax.Array, count: int) -> jax.Array:
-    """Keys[count], those of `jax.random.split`, of which JAX takes three times as long to make a program."""
-    return _blocks(key, 0, 0, count)[1]
+    """Keys[count], by a program that JAX makes in a third of the time that one of `jax.random.split` takes."""
+    return _blocks(_used(key), 0, 0, count)[1]
 
 
 def numbered(key: jax.Array, number: jax.Array | int, *, words: int, keys: int) -> tuple[jax.Array, jax.Array]:
@@ -35,14 +37,21 @@ def _blocks(key: jax.Array, number: jax.Array | int, words: int, keys: int) -> t
     Its counter is the number and, from 0, the block. A block is a key, or two words that lie half a draw apart, of
     which `jax.random.bits` uses the exclusive or alone.
     """
-    if jax.random.key_impl(key) != "threefry2x32":
+    if jax.random.key_impl(key) != _THREEFRY:
         made = jax.random.split(jax.random.fold_in(key, number), 1 + keys)
         return jax.random.bits(made[0], (words,), jnp.uint32), made[1:]
     pairs = -(-words // 2)
     blocks = jnp.arange(pairs + keys, dtype=jnp.uint32)
     first, second = threefry2x32_p.bind(*jax.random.key_data(key), jnp.full_like(blocks, number), blocks)
     drawn = jnp.concatenate([first[:pairs], second[:pairs]])[:words]
-    return drawn, jax.random.wrap_key_data(jnp.stack([first[pairs:], second[pairs:]], axis=-1))
+    return drawn, jax.random.wrap_key_data(jnp.stack([first[pairs:], second[pairs:]], axis=-1), impl=_THREEFRY)
+
+
+def _used(key: jax.Array) -> jax.Array:
+    """The key; where JAX looks for keys that are used twice, to which looking into one is no use, after a use of it."""
+    if jax.config.jax_debug_key_reuse:  # type: ignore[attr-defined]
+        jax.random.bits(key)
+    return key
 
 
 def unit(words: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tiny_environments import Luggage, Push, Walk, WalkState
 
-from jaxrl import Box, Discrete, Environment, leaf, pytree, static
+from jaxrl import Box, Discrete, Environment, leaf, pytree, static, words
 
 BROKEN: list[tuple[str, str, type]] = []
 """(code, what the message must name, the environment's class)."""
@@ -269,6 +269,12 @@ class TwiceDrawn(Walk):
     def reset(self, key: jax.Array) -> Any:
         draws = jax.random.uniform(key, (), jnp.float32) - jax.random.normal(key, (), jnp.float32)
         return self.start(draws, jax.random.key(0))
+
+
+@broken("key-reused", "reset used a random key twice")
+class TwiceDrawnWords(Walk):
+    def reset(self, key: jax.Array) -> Any:
+        return self.start(words.unit(words.draw(key, ())) + words.unit(words.draw(key, ())), jax.random.key(0))
 
 
 @broken("key-ignored", "for 8 keys")

@@ -61,6 +61,21 @@ def test_numbered_words_and_keys_differ(kind, words_count, keys_count):
     assert len(set(seen)) == 3 * (words_count + keys_count)
 
 
+@pytest.mark.parametrize("use", [lambda key: words.draw(key, (2,)), lambda key: words.split(key, 2)])
+def test_jax_finds_a_key_that_is_used_twice(use):
+    with jax.debug_key_reuse(True):
+        jax.jit(use)(jax.random.key(0))
+        with pytest.raises(jax.errors.KeyReuseError):
+            jax.jit(lambda key: (use(key), use(key)))(jax.random.key(0))
+
+
+def test_a_key_that_is_not_of_the_default_kind_gives_words():
+    drawn = words.draw(KEY, (3,))
+    with jax.default_prng_impl("rbg"):
+        np.testing.assert_array_equal(words.draw(KEY, (3,)), drawn)
+        assert jax.random.key_impl(words.split(KEY, 2)) == "threefry2x32"
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
 def test_draws_have_their_shape_and_differ(shape, kind):

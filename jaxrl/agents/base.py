@@ -76,8 +76,8 @@ class Agent:
 
     output_kinds: ClassVar[tuple[str, ...]] = ()
     """What people may want to see of the policy, by the names that `jaxrl.export` knows; the usual one first."""
-    metrics: tuple[str, ...] = EPISODE_METRICS
-    """The names that `iterate` measures: the columns of the log."""
+    metrics: ClassVar[tuple[str, ...]] = EPISODE_METRICS
+    """The names that `iterate` measures, the columns of the log: these at least. A class attribute or a property."""
     steps_vary: ClassVar[bool] = False
     """Whether iterations differ in how many steps they take."""
 

@@ -167,7 +167,7 @@ class DQN(Agent):
 
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""
-        sample_words, explore_words, keys = self._random(state.key, clock.iteration)
+        sample_words, explore_words, keys = self._words_and_keys(state.key, clock.iteration)
         steps = clock.iteration * self.steps_per_iteration
         epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
 
@@ -189,7 +189,7 @@ class DQN(Agent):
         )
         return DQNState(learner, replay, episodes, state.key), {**episode_metrics(played), "loss": loss}
 
-    def _random(self, key: jax.Array, iteration: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _words_and_keys(self, key: jax.Array, iteration: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Of one iteration: words u32[batch] to sample and u32[train_every, 2, num_envs] to explore, keys to play."""
         explore = (self.train_every, 2, self.num_envs)
         keys = keys_to_collect(self.env, self.train_every, self.num_envs)

@@ -171,13 +171,13 @@ class Reinforce(Agent):
         play_key, episodes = keys[0], start_each(self.env, keys[1:])
 
         def step(carry: Collecting) -> Collecting:
-            return self._collect_step(params, carry, *self._random(play_key, carry.time))
+            return self._collect_step(params, carry, *self._words_and_keys(play_key, carry.time))
 
         done = jax.lax.while_loop(lambda carry: carry.going, step, self._nothing_collected(params, episodes))
         return done.rollout, done.time
 
     def _nothing_collected(self, params: Any, episodes: Episode) -> Collecting:
-        row = jax.eval_shape(lambda e: self._play(params, e, *self._random(jax.random.key(0), 0))[1], episodes)
+        row = jax.eval_shape(lambda e: self._play(params, e, *self._words_and_keys(jax.random.key(0), 0))[1], episodes)
         return Collecting(
             time=jnp.zeros((), jnp.int32),
             going=jnp.ones((), bool),
@@ -191,7 +191,7 @@ class Reinforce(Agent):
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
-    def _random(self, key: jax.Array, time: jax.Array | int) -> tuple[jax.Array, jax.Array]:
+    def _words_and_keys(self, key: jax.Array, time: jax.Array | int) -> tuple[jax.Array, jax.Array]:
         """Of one time step: words u32[num_envs] to act, and keys, one to step and the others to start episodes."""
         return words.numbered(key, time, words=self.num_envs, keys=1 + self.num_envs)
 

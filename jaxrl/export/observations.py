@@ -9,6 +9,7 @@ import numpy as np
 from jaxrl.agents.base import Agent
 from jaxrl.collecting import collect, keys_to_collect, start_all
 from jaxrl.environment import Episode
+from jaxrl.evaluation import evaluation_key
 from jaxrl.pytree import concrete
 
 EPISODES = 16
@@ -45,5 +46,5 @@ def met_observations(agent: Agent, params: Any, count: int, seed: int) -> tuple[
         return played.obs, played.mask
 
     rows = np.linspace(0, steps * EPISODES - 1, count).astype(int)
-    obs, mask = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[rows], play(jax.random.key(seed)))
+    obs, mask = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[rows], play(evaluation_key(seed)))
     return obs, mask

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,7 @@ def do(
             half = -(-plan.block // (2 * least)) * least
             print(f"jaxrl: a block of {plan.block} members runs out of memory: trying blocks of {half}", flush=True)
             plan = dataclasses.replace(plan, block=half)
+        gc.collect()  # The arrays of a block that failed may hang in cycles of its frames.
 
 
 def _do(task: Task, plan: Plan, store: Parking, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:

@@ -156,6 +156,20 @@ def test_the_state_keeps_its_structure(name):
 
 
 @every_agent
+def test_numbers_stay_as_wide_where_wider_ones_are_allowed(name):
+    agent, number = small(name), jax.ShapeDtypeStruct((), jnp.int32)
+
+    def dtypes():
+        state = jax.eval_shape(agent.init, jax.random.key(0))
+        both = state, jax.eval_shape(lambda s, i: agent.iterate(s, Clock(i, i)), state, number)
+        return jax.tree.map(lambda x: x.dtype, both)
+
+    narrow = dtypes()
+    with jax.enable_x64(True):
+        assert dtypes() == narrow
+
+
+@every_agent
 def test_no_key_is_used_twice(name):
     agent = small(name)
     with jax.debug_key_reuse(True):
