@@ -58,8 +58,8 @@ def draw(key: jax.Array, shapes: hk.Params) -> hk.Params:
     """The parameters that linear layers begin with, distributed as those of `haiku.Linear`.
 
     Weights [features, size] are normal with deviation 1 / sqrt(features), cut off at two deviations; biases are 0.
-    One draw and one inversion of the distribution serve all layers: a program of them for each takes a second more
-    to compile.
+    One draw and one inversion of the distribution serve all layers: a program with those of each layer takes half a
+    second more to compile.
 
     Args:
       key: one key.

@@ -48,7 +48,7 @@ def _blocks(key: jax.Array, number: jax.Array | int, words: int, keys: int) -> t
 
 
 def _used(key: jax.Array) -> jax.Array:
-    """The key; where JAX looks for keys that are used twice, to which looking into one is no use, after a use of it."""
+    """The key, used once where JAX looks for keys that are used twice: reading a key's data counts as no use there."""
     if jax.config.jax_debug_key_reuse:  # type: ignore[attr-defined]
         jax.random.bits(key)
     return key
