@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock
 from jaxrl.environment import Environment
-from jaxrl.pytree import concrete, once_a_structure
+from jaxrl.pytree import once_a_structure
 from jaxrl.spaces import Discrete, Space
 
 
@@ -30,7 +30,7 @@ def check_environment(env: Environment) -> None:
         return (state, obs, env.action_mask(state)), (following, step.obs, env.action_mask(following)), step
 
     try:
-        before, after, step = jax.eval_shape(one_step, concrete(env))
+        before, after, step = jax.eval_shape(one_step, env)
     except Exception as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ValueError(
@@ -69,7 +69,7 @@ def check_iteration(agent: Agent) -> None:
         return state, agent.iterate(state, Clock(jnp.int32(0), jnp.int32(1)))
 
     name = type(agent).__name__
-    before, (after, metrics) = jax.eval_shape(iterate, concrete(agent))
+    before, (after, metrics) = jax.eval_shape(iterate, agent)
     if not set(EPISODE_METRICS) <= set(agent.metrics) == set(metrics):
         raise ValueError(
             f"{name}.metrics = {agent.metrics!r} must name what {name}.iterate measures, which is {tuple(metrics)!r}, "

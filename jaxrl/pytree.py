@@ -161,12 +161,13 @@ class _Seen:
 
 
 def once_a_structure(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
-    """Keeps what a function gave for a pytree dataclass, for all that differ in the leaves' numbers alone."""
+    """Keeps what a function gave for a pytree dataclass made `concrete`, for all that differ in numbers alone."""
     known = functools.lru_cache(maxsize=64)(lambda seen: function(seen.node))
 
     @functools.wraps(function)
     def call(node: Any) -> _R:
-        leaves, structure = jax.tree.flatten(concrete(node))
+        node = concrete(node)
+        leaves, structure = jax.tree.flatten(node)
         return known(_Seen(structure, tuple(map(jax.typeof, leaves)), node))
 
     return call

@@ -412,52 +412,6 @@ def test_seeds_may_repeat_where_members_vary(varied: jaxrl.Result) -> None:
         assert_close(varied, 0, repeated, 1)
 
 
-@jaxrl.pytree
-class Talkative(jaxrl.DQN):
-    """Measures more than it says."""
-
-    def iterate(self, state: Any, clock: Any) -> Any:
-        state, metrics = super().iterate(state, clock)
-        return state, metrics | {"extra": metrics["loss"]}
-
-
-@jaxrl.pytree
-class Silent(jaxrl.DQN):
-    """Neither says nor measures how many steps it takes."""
-
-    metrics = ("episode_return", "episode_length", "loss")
-
-    def iterate(self, state: Any, clock: Any) -> Any:
-        state, metrics = super().iterate(state, clock)
-        return state, {name: metrics[name] for name in self.metrics}
-
-
-@jaxrl.pytree
-class Growing(jaxrl.DQN):
-    """Gives another state than it takes."""
-
-    def iterate(self, state: Any, clock: Any) -> Any:
-        state, metrics = super().iterate(state, clock)
-        return dataclasses.replace(state, replay=None), metrics
-
-
-SMALL = {"hidden": (8,), "batch_size": 4, "buffer_size": 64, "learning_starts": 8}
-
-
-@pytest.mark.parametrize(
-    ("agent", "words"),
-    [
-        (Talkative, r"Talkative\.metrics = .*'loss'\) must name .*iterate measures, which is .*'extra'"),
-        (Silent, r"Silent\.metrics = .* must have \('steps', "),
-        (Growing, r"Growing\.iterate gives the state .*replay=None.* and must keep"),
-    ],
-)
-def test_an_agent_of_ones_own_keeps_what_it_says(agent: Any, words: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=words):
-        train(agent(cart_pole(), **SMALL), out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
 def test_python_collects_no_garbage_while_a_block_begins(
@@ -478,19 +432,6 @@ def test_python_collects_no_garbage_while_a_block_begins(
         assert heard == [False]
     finally:
         gc.enable()
-
-
-def test_a_space_may_be_of_a_class_of_ones_own() -> None:
-    class Angles(jaxrl.Box):
-        pass
-
-    @jaxrl.pytree
-    class Leaning(jaxrl.envs.CartPole):
-        @property
-        def observation_space(self) -> jaxrl.Box:
-            return Angles(shape=(4,))
-
-    assert train(dqn(env=Leaning(max_steps=20))).complete
 
 
 def test_random_keys_are_of_the_kind_that_is_the_default_now() -> None:
