@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rendering import picture
@@ -78,7 +78,7 @@ class CartPole(Environment):
 
     def reset(self, key: jax.Array) -> tuple[CartPoleState, jax.Array]:
         """Draws all four numbers of the state uniformly from [-0.05, 0.05)."""
-        values = (words.unit(words.draw(key, (4,))) - 0.5) * 0.1
+        values = (random_bits.uniform(random_bits.bits(key, (4,))) - 0.5) * 0.1
         return CartPoleState(values[0], values[1], values[2], values[3]), values
 
     def step(self, state: CartPoleState, action: Any, key: jax.Array) -> tuple[CartPoleState, TimeStep]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.envs import bitboard
 from jaxrl.pytree import leaf, pytree, static
@@ -108,7 +108,7 @@ class PlaneStrike(Environment):
         `jax.random.randint`, which draws four words for a chance that is off by less than 2^-64.
         """
         tickets = _tickets(self.size, self.placement)
-        return self.begin(jnp.asarray(tickets)[words.below(len(tickets), words.draw(key, ()))])
+        return self.begin(jnp.asarray(tickets)[random_bits.randint(len(tickets), random_bits.bits(key, ()))])
 
     def begin(self, plane: Any) -> tuple[PlaneStrikeState, jax.Array]:
         """Starts the game whose plane is row `plane` (i32[]) of `placements`."""
@@ -141,7 +141,7 @@ class PlaneStrike(Environment):
     def random_action(self, state: PlaneStrikeState, word: jax.Array) -> jax.Array:
         """One of the untried cells."""
         untried = bitboard.minus(bitboard.pack(np.ones(self.size * self.size, bool)), state.struck)
-        return bitboard.nth(untried, words.below(bitboard.count(untried), word))
+        return bitboard.nth(untried, random_bits.randint(bitboard.count(untried), word))
 
     def observed_mask(self, obs: Any) -> jax.Array:
         """The untried cells of a board: bool[size * size]."""

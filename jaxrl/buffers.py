@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl.words import below
+from jaxrl.random_bits import randint
 
 
 def create(example: Any, capacity: int) -> Any:
@@ -52,18 +52,18 @@ def filled(replay: Any, rows: int, iteration: jax.Array) -> jax.Array:
     return jnp.minimum(iteration + 1, _length(replay) // rows) * rows
 
 
-def sample(replay: Any, words: jax.Array, available: jax.Array) -> Any:
+def sample(replay: Any, bits: jax.Array, available: jax.Array) -> Any:
     """Draws items uniformly, with replacement, from the first `available` ones.
 
     Args:
       replay: leaves `[capacity, ...]`.
-      words: u32[batch], random words.
+      bits: u32[batch], random bits.
       available: i32[].
 
     Returns:
       The items, leaves `[batch, ...]`.
     """
-    indices = below(available, words)
+    indices = randint(available, bits)
     return jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), replay)
 
 

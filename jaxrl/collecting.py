@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.environment import Environment, Episode, Transition, advance, start
 
 Act = Callable[[Episode, Any], jax.Array]
@@ -23,7 +23,7 @@ Act = Callable[[Episode, Any], jax.Array]
 
 def start_all(env: Environment, key: jax.Array, num_envs: int) -> Episode:
     """Starts an episode in every environment: leaves `[envs, ...]`."""
-    return start_each(env, words.split(key, num_envs))
+    return start_each(env, random_bits.split(key, num_envs))
 
 
 def start_each(env: Environment, keys: jax.Array) -> Episode:
@@ -83,7 +83,7 @@ def play(
 ) -> tuple[Episode, Transition]:
     """One step of every episode, leaves `[envs, ...]`; those that end go on with their `fresh` one."""
     # Nothing is drawn from these where the environment's steps ignore their key.
-    keys = words.split(key, episodes.length.shape[0])
+    keys = random_bits.split(key, episodes.length.shape[0])
     return jax.vmap(lambda e, a, k, f: advance(env, e, a, k, f))(episodes, actions, keys, fresh)
 
 
@@ -125,7 +125,7 @@ def collect_randomly(env: Environment, episodes: Episode, steps: int, key: jax.A
     if episodes.mask is None:
         actions = env.action_space.sample(noise_key, (steps, num_envs))
         return collect(env, episodes, lambda episodes, row: row, actions, keys)
-    noise = words.draw(noise_key, (steps, num_envs))
+    noise = random_bits.bits(noise_key, (steps, num_envs))
     return collect(env, episodes, lambda episodes, row: jax.vmap(env.random_action)(episodes.state, row), noise, keys)
 
 

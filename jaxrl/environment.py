@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
@@ -100,7 +100,7 @@ class Environment:
         mask = self.action_mask(state)
         if mask is None:
             raise TypeError(f"{type(self).__name__} has no action_mask: its action_space draws random actions")
-        return words.allowed(mask, word)
+        return random_bits.masked_choice(mask, word)
 
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.spaces import Box, Discrete, Space
 
 INPUTS = ("raw", "signs")
@@ -67,7 +67,7 @@ def draw(key: jax.Array, shapes: hk.Params) -> hk.Params:
     """
     leaves, structure = jax.tree.flatten(shapes)
     sizes = [leaf.size if leaf.ndim == 2 else 0 for leaf in leaves]
-    uniform = 2 * words.unit(words.draw(key, (sum(sizes),))) - 1
+    uniform = 2 * random_bits.uniform(random_bits.bits(key, (sum(sizes),))) - 1
     normal = math.sqrt(2) * jax.lax.erf_inv(math.erf(math.sqrt(2)) * uniform)
     parts = jnp.split(normal, np.cumsum(sizes)[:-1])
     drawn = [

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree, static
-from jaxrl.words import digits
+from jaxrl.random_bits import integers
 
 
 @pytree
@@ -24,7 +24,7 @@ class Discrete:
 
     def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
         """Draws elements uniformly: i32[shape]."""
-        return digits(key, self.n, shape)
+        return integers(key, self.n, shape)
 
     def contains(self, value: Any) -> jax.Array:
         """Whether `value` is an element: bool[]."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tiny_environments import Luggage, Push, Walk, WalkState
 
-from jaxrl import Box, Discrete, Environment, leaf, pytree, static, words
+from jaxrl import Box, Discrete, Environment, leaf, pytree, random_bits, static
 
 BROKEN: list[tuple[str, str, type]] = []
 """(code, what the message must name, the environment's class)."""
@@ -274,7 +274,10 @@ class TwiceDrawn(Walk):
 @broken("key-reused", "reset used a random key twice")
 class TwiceDrawnWords(Walk):
     def reset(self, key: jax.Array) -> Any:
-        return self.start(words.unit(words.draw(key, ())) + words.unit(words.draw(key, ())), jax.random.key(0))
+        return self.start(
+            random_bits.uniform(random_bits.bits(key, ())) + random_bits.uniform(random_bits.bits(key, ())),
+            jax.random.key(0),
+        )
 
 
 @broken("key-ignored", "for 8 keys")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl import buffers, words
+from jaxrl import buffers, random_bits
 
 
 def item(number):
@@ -37,13 +37,13 @@ def test_write_goes_round_and_overwrites_the_oldest():
 
 def test_samples_are_of_what_is_filled_in_64_bits_too():
     with jax.enable_x64(True):
-        drawn = buffers.sample({"number": jnp.arange(100)}, words.draw(jax.random.key(0), (500,)), jnp.int32(7))
+        drawn = buffers.sample({"number": jnp.arange(100)}, random_bits.bits(jax.random.key(0), (500,)), jnp.int32(7))
     np.testing.assert_array_equal(np.unique(drawn["number"]), np.arange(7))
 
 
 def test_samples_are_uniform_over_what_is_filled_only():
     replay = {"number": jnp.arange(100)}
-    drawn = buffers.sample(replay, words.draw(jax.random.key(0), (20_000,)), jnp.int32(40))["number"]
+    drawn = buffers.sample(replay, random_bits.bits(jax.random.key(0), (20_000,)), jnp.int32(40))["number"]
     counts = np.bincount(drawn, minlength=100)
     assert counts[40:].sum() == 0
     # 500 expected in each of 40; 22 is a standard deviation.
@@ -58,7 +58,7 @@ def loop_facts(capacity):
         replay = buffers.write(replay, {"x": jnp.full((1, 8), total)}, i)
         key = jax.random.fold_in(jax.random.key(0), i)
         return replay, total + jnp.sum(
-            buffers.sample(replay, words.draw(key, (16,)), buffers.filled(replay, 1, i))["x"]
+            buffers.sample(replay, random_bits.bits(key, (16,)), buffers.filled(replay, 1, i))["x"]
         )
 
     def run(replay, total, stop):

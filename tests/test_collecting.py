@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import jaxrl
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.collecting import collect, collect_randomly, keys_to_collect, start_all, window
 from jaxrl.envs import CartPole
 
@@ -40,7 +40,7 @@ class Short(jaxrl.Environment):
         return jaxrl.Discrete(2)
 
     def reset(self, key):
-        return self.begin(words.draw(key, ()))
+        return self.begin(random_bits.bits(key, ()))
 
     def begin(self, start):
         state = State(start, jnp.int32(0))

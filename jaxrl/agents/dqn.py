@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import buffers, losses, networks, optimizers, schedules, words
+from jaxrl import buffers, losses, networks, optimizers, random_bits, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
 from jaxrl.collecting import collect, keys_to_collect, start_each
 from jaxrl.environment import Environment, Episode
@@ -151,7 +151,7 @@ class DQN(Agent):
 
     def init(self, key: jax.Array) -> DQNState:
         """Draws parameters, starts the environments, allocates an empty buffer."""
-        keys = words.split(key, 2 + self.num_envs)
+        keys = random_bits.split(key, 2 + self.num_envs)
         obs = networks.example(self.env.observation_space)
         params = self._network.init(keys[0], obs[None])
         target = jax.tree.map(jnp.copy, params)
@@ -193,7 +193,9 @@ class DQN(Agent):
         """Of one iteration: words u32[batch] to sample and u32[train_every, 2, num_envs] to explore, keys to play."""
         explore = (self.train_every, 2, self.num_envs)
         keys = keys_to_collect(self.env, self.train_every, self.num_envs)
-        drawn, play_keys = words.numbered(key, iteration, words=self.batch_size + math.prod(explore), keys=keys)
+        drawn, play_keys = random_bits.bits_and_keys(
+            key, iteration, bits=self.batch_size + math.prod(explore), keys=keys
+        )
         return drawn[: self.batch_size], drawn[self.batch_size :].reshape(explore), play_keys
 
     def _learn(self, learner: Learner, replay: Any, drawn: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
@@ -258,8 +260,8 @@ class DQN(Agent):
         """Epsilon-greedy actions i32[batch] by words u32[2, batch]; random ones are uniform over those allowed."""
         greedy = jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32)
         coin, pick = drawn
-        random = words.below(values.shape[-1], pick) if mask is None else words.allowed(mask, pick)
-        return jnp.where(words.unit(coin) < epsilon, random, greedy)
+        random = random_bits.randint(values.shape[-1], pick) if mask is None else random_bits.masked_choice(mask, pick)
+        return jnp.where(random_bits.uniform(coin) < epsilon, random, greedy)
 
     def params(self, state: DQNState) -> Any:
         """The averaged parameters, or the online network's where there is no average."""
@@ -279,7 +281,7 @@ class DQN(Agent):
         values = self.outputs(params, obs)
         if key is None:
             return jnp.argmax(masked(values, mask)).astype(jnp.int32)
-        drawn = words.draw(key, (2, 1))
+        drawn = random_bits.bits(key, (2, 1))
         return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, drawn)[0]
 
 

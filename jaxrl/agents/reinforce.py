@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import losses, networks, optimizers, schedules, words
+from jaxrl import losses, networks, optimizers, random_bits, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
 from jaxrl.collecting import any_member, play, start_each
 from jaxrl.environment import Environment, Episode, Transition
@@ -136,7 +136,7 @@ class Reinforce(Agent):
 
     def init(self, key: jax.Array) -> ReinforceState:
         """Draws parameters."""
-        params_key, run_key = words.split(key, 2)
+        params_key, run_key = random_bits.split(key, 2)
         params = self._network.init(params_key, networks.example(self.env.observation_space)[None])
         return ReinforceState(params, self._optimizer(0.0).init(params), run_key)
 
@@ -167,7 +167,7 @@ class Reinforce(Agent):
           The rollout, and how many of its time steps were played (i32[], the same for all members
           that are trained together: those who are done earlier wait).
         """
-        _, keys = words.numbered(key, iteration, words=0, keys=1 + self.num_envs)
+        _, keys = random_bits.bits_and_keys(key, iteration, bits=0, keys=1 + self.num_envs)
         play_key, episodes = keys[0], start_each(self.env, keys[1:])
 
         def step(carry: Collecting) -> Collecting:
@@ -193,7 +193,7 @@ class Reinforce(Agent):
 
     def _words_and_keys(self, key: jax.Array, time: jax.Array | int) -> tuple[jax.Array, jax.Array]:
         """Of one time step: words u32[num_envs] to act, and keys, one to step and the others to start episodes."""
-        return words.numbered(key, time, words=self.num_envs, keys=1 + self.num_envs)
+        return random_bits.bits_and_keys(key, time, bits=self.num_envs, keys=1 + self.num_envs)
 
     def _play(self, params: Any, episodes: Episode, drawn: jax.Array, keys: jax.Array) -> tuple[Episode, Rollout]:
         """One step of every environment: one row of the rollout, with all of it valid."""
@@ -327,7 +327,7 @@ class Reinforce(Agent):
         logits = self.outputs(params, obs)
         if key is None:
             return jnp.argmax(masked(logits, mask)).astype(jnp.int32)
-        return sample(logits[None], None if mask is None else mask[None], words.draw(key, (1,)))[0]
+        return sample(logits[None], None if mask is None else mask[None], random_bits.bits(key, (1,)))[0]
 
 
 def sample(logits: jax.Array, mask: Any, drawn: jax.Array) -> jax.Array:
@@ -338,5 +338,5 @@ def sample(logits: jax.Array, mask: Any, drawn: jax.Array) -> jax.Array:
     probabilities = jax.nn.softmax(masked(logits, mask))
     cumulated = jnp.cumsum(probabilities, axis=-1)
     # Kept below the total after rounding, so that the first sum above it is that of a possible action.
-    level = words.unit(drawn) * cumulated[:, -1] * (1 - 2e-7)
+    level = random_bits.uniform(drawn) * cumulated[:, -1] * (1 - 2e-7)
     return jnp.argmax(cumulated > level[:, None], axis=-1).astype(jnp.int32)

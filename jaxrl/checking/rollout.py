@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import arrays
 from jaxrl.environment import Environment, Episode, start, take
@@ -39,7 +39,7 @@ def _play(env: Environment, first: Episode, key: jax.Array, length: int) -> dict
         if episode.mask is None:
             action = env.action_space.sample(action_key)
         else:
-            action = env.random_action(episode.state, words.draw(action_key, ()))
+            action = env.random_action(episode.state, random_bits.bits(action_key, ()))
         following, transition = take(env, episode, action, step_key)
         judged = _judge(env, episode, following, action, transition.reward)
         # What `advance` does, which would hide the last state of an episode.

@@ -7,7 +7,7 @@ import pytest
 from sample_environments import Corridor, MaskedRandomWalk
 
 import jaxrl
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.agents.base import Clock
 from jaxrl.agents.reinforce import sample
 
@@ -152,7 +152,7 @@ def test_sampling_follows_the_softmax_of_those_allowed():
     logits = jnp.log(jnp.asarray([0.1, 0.5, 0.2, 0.2]))
     mask = jnp.asarray([True, False, True, True])
     actions = sample(
-        jnp.tile(logits, (10_000, 1)), jnp.tile(mask, (10_000, 1)), words.draw(jax.random.key(0), (10_000,))
+        jnp.tile(logits, (10_000, 1)), jnp.tile(mask, (10_000, 1)), random_bits.bits(jax.random.key(0), (10_000,))
     )
     shares = np.bincount(actions, minlength=4) / 10_000
     assert shares[1] == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.environment import Environment, start, take
 from jaxrl.envs import bitboard
 from jaxrl.envs.plane_strike import PlaneStrike, _tickets
@@ -138,7 +138,7 @@ def test_reset_draws_the_placements_by_their_probabilities(placement):
     keys = jax.random.split(jax.random.key(7), 120_000)
     planes = np.asarray(jax.jit(jax.vmap(lambda key: place_of(env, env.reset(key)[0])))(keys))
     tickets = _tickets(8, placement)
-    drawn = np.asarray(jax.vmap(lambda key: words.draw(key, ()))(keys[:1000])).astype(np.uint64)
+    drawn = np.asarray(jax.vmap(lambda key: random_bits.bits(key, ()))(keys[:1000])).astype(np.uint64)
     np.testing.assert_array_equal(planes[:1000], tickets[drawn * len(tickets) >> 32])
     counts = np.bincount(planes, minlength=len(env.placements))
     expected = env.placement_probabilities * len(keys)
@@ -178,13 +178,13 @@ def test_random_actions_are_uniform_over_the_untried_cells(size):
     tried = np.random.default_rng(0).permutation(size * size)[: size * size // 2]
     for cell in tried:
         state, _ = env.step(state, jnp.int32(cell), KEY)
-    drawn = jax.vmap(lambda word: env.random_action(state, word))(words.draw(KEY, (40_000,)))
+    drawn = jax.vmap(lambda word: env.random_action(state, word))(random_bits.bits(KEY, (40_000,)))
     counts = np.bincount(drawn, minlength=size * size)
     untried = np.asarray(env.action_mask(state))
     assert counts[~untried].sum() == 0
     assert stats.chisquare(counts[untried]).pvalue > 1e-3
     # The same words choose the same cells by the mask, which is what every other environment does.
-    by_mask = jax.vmap(lambda word: Environment.random_action(env, state, word))(words.draw(KEY, (40_000,)))
+    by_mask = jax.vmap(lambda word: Environment.random_action(env, state, word))(random_bits.bits(KEY, (40_000,)))
     np.testing.assert_array_equal(drawn, by_mask)
 
 

@@ -1,4 +1,4 @@
-"""Numbers made of random words."""
+"""Random bits, and the numbers made of them."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxrl import words
+from jaxrl import random_bits
 from jaxrl.spaces import Box, Discrete
 
 KEY = jax.random.key(0)
@@ -15,12 +15,12 @@ KEY = jax.random.key(0)
 def test_a_draw_is_threefry_over_a_counter():
     # Random123's known answer for the key and the counter 0, and for the digits of pi.
     zero = jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32))
-    np.testing.assert_array_equal(words.draw(zero, (2,)), [0x6B200159, 0x99BA4EFE])
-    np.testing.assert_array_equal(words.draw(zero, (1,)), [0x6B200159])
+    np.testing.assert_array_equal(random_bits.bits(zero, (2,)), [0x6B200159, 0x99BA4EFE])
+    np.testing.assert_array_equal(random_bits.bits(zero, (1,)), [0x6B200159])
     pi = jax.random.wrap_key_data(jnp.uint32([0x13198A2E, 0x03707344]))
     assert threefry(0x13198A2E, 0x03707344, 0x243F6A88, 0x85A308D3) == (0xC4923A9C, 0x483DF7A0)
     blocks = np.uint32([threefry(0x13198A2E, 0x03707344, 0, block) for block in range(3)])
-    np.testing.assert_array_equal(words.draw(pi, (5,)), blocks.T.ravel()[:5])
+    np.testing.assert_array_equal(random_bits.bits(pi, (5,)), blocks.T.ravel()[:5])
 
 
 def threefry(key_0, key_1, x_0, x_1):
@@ -37,31 +37,31 @@ def threefry(key_0, key_1, x_0, x_1):
     return x_0, x_1
 
 
-def test_numbered_words_and_keys_are_blocks_of_their_own():
+def test_bits_and_keys_are_blocks_of_their_own():
     key = jax.random.key(11)
     data = [int(x) for x in jax.random.key_data(key)]
-    drawn, keys = jax.jit(lambda n: words.numbered(key, n, words=3, keys=2))(jnp.int32(77))
+    drawn, keys = jax.jit(lambda n: random_bits.bits_and_keys(key, n, bits=3, keys=2))(jnp.int32(77))
     blocks = np.uint32([threefry(*data, 77, block) for block in range(4)])
     np.testing.assert_array_equal(drawn, blocks[:2].T.ravel()[:3])
     np.testing.assert_array_equal(jax.random.key_data(keys), blocks[2:])
-    same = words.split(key, 5)
+    same = random_bits.split(key, 5)
     np.testing.assert_array_equal(jax.random.key_data(same), jax.random.key_data(jax.random.split(key, 5)))
 
 
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
-@pytest.mark.parametrize(("words_count", "keys_count"), [(0, 3), (5, 0), (4, 2)])
-def test_numbered_words_and_keys_differ(kind, words_count, keys_count):
+@pytest.mark.parametrize(("bits_count", "keys_count"), [(0, 3), (5, 0), (4, 2)])
+def test_bits_and_keys_differ(kind, bits_count, keys_count):
     key = jax.random.key(1, impl=kind)
     seen = []
     for number in range(3):
-        drawn, keys = words.numbered(key, number, words=words_count, keys=keys_count)
-        assert (drawn.shape, keys.shape) == ((words_count,), (keys_count,))
+        drawn, keys = random_bits.bits_and_keys(key, number, bits=bits_count, keys=keys_count)
+        assert (drawn.shape, keys.shape) == ((bits_count,), (keys_count,))
         assert jax.random.key_impl(keys) == kind
         seen += [*np.asarray(drawn).tolist(), *map(tuple, np.asarray(jax.random.key_data(keys)).tolist())]
-    assert len(set(seen)) == 3 * (words_count + keys_count)
+    assert len(set(seen)) == 3 * (bits_count + keys_count)
 
 
-@pytest.mark.parametrize("use", [lambda key: words.draw(key, (2,)), lambda key: words.split(key, 2)])
+@pytest.mark.parametrize("use", [lambda key: random_bits.bits(key, (2,)), lambda key: random_bits.split(key, 2)])
 def test_jax_finds_a_key_that_is_used_twice(use):
     with jax.debug_key_reuse(True):
         jax.jit(use)(jax.random.key(0))
@@ -69,50 +69,61 @@ def test_jax_finds_a_key_that_is_used_twice(use):
             jax.jit(lambda key: (use(key), use(key)))(jax.random.key(0))
 
 
-def test_a_key_that_is_not_of_the_default_kind_gives_words():
-    drawn = words.draw(KEY, (3,))
+def test_a_key_that_is_not_of_the_default_kind_gives_bits():
+    drawn = random_bits.bits(KEY, (3,))
     with jax.default_prng_impl("rbg"):
-        np.testing.assert_array_equal(words.draw(KEY, (3,)), drawn)
-        assert jax.random.key_impl(words.split(KEY, 2)) == "threefry2x32"
+        np.testing.assert_array_equal(random_bits.bits(KEY, (3,)), drawn)
+        assert jax.random.key_impl(random_bits.split(KEY, 2)) == "threefry2x32"
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
 def test_draws_have_their_shape_and_differ(shape, kind):
-    drawn = words.draw(jax.random.key(3, impl=kind), shape)
+    drawn = random_bits.bits(jax.random.key(3, impl=kind), shape)
     assert (drawn.shape, drawn.dtype) == (shape, jnp.uint32)
     assert len(np.unique(drawn)) == max(1, drawn.size)
 
 
-def test_words_of_a_draw_are_uniform_and_independent():
-    drawn = np.asarray(words.draw(KEY, (1 << 18,)))
+def test_bits_of_a_draw_are_uniform_and_independent():
+    drawn = np.asarray(random_bits.bits(KEY, (1 << 18,)))
     assert stats.kstest(drawn / 2**32, "uniform").pvalue > 1e-3
     assert stats.chisquare(np.bincount(drawn >> 24, minlength=256)).pvalue > 1e-3
     assert stats.chisquare(np.bincount(drawn & 255, minlength=256)).pvalue > 1e-3
-    # The two words of a block lie half a draw apart.
+    # The two numbers of a block lie half a draw apart.
     half = len(drawn) // 2
     for a, b in ((drawn[:-1], drawn[1:]), (drawn[:half], drawn[half:])):
         assert abs(np.corrcoef(a, b)[0, 1]) < 4 / np.sqrt(len(a))
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 64, 1000, 65_537, 10**6, 2**31 - 1, 2**31])
-def test_below_is_the_upper_half_of_the_product(limit):
-    drawn = np.concatenate([np.asarray(words.draw(KEY, (1000,))), np.uint32([0, 1, 2**32 - 1])])
+def test_randint_is_the_upper_half_of_the_product(limit):
+    drawn = np.concatenate([np.asarray(random_bits.bits(KEY, (1000,))), np.uint32([0, 1, 2**32 - 1])])
     expected = [int(word) * limit >> 32 for word in drawn]
-    np.testing.assert_array_equal(words.below(limit, jnp.asarray(drawn)), expected)
+    np.testing.assert_array_equal(random_bits.randint(limit, jnp.asarray(drawn)), expected)
 
 
-def test_unit_numbers_stay_below_one():
-    np.testing.assert_array_equal(words.unit(jnp.uint32([0, 2**31, 2**32 - 1])), np.float32([0, 0.5, 1 - 2**-24]))
+def test_uniform_numbers_stay_below_one():
+    np.testing.assert_array_equal(
+        random_bits.uniform(jnp.uint32([0, 2**31, 2**32 - 1])), np.float32([0, 0.5, 1 - 2**-24])
+    )
+
+
+def test_normal_numbers_are_normal_and_finite():
+    drawn = np.asarray(random_bits.normal(random_bits.bits(KEY, (1 << 16,))))
+    assert stats.kstest(drawn, "norm").pvalue > 1e-3
+    ends = np.asarray(random_bits.normal(jnp.uint32([0, 2**31, 2**32 - 1])))
+    expected = stats.norm.ppf((np.float64([0, 2**23, 2**24 - 1]) + 0.5) / 2**24)
+    np.testing.assert_allclose(ends, expected, atol=2e-7, rtol=1e-3)
+    np.testing.assert_array_equal(ends[0], -ends[2])
 
 
 @pytest.mark.parametrize(("base", "each"), [(1, 0), (2, 32), (3, 1), (4, 16), (8, 10), (64, 5), (6, 1)])
-def test_digits_are_uniform_independent_and_spare_words(base, each, monkeypatch):
-    drawn_words = []
-    draw = words.draw
-    monkeypatch.setattr(words, "draw", lambda key, shape: drawn_words.append(shape) or draw(key, shape))
-    numbers = np.asarray(words.digits(KEY, base, (100, 300)))
-    assert sum(int(np.prod(shape)) for shape in drawn_words) == (0 if each == 0 else -(-100 // each) * 300)
+def test_integers_are_uniform_independent_and_spare_bits(base, each, monkeypatch):
+    drawn_shapes = []
+    original = random_bits.bits
+    monkeypatch.setattr(random_bits, "bits", lambda key, shape: drawn_shapes.append(shape) or original(key, shape))
+    numbers = np.asarray(random_bits.integers(KEY, base, (100, 300)))
+    assert sum(int(np.prod(shape)) for shape in drawn_shapes) == (0 if each == 0 else -(-100 // each) * 300)
     assert (numbers.shape, numbers.dtype) == ((100, 300), np.int32)
     if base == 1:
         assert not numbers.any()
@@ -125,13 +136,15 @@ def test_digits_are_uniform_independent_and_spare_words(base, each, monkeypatch)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_no_digits_are_none(shape):
-    assert words.digits(KEY, 2, shape).shape == shape
+def test_no_integers_are_none(shape):
+    assert random_bits.integers(KEY, 2, shape).shape == shape
 
 
-def test_allowed_is_uniform_over_the_mask():
+def test_masked_choice_is_uniform_over_the_mask():
     mask = jnp.asarray([False, True, False, True, True])
-    counts = np.bincount(words.allowed(jnp.tile(mask, (30_000, 1)), words.draw(KEY, (30_000,))), minlength=5)
+    counts = np.bincount(
+        random_bits.masked_choice(jnp.tile(mask, (30_000, 1)), random_bits.bits(KEY, (30_000,))), minlength=5
+    )
     assert counts[[0, 2]].sum() == 0
     assert stats.chisquare(counts[[1, 3, 4]]).pvalue > 1e-3
 
