@@ -62,8 +62,6 @@ class CartPole(Environment):
     solved_return: float | None = static(default=475.0)
     """Return from which on the task counts as solved, as Gymnasium has it."""
 
-    least_steps = 8
-
     @property
     def observation_space(self) -> Box:
         """f32[4]; position and angle reach at most twice their limits, as Gymnasium has it."""

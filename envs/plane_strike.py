@@ -78,7 +78,6 @@ class PlaneStrike(Environment):
     """Most strikes of one game."""
 
     shorter_is_better = True
-    least_steps = PLANE_CELLS
 
     @property
     def observation_space(self) -> Box:
@@ -138,10 +137,10 @@ class PlaneStrike(Environment):
         """The untried cells: bool[size * size]."""
         return ~bitboard.unpack(state.struck, self.size * self.size)
 
-    def random_action(self, state: PlaneStrikeState, word: jax.Array) -> jax.Array:
+    def random_action(self, state: PlaneStrikeState, uniform: jax.Array) -> jax.Array:
         """One of the untried cells."""
         untried = bitboard.minus(bitboard.pack(np.ones(self.size * self.size, bool)), state.struck)
-        return bitboard.nth(untried, random_bits.randint(bitboard.count(untried), word))
+        return bitboard.nth(untried, (uniform * bitboard.count(untried)).astype(jnp.int32))
 
     def observed_mask(self, obs: Any) -> jax.Array:
         """The untried cells of a board: bool[size * size]."""

@@ -5,55 +5,45 @@ placements, random play that never repeats itself scores 57.78, always striking 
 likeliest to be hit scores 12.08, and the model in the published app scores 13.19.
 """
 
-from collections.abc import Callable
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.envs.plane_strike import PlaneStrike, PlaneStrikeState
+from jaxrl.environment import episode_from
+from jaxrl.envs.plane_strike import PlaneStrike
+from jaxrl.rollout import Policy, Step, actors_at, play_episodes
 
-Act = Callable[[jax.Array, jax.Array], jax.Array]
-"""A greedy policy: (board f32[size, size], untried cells bool[size * size]) -> cell i32[]."""
 
-
-def strikes(env: PlaneStrike, act: Act) -> jax.Array:
+def strikes(env: PlaneStrike, policy: Policy) -> jax.Array:
     """Plays every placement of `env` once: i32[placements], in the order of `env.placements`.
 
-    May be jitted, and batched over policies: `jax.vmap(lambda p: strikes(env, lambda obs, mask:
-    policy(p, obs, mask)))(params)`. The rewards and `max_steps` of `env` play no part.
+    May be jitted, and batched over policies by `jax.vmap`. The rewards and `max_steps` of `env` play no part.
 
     Args:
       env: the game, which sets the board's size and the placements.
-      act: the policy, unbatched. It must choose an untried cell: a cell that is struck again counts
-        as one more strike, and a game that isn't over after size * size strikes counts as that many.
+      policy: for as many games as there are placements; it takes no noise. It must choose an untried cell: a cell
+        that is struck again counts as one more strike, and a game that isn't over after size * size strikes counts
+        as that many.
     """
-    games = jnp.arange(len(env.placements), dtype=jnp.int32)
-    states, _ = jax.vmap(env.begin)(games)
+    count = len(env.placements)
+    env = dataclasses.replace(env, max_steps=env.size * env.size)
+    games = jax.vmap(lambda plane: episode_from(env, *env.begin(plane)))(jnp.arange(count, dtype=jnp.int32))
     unused_key = jax.random.key(0)
+    actors = actors_at(env, games, unused_key, policy.initial_carry)
 
-    def strike(state: PlaneStrikeState) -> PlaneStrikeState:
-        return env.step(state, act(env.board(state), env.action_mask(state)), unused_key)[0]
+    def add(counts: jax.Array, time: jax.Array, step: Step, active: jax.Array) -> jax.Array:
+        return counts + active
 
-    def unfinished(carry: tuple[PlaneStrikeState, jax.Array, jax.Array]) -> jax.Array:
-        states, _, played = carry
-        return ~jnp.all(states.finished) & (played < env.size * env.size)
-
-    def play(
-        carry: tuple[PlaneStrikeState, jax.Array, jax.Array],
-    ) -> tuple[PlaneStrikeState, jax.Array, jax.Array]:
-        states, counts, played = carry
-        # Finished games are struck on along with the others, which changes no count.
-        return jax.vmap(strike)(states), counts + ~states.finished, played + 1
-
-    return jax.lax.while_loop(unfinished, play, (states, jnp.zeros_like(games), jnp.zeros((), jnp.int32)))[1]
+    return play_episodes(env, actors, policy, count, None, unused_key, add, jnp.zeros(count, jnp.int32))[0]
 
 
-def score(env: PlaneStrike, act: Act) -> jax.Array:
-    """The expected number of strikes of `act` in one game of `env`: f32[], lower is better.
+def score(env: PlaneStrike, policy: Policy) -> jax.Array:
+    """The expected number of strikes of a policy in one game of `env`: f32[], lower is better.
 
     Exact to rounding: the mean of `strikes` over the placements, each weighted by its probability
     (all equal for "app").
     """
     probabilities = env.placement_probabilities.astype(np.float32)
-    return jnp.sum(strikes(env, act) * probabilities)
+    return jnp.sum(strikes(env, policy) * probabilities)

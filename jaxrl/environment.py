@@ -1,9 +1,8 @@
-"""The environment contract, and the only place that ends and restarts episodes.
+"""The environment contract, and the only place that ends episodes.
 
-An environment is pure and unbatched, and never resets itself. `advance` adds the time limit and
-the automatic reset for every environment alike: the transition that an agent learns from holds
-the *true* successor observation, from before the reset, and the next decision is made from the
-observation after it.
+An environment is pure and unbatched, and never resets itself. `take` adds the time limit for every environment
+alike, and `jaxrl.rollout` the automatic reset: the transition that an agent learns from holds the *true* successor
+observation, from before the reset, and the next decision is made from the observation after it.
 """
 
 import dataclasses
@@ -13,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import random_bits
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
@@ -51,16 +49,20 @@ class Environment:
     """Undiscounted return from which on people call it solved, if they agree on one."""
     shorter_is_better: bool = False
     """Whether a better policy ends its episodes sooner."""
-    least_steps: int = 1
-    """Steps that hardly any episode is shorter than: where several steps are collected at once, a start is drawn
-    once for so many, and again where that is not enough. It changes the speed, and which numbers are drawn, but
-    never their distribution."""
+    costly_reset: bool = False
+    """Whether a reset takes far longer than a step. Starts are then drawn ahead in a reserve that all environments of
+    a member take from, so that hardly one is drawn in vain; it takes the memory of as many states."""
+    distinct_starts: int | None = None
+    """How many different starts there are, each of which many episodes may share; None: no two episodes share one,
+    unless the reset ignores its key."""
 
     def __post_init__(self) -> None:
         if dataclasses.is_dataclass(self):
             check_static(self)
-        if type(self.least_steps) is not int or self.least_steps < 1:
-            raise ValueError(f"{type(self).__name__}.least_steps = {self.least_steps!r} must be an int of at least 1")
+        if self.distinct_starts is not None and (type(self.distinct_starts) is not int or self.distinct_starts < 1):
+            raise ValueError(
+                f"{type(self).__name__}.distinct_starts = {self.distinct_starts!r} must be None or an int of at least 1"
+            )
 
     @property
     def observation_space(self) -> Space:
@@ -91,16 +93,15 @@ class Environment:
         """
         return None
 
-    def random_action(self, state: Any, word: jax.Array) -> jax.Array:
-        """One of the actions that `action_mask` allows, i32[], uniformly drawn by one random word u32[].
+    def random_action(self, state: Any, uniform: jax.Array) -> jax.Array:
+        """One of the actions that `action_mask` allows, i32[], by a number f32[] uniform in [0, 1).
 
         Asked only where there is a mask. Needs no overriding but for speed, where an allowed action is cheaper to
         find than the whole mask.
         """
         mask = self.action_mask(state)
-        if mask is None:
-            raise TypeError(f"{type(self).__name__} has no action_mask: its action_space draws random actions")
-        return random_bits.masked_choice(mask, word)
+        counts = jnp.cumsum(mask, dtype=jnp.int32)
+        return jnp.argmax(counts > (uniform * counts[-1]).astype(jnp.int32)).astype(jnp.int32)
 
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""
@@ -160,7 +161,11 @@ class Transition:
 
 def start(env: Environment, key: jax.Array) -> Episode:
     """Starts an episode of `env`."""
-    state, obs = env.reset(key)
+    return episode_from(env, *env.reset(key))
+
+
+def episode_from(env: Environment, state: Any, obs: Any) -> Episode:
+    """The episode that begins in a given state."""
     return Episode(
         state=state,
         obs=obs,
@@ -189,12 +194,3 @@ def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tup
         episode_return=episode_return,
     )
     return Episode(state, step.obs, mask, length, episode_return), transition
-
-
-def advance(
-    env: Environment, episode: Episode, action: Any, key: jax.Array, fresh: Episode
-) -> tuple[Episode, Transition]:
-    """Takes one step and, where that ends the episode, goes on with the `fresh` one."""
-    following, transition = take(env, episode, action, key)
-    ended = transition.ended
-    return jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, following), transition

@@ -8,13 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxrl.agents.base import Agent
+from jaxrl.agents.base import Agent, policy_of
 from jaxrl.checks import positive
-from jaxrl.collecting import any_member, start_all
 from jaxrl.devices import member_keys, member_mesh
-from jaxrl.environment import Episode, take
 from jaxrl.loop import AXIS, member_axes, over_members, specs
-from jaxrl.pytree import pytree
+from jaxrl.rollout import Step, play_episodes, start_actors
 
 RESERVED_SEED = 2**32 - 1
 """The seed of no member: evaluation draws from it, so that no episode repeats one of training."""
@@ -24,36 +22,17 @@ PLAYED_AT_ONCE = 256
 """Members that play side by side."""
 
 
-@pytree
-class Playing:
-    """Episodes under way, `[episodes, ...]`: their steps, and which of them are over."""
-
-    time: jax.Array
-    going: jax.Array
-    episodes: Episode
-    over: jax.Array
-
-
 def greedy_returns(agent: Agent, params: Any, key: jax.Array, episodes: int) -> jax.Array:
-    """Plays whole greedy episodes of one member side by side: undiscounted returns f32[episodes]."""
-    env = agent.env
+    """Plays whole episodes of one member's deterministic actions side by side: undiscounted returns f32[episodes]."""
     start_key, play_key = jax.random.split(key)
+    policy = policy_of(agent, params, episodes)
+    actors = start_actors(agent.env, start_key, episodes, policy.initial_carry)
 
-    def choose(obs: Any, mask: Any) -> jax.Array:
-        return agent.policy(params, obs, mask=mask)
+    def add(returns: jax.Array, time: jax.Array, step: Step, active: jax.Array) -> jax.Array:
+        return jnp.where(active, step.transition.episode_return, returns)
 
-    def step(playing: Playing) -> Playing:
-        actions = jax.vmap(choose)(playing.episodes.obs, playing.episodes.mask)
-        keys = jax.random.split(jax.random.fold_in(play_key, playing.time), episodes)
-        following, played = jax.vmap(lambda e, a, k: take(env, e, a, k))(playing.episodes, actions, keys)
-        # An episode that is over keeps its return; what its environment does from there on is not looked at.
-        kept = jnp.where(playing.over, playing.episodes.episode_return, following.episode_return)
-        over = playing.over | played.ended
-        following = Episode(following.state, following.obs, following.mask, following.length, kept)
-        return Playing(playing.time + 1, any_member(~jnp.all(over)), following, over)
-
-    playing = Playing(jnp.int32(0), jnp.ones((), bool), start_all(env, start_key, episodes), jnp.zeros(episodes, bool))
-    return jax.lax.while_loop(lambda p: p.going, step, playing).episodes.episode_return
+    unknown = jnp.zeros(episodes, jnp.float32)
+    return play_episodes(agent.env, actors, policy, episodes, None, play_key, add, unknown)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("episodes", "varied", "mesh"))

@@ -7,18 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environment import Environment, start, take
+from jaxrl.environment import Environment
+from jaxrl.rollout import Policy, Step, blank_rows, play_episodes, start_actors
 
 Color = tuple[int, int, int]
-Act = Callable[[Any, Any, jax.Array], Any]
-"""A policy: (observation, mask or None, key) -> action."""
 
 _OVERSAMPLING = 4
 _FASTEST = 50
-_take = jax.jit(take)
 
 
 def picture(width: int, height: int, background: Color, paint: Callable[[Any, int], None]) -> np.ndarray:
@@ -38,30 +35,41 @@ def picture(width: int, height: int, background: Color, paint: Callable[[Any, in
     return np.array(image.reduce(_OVERSAMPLING), np.uint8)
 
 
-def episode_frames(env: Environment, act: Act, key: jax.Array) -> list[np.ndarray]:
-    """Plays one episode and draws every state of it, the first and the last included.
+def episode_frames(env: Environment, policy: Policy, key: jax.Array) -> list[np.ndarray]:
+    """Plays one episode on the device and draws every state of it, the first and the last included.
 
     Args:
       env: an environment with `render`; its leaves are single numbers, not one a member.
-      act: the policy, called outside of any traced code with the observation, the allowed actions
-        (bool[n], None where the environment has no mask) and a key of its own. A policy that is
-        slow without `jax.jit` should come jitted.
-      key: sets the first state, the environment's and the policy's randomness.
+      policy: for one environment; it takes no noise.
+      key: sets the first state and the environment's randomness.
 
     Returns:
       uint8[height, width, 3] a state: one more than the steps of the episode.
     """
-    start_key, key = jax.random.split(key)
-    episode = start(env, start_key)
-    frames = [env.render(episode.state)]
-    ended = False
-    while not ended:
-        key, act_key, step_key = jax.random.split(key, 3)
-        action = jnp.asarray(act(episode.obs, episode.mask, act_key), env.action_space.dtype)
-        episode, transition = _take(env, episode, action, step_key)
-        frames.append(env.render(episode.state))
-        ended = bool(transition.ended)
-    return frames
+    first, states, steps = jax.device_get(_played(env, policy, key))
+    following = (jax.tree.map(lambda x, t=t: x[t, 0], states) for t in range(int(steps)))
+    return [env.render(jax.tree.map(lambda x: x[0], first)), *map(env.render, following)]
+
+
+def _played(env: Environment, policy: Policy, key: jax.Array) -> tuple[Any, Any, jax.Array]:
+    """One episode: its first state `[1, ...]`, the states after its steps `[max_steps, 1, ...]`, and how many."""
+
+    @jax.jit
+    def play(env: Environment, key: jax.Array) -> tuple[Any, Any, jax.Array]:
+        start_key, step_key = jax.random.split(key)
+        actors = start_actors(env, start_key, 1, policy.initial_carry)
+
+        def record(step: Step) -> Any:
+            return step.following.state
+
+        def write(states: Any, time: jax.Array, step: Step, active: jax.Array) -> Any:
+            return jax.tree.map(lambda whole, part: whole.at[time].set(part), states, record(step))
+
+        blank = blank_rows(env, actors, policy, None, record, env.max_steps)
+        states, steps = play_episodes(env, actors, policy, 1, None, step_key, write, blank)
+        return actors.episodes.state, states, steps
+
+    return play(env, key)
 
 
 def save_gif(path: str | os.PathLike[str], frames: Sequence[np.ndarray], frames_per_second: float = 30) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl import loop
+from jaxrl import loop, random_bits
 from jaxrl.agents.base import Agent
 from jaxrl.evaluation import evaluate
 from jaxrl.pytree import concrete, replace_at
+from jaxrl.spaces import Discrete
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,24 +104,50 @@ class Member:
     log: dict[str, np.ndarray]
 
     def policy(self, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
-        """The action for one observation: greedy without a key, exploring with one.
+        """The action for one observation, of a policy without memory: see `act`.
+
+        Raises:
+          ValueError: an argument is of another shape, or the policy has memory.
+        """
+        if self.agent.has_memory:
+            raise ValueError(
+                f"the policy of this {type(self.agent).__name__} has memory: action, carry = member.act(obs, carry), "
+                "from member.initial_carry() at the start of every episode"
+            )
+        return self.act(obs, (), key, mask)[0]
+
+    def initial_carry(self) -> Any:
+        """What the policy remembers at the start of an episode; () without memory."""
+        return jax.tree.map(lambda x: x[0], self.agent.initial_carry(1))
+
+    def act(self, obs: Any, carry: Any = (), key: jax.Array | None = None, mask: Any = None) -> tuple[jax.Array, Any]:
+        """The action for one observation, and the carry for the next one.
 
         Args:
           obs: array or nested lists of the observation space's shape.
-          key: to explore with, or None.
+          carry: `initial_carry()` at the start of an episode, then what the last call gave.
+          key: to explore with, as in training; None for the policy's deterministic action.
           mask: bool[n], the allowed actions, or None where all are.
 
         Raises:
-          ValueError: `obs` is of another shape.
+          ValueError: `obs` or `mask` is of another shape.
         """
-        space = self.agent.env.observation_space
+        space, actions = self.agent.env.observation_space, self.agent.env.action_space
         obs = np.asarray(obs, space.dtype)
         if obs.shape != tuple(space.shape):
             raise ValueError(f"obs has shape {obs.shape}, and one observation has shape {tuple(space.shape)}")
-        mask = None if mask is None else np.asarray(mask, bool)
-        return _policy(concrete(self.agent), self.params, obs, key, mask)
+        if mask is not None:
+            mask = np.asarray(mask, bool)
+            if not isinstance(actions, Discrete) or mask.shape != (actions.n,):
+                raise ValueError(
+                    f"mask has shape {mask.shape}, and must have one flag for each of the actions {actions}"
+                )
+        return _act(concrete(self.agent), self.params, carry, obs, key, mask)
 
 
 @jax.jit
-def _policy(agent: Agent, params: Any, obs: Any, key: Any, mask: Any) -> jax.Array:
-    return agent.policy(params, obs, key, mask)
+def _act(agent: Agent, params: Any, carry: Any, obs: Any, key: Any, mask: Any) -> tuple[jax.Array, Any]:
+    bits = None if key is None else random_bits.bits(key, (1, agent.action_bits))
+    carry, obs, mask = jax.tree.map(lambda x: x[None], (carry, obs, mask))
+    action, carry, _ = agent.act(params, carry, obs, mask, bits)
+    return action[0], jax.tree.map(lambda x: x[0], carry)

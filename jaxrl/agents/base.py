@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.checks import check_static
-from jaxrl.environment import Environment, Transition
+from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import pytree
-from jaxrl.spaces import Discrete
+from jaxrl.rollout import Policy
+from jaxrl.spaces import Discrete, Space
 
 
 @pytree
@@ -53,7 +54,8 @@ class Agent:
     """Base class of agents: a frozen dataclass of hyperparameters with its environment as a child.
 
     The methods take and give one member; the training loop adds the member axis. A subclass defines
-    `steps_per_iteration`, `init`, `iterate`, `outputs` and `policy`.
+    `action_spaces`, `steps_per_iteration`, `init`, `iterate`, `act` and `outputs`; a policy with memory also
+    `initial_carry`.
     """
 
     env: Environment
@@ -62,10 +64,20 @@ class Agent:
         # JAX also rebuilds agents with placeholders in place of the environment: those pass unchecked.
         if isinstance(self.env, Environment):
             check_static(self)
+            self._check_action_space()
             self.check()
         elif isinstance(self.env, str | type):
             raise TypeError(
                 f"{type(self).__name__}.env = {self.env!r} must be an environment: jaxrl.make(name) makes one"
+            )
+
+    def _check_action_space(self) -> None:
+        space, name = self.env.action_space, f"{type(self).__name__} on {type(self.env).__name__}"
+        if not isinstance(space, self.action_spaces):
+            known = " or ".join(kind.__name__ for kind in self.action_spaces)
+            raise TypeError(
+                f"{name}: {type(self).__name__} needs a {known} action space, and this is {space!r}: choose an "
+                f"algorithm for {type(space).__name__} actions, or make the actions {known}"
             )
 
     def check(self) -> None:
@@ -74,8 +86,13 @@ class Agent:
     def check_run(self, iterations: int) -> None:
         """Raises a ValueError where a run of so many iterations makes no sense."""
 
+    action_spaces: ClassVar[tuple[type[Space], ...]] = (Discrete,)
+    """The kinds of action spaces that it can play."""
+    action_bits: int = 1
+    """How many random numbers of 32 bits exploring takes for one action. A class attribute or a property."""
     output_kinds: ClassVar[tuple[str, ...]] = ()
-    """What people may want to see of the policy, by the names that `jaxrl.export` knows; the usual one first."""
+    """What people may want to see of the policy, by the names that `jaxrl.export` knows; the usual one first. A class
+    attribute or a property."""
     metrics: ClassVar[tuple[str, ...]] = EPISODE_METRICS
     """The names that `iterate` measures, the columns of the log: these at least. A class attribute or a property."""
     steps_vary: ClassVar[bool] = False
@@ -109,27 +126,49 @@ class Agent:
         """Shapes of the largest arrays that one iteration needs besides the state; None where they are small."""
         return None
 
-    def outputs(self, params: Any, obs: Any) -> jax.Array:
-        """What the policy decides by: f32[n] for one observation (values or logits, by algorithm)."""
+    def initial_carry(self, batch: int) -> Any:
+        """The policy's carry before an episode's first observation: leaves `[batch, ...]`; () without memory."""
+        return ()
+
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
+        """Chooses actions.
+
+        Args:
+          params: as `params(state)` gives them.
+          carry: leaves `[batch, ...]`, the initial one before an episode's first observation.
+          obs: `[batch, ...]`.
+          mask: bool[batch, n], the allowed actions, or None where all are.
+          bits: random bits u32[batch, action_bits] to explore by, as in training; None for the policy's
+            deterministic action, inside the bounds of the action space.
+
+        Returns:
+          (actions `[batch, ...]`, carry, extras): what learning wants to remember of acting, leaves `[batch, ...]`.
+        """
         raise NotImplementedError
 
-    def policy(self, params: Any, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
-        """The action for one observation: greedy without a key, as in training with one."""
+    def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
+        """What the policy decides by, before any mask: f32[batch, n] (values, logits, or actions), and the carry."""
         raise NotImplementedError
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the policy has a carry."""
+        return bool(jax.tree.leaves(jax.eval_shape(lambda: self.initial_carry(1))))
 
-def require_discrete(agent: Agent) -> int:
-    """The number of actions.
 
-    Raises:
-      TypeError: the environment's action space is not discrete.
-    """
+def policy_of(agent: Agent, params: Any, num_envs: int) -> Policy:
+    """The agent's policy as `jaxrl.rollout` plays it; its noise is random bits, or None for deterministic actions."""
+
+    def act(carry: Any, episodes: Episode, bits: Any) -> tuple[Any, Any, Any]:
+        return agent.act(params, carry, episodes.obs, episodes.mask, bits)
+
+    return Policy(act, agent.initial_carry(num_envs))
+
+
+def num_actions(agent: Agent) -> int:
+    """The number of actions of a discrete action space."""
     space = agent.env.action_space
-    if not isinstance(space, Discrete):
-        raise TypeError(
-            f"{type(agent).__name__} needs a Discrete action space, and {type(agent.env).__name__} has {space!r}: "
-            "make its actions discrete, or choose an algorithm for continuous actions"
-        )
+    assert isinstance(space, Discrete)  # The agent was checked when it was made.
     return space.n
 
 

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import buffers, losses, networks, optimizers, random_bits, schedules
-from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
-from jaxrl.collecting import collect, keys_to_collect, start_each
+from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, num_actions
 from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import leaf, pytree, static
+from jaxrl.rollout import Actors, Policy, rollout, start_actors
 
 
 @pytree
@@ -56,13 +56,13 @@ class DQNState:
     Attributes:
       learner: networks and optimizer.
       replay: `Experience` with leaves `[capacity, ...]`.
-      episodes: leaves `[num_envs, ...]`.
-      key: the member's key; every iteration draws by its own number.
+      actors: the environments, leaves `[num_envs, ...]`.
+      key: the member's key; every iteration draws by its own index.
     """
 
     learner: Learner
     replay: Any
-    episodes: Episode
+    actors: Actors
     key: jax.Array
 
 
@@ -113,12 +113,9 @@ class DQN(Agent):
     dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
 
+    action_bits = 2
     output_kinds = ("q-values",)
     metrics = (*EPISODE_METRICS, "loss")
-
-    def check(self) -> None:
-        """Checks the action space."""
-        require_discrete(self)
 
     def check_run(self, iterations: int) -> None:
         """Checks that learning starts within the run, and that the steps can be counted."""
@@ -145,20 +142,21 @@ class DQN(Agent):
 
     @property
     def _network(self) -> hk.Transformed:
-        actions = require_discrete(self)
+        actions = num_actions(self)
         heads = (actions, 1) if self.dueling else (actions,)
         return networks.mlp(self.env.observation_space, self.hidden, heads)
 
     def init(self, key: jax.Array) -> DQNState:
         """Draws parameters, starts the environments, allocates an empty buffer."""
-        keys = random_bits.split(key, 2 + self.num_envs)
+        params_key, start_key, run_key = random_bits.split(key, 3)
         obs = networks.example(self.env.observation_space)
-        params = self._network.init(keys[0], obs[None])
+        params = self._network.init(params_key, obs[None])
         target = jax.tree.map(jnp.copy, params)
         average = None if self.average_share is None else jax.tree.map(jnp.copy, params)
         learner = Learner(params, target, average, self._optimizer(0.0).init(params))
-        episodes = start_each(self.env, keys[2:])
-        return DQNState(learner, buffers.create(self._example(episodes), self._capacity), episodes, keys[1])
+        actors = start_actors(self.env, start_key, self.num_envs)
+        replay = buffers.create(self._example(actors.episodes), self._capacity)
+        return DQNState(learner, replay, actors, run_key)
 
     def _example(self, episodes: Episode) -> Experience:
         one = jax.tree.map(lambda x: x[0], episodes)
@@ -167,14 +165,15 @@ class DQN(Agent):
 
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""
-        sample_words, explore_words, keys = self._words_and_keys(state.key, clock.iteration)
+        # One pass of the random generator for everything that an iteration draws.
+        explore = (self.train_every, self.num_envs, self.action_bits)
+        drawn, keys = random_bits.bits_and_keys(
+            state.key, clock.iteration, bits=self.batch_size + math.prod(explore), keys=1
+        )
+        sample_bits, explore_bits = drawn[: self.batch_size], drawn[self.batch_size :].reshape(explore)
         steps = clock.iteration * self.steps_per_iteration
-        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
-
-        def act(episodes: Episode, drawn: jax.Array) -> jax.Array:
-            return self._explore(self._values(state.learner.params, episodes.obs), episodes.mask, epsilon, drawn)
-
-        episodes, played = collect(self.env, state.episodes, act, explore_words, keys)
+        policy = self._exploring(state.learner.params, steps)
+        actors, played = rollout(self.env, state.actors, policy, explore_bits, keys[0], lambda step: step.transition)
         items = Experience(
             played.obs, played.action, played.reward, played.next_obs, played.next_mask, played.terminated
         )
@@ -183,24 +182,24 @@ class DQN(Agent):
         # The buffer goes into the branch but never comes out: as an output it would be copied.
         learner, loss = jax.lax.cond(
             steps + self.steps_per_iteration >= self.learning_starts,
-            lambda learner: self._learn(learner, replay, sample_words, clock),
+            lambda learner: self._learn(learner, replay, sample_bits, clock),
             lambda learner: (learner, Mean(jnp.float32(0), jnp.float32(0))),
             state.learner,
         )
-        return DQNState(learner, replay, episodes, state.key), {**episode_metrics(played), "loss": loss}
+        return DQNState(learner, replay, actors, state.key), {**episode_metrics(played), "loss": loss}
 
-    def _words_and_keys(self, key: jax.Array, iteration: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Of one iteration: words u32[batch] to sample and u32[train_every, 2, num_envs] to explore, keys to play."""
-        explore = (self.train_every, 2, self.num_envs)
-        keys = keys_to_collect(self.env, self.train_every, self.num_envs)
-        drawn, play_keys = random_bits.bits_and_keys(
-            key, iteration, bits=self.batch_size + math.prod(explore), keys=keys
-        )
-        return drawn[: self.batch_size], drawn[self.batch_size :].reshape(explore), play_keys
+    def _exploring(self, params: Any, steps: jax.Array) -> Policy:
+        """Epsilon-greedy, after so many environment steps i32[]."""
+        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
 
-    def _learn(self, learner: Learner, replay: Any, drawn: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
+        def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[jax.Array, Any, Any]:
+            return self._explore(self._values(params, episodes.obs), episodes.mask, epsilon, bits), carry, ()
+
+        return Policy(act)
+
+    def _learn(self, learner: Learner, replay: Any, bits: jax.Array, clock: Clock) -> tuple[Learner, Mean]:
         available = buffers.filled(replay, self.steps_per_iteration, clock.iteration)
-        batch = buffers.sample(replay, drawn, available)
+        batch = buffers.sample(replay, bits, available)
         loss, gradients = jax.value_and_grad(self.loss)(learner.params, learner.target_params, batch)
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, clock.fraction)
@@ -256,11 +255,12 @@ class DQN(Agent):
         advantages, value = heads
         return value + advantages - jnp.mean(advantages, axis=-1, keepdims=True)
 
-    def _explore(self, values: jax.Array, mask: Any, epsilon: Any, drawn: jax.Array) -> jax.Array:
-        """Epsilon-greedy actions i32[batch] by words u32[2, batch]; random ones are uniform over those allowed."""
+    def _explore(self, values: jax.Array, mask: Any, epsilon: Any, bits: jax.Array) -> jax.Array:
+        """Epsilon-greedy actions i32[batch] by bits u32[batch, 2]; random ones are uniform over those allowed."""
         greedy = jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32)
-        coin, pick = drawn
-        random = random_bits.randint(values.shape[-1], pick) if mask is None else random_bits.masked_choice(mask, pick)
+        coin, pick = bits[:, 0], bits[:, 1]
+        any_action = mask is None
+        random = random_bits.randint(values.shape[-1], pick) if any_action else random_bits.masked_choice(mask, pick)
         return jnp.where(random_bits.uniform(coin) < epsilon, random, greedy)
 
     def params(self, state: DQNState) -> Any:
@@ -272,17 +272,16 @@ class DQN(Agent):
         """The state without its replay buffer."""
         return dataclasses.replace(state, replay=None)
 
-    def outputs(self, params: Any, obs: Any) -> jax.Array:
-        """The value of every action: f32[n]."""
-        return self._values(params, obs[None])[0]
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
+        """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""
+        values = self._values(params, obs)
+        if bits is None:
+            return jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32), carry, ()
+        return self._explore(values, mask, self.epsilon_end, bits), carry, ()
 
-    def policy(self, params: Any, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
-        """The action i32[]: greedy without a key, epsilon-greedy at `epsilon_end` with one."""
-        values = self.outputs(params, obs)
-        if key is None:
-            return jnp.argmax(masked(values, mask)).astype(jnp.int32)
-        drawn = random_bits.bits(key, (2, 1))
-        return self._explore(values[None], None if mask is None else mask[None], self.epsilon_end, drawn)[0]
+    def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
+        """The value of every action: f32[batch, n]."""
+        return self._values(params, obs), carry
 
 
 def towards(old: Any, new: Any, share: Any) -> Any:

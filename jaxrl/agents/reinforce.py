@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import losses, networks, optimizers, random_bits, schedules
-from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, require_discrete
-from jaxrl.collecting import any_member, play, start_each
+from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, num_actions
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
+from jaxrl.rollout import Policy, Step, any_member, blank_rows, play_episodes, start_actors
 
 
 @pytree
@@ -43,18 +43,6 @@ class Rollout:
     valid: jax.Array
     value: jax.Array
     bootstrap: jax.Array
-
-
-@pytree
-class Collecting:
-    """The collection under way: `time` i32[], `going` bool[], `active` bool[envs], `started` i32[] episodes."""
-
-    time: jax.Array
-    going: jax.Array
-    episodes: Episode
-    active: jax.Array
-    started: jax.Array
-    rollout: Rollout
 
 
 @pytree
@@ -100,8 +88,7 @@ class Reinforce(Agent):
     """Time steps of all environments that one piece of the gradient is computed from."""
 
     def check(self) -> None:
-        """Checks the action space, that every environment has an episode to play, and that there is a baseline."""
-        require_discrete(self)
+        """Checks that every environment has an episode to play, and that there is a baseline."""
         if self.baseline == "time" and self.episodes_per_update == 1:
             raise ValueError(
                 "Reinforce.episodes_per_update = 1 with baseline = 'time' takes every return off itself and learns "
@@ -124,7 +111,7 @@ class Reinforce(Agent):
 
     @property
     def _network(self) -> hk.Transformed:
-        actions = require_discrete(self)
+        actions = num_actions(self)
         heads = (actions, 1) if self.baseline == "value" else (actions,)
         return networks.mlp(self.env.observation_space, self.hidden, heads, self.inputs)
 
@@ -167,60 +154,42 @@ class Reinforce(Agent):
           The rollout, and how many of its time steps were played (i32[], the same for all members
           that are trained together: those who are done earlier wait).
         """
-        _, keys = random_bits.bits_and_keys(key, iteration, bits=0, keys=1 + self.num_envs)
-        play_key, episodes = keys[0], start_each(self.env, keys[1:])
+        _, (start_key, act_key, step_key) = random_bits.bits_and_keys(key, iteration, bits=0, keys=3)
+        actors, policy = start_actors(self.env, start_key, self.num_envs), self._sampling(params)
 
-        def step(carry: Collecting) -> Collecting:
-            return self._collect_step(params, carry, *self._words_and_keys(play_key, carry.time))
+        def noise(time: jax.Array | int) -> jax.Array:
+            return random_bits.bits_and_keys(act_key, time, bits=self.num_envs, keys=0)[0][:, None]
 
-        done = jax.lax.while_loop(lambda carry: carry.going, step, self._nothing_collected(params, episodes))
-        return done.rollout, done.time
+        def write(rows: Rollout, time: jax.Array, step: Step, active: jax.Array) -> Rollout:
+            row = dataclasses.replace(self._row(params, step), valid=active)
+            return jax.tree.map(lambda whole, part: whole.at[time].set(part), rows, row)
 
-    def _nothing_collected(self, params: Any, episodes: Episode) -> Collecting:
-        row = jax.eval_shape(lambda e: self._play(params, e, *self._words_and_keys(jax.random.key(0), 0))[1], episodes)
-        return Collecting(
-            time=jnp.zeros((), jnp.int32),
-            going=jnp.ones((), bool),
-            episodes=episodes,
-            active=jnp.ones(self.num_envs, bool),
-            started=jnp.int32(self.num_envs),
-            rollout=jax.tree.map(lambda x: jnp.zeros((self._rows, *x.shape), x.dtype), row),
-        )
+        rows = blank_rows(self.env, actors, policy, noise(0), lambda step: self._row(params, step), self._rows)
+        return play_episodes(self.env, actors, policy, self.episodes_per_update, noise, step_key, write, rows)
 
     def scratch(self) -> Any:
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
-    def _words_and_keys(self, key: jax.Array, time: jax.Array | int) -> tuple[jax.Array, jax.Array]:
-        """Of one time step: words u32[num_envs] to act, and keys, one to step and the others to start episodes."""
-        return random_bits.bits_and_keys(key, time, bits=self.num_envs, keys=1 + self.num_envs)
+    def _sampling(self, params: Any) -> Policy:
+        """The policy that explores; its extras are the values f32[envs]."""
 
-    def _play(self, params: Any, episodes: Episode, drawn: jax.Array, keys: jax.Array) -> tuple[Episode, Rollout]:
-        """One step of every environment: one row of the rollout, with all of it valid."""
-        logits, value = self._heads(params, episodes.obs)
-        actions = sample(logits, episodes.mask, drawn)
-        following, played = play(self.env, episodes, actions, keys[0], start_each(self.env, keys[1:]))
+        def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[jax.Array, Any, jax.Array]:
+            logits, values = self._heads(params, episodes.obs)
+            return sample(logits, episodes.mask, bits[:, 0]), carry, values
+
+        return Policy(act)
+
+    def _row(self, params: Any, step: Step) -> Rollout:
+        """One row of the rollout, with all of it valid."""
+        played, values = step.transition, step.extras
         cut_off = played.truncated & ~played.terminated
-        bootstrap = jnp.zeros_like(value)
+        bootstrap = jnp.zeros_like(values)
         if self.baseline == "value":
-            bootstrap = jnp.where(cut_off, self._heads(params, played.next_obs)[1], 0)
-        return following, Rollout(played, jnp.ones_like(cut_off), value, bootstrap)
-
-    def _collect_step(self, params: Any, carry: Collecting, drawn: jax.Array, keys: jax.Array) -> Collecting:
-        episodes, row = self._play(params, carry.episodes, drawn, keys)
-        row = dataclasses.replace(row, valid=carry.active)
-        ended = row.played.ended & carry.active
-        # Episodes that are still owed go to the environments that have just become free, in order.
-        begins = ended & (carry.started + jnp.cumsum(ended) <= self.episodes_per_update)
-        active = (carry.active & ~ended) | begins
-        return Collecting(
-            time=carry.time + 1,
-            going=any_member(jnp.any(active)),
-            episodes=episodes,
-            active=active,
-            started=carry.started + jnp.sum(begins, dtype=jnp.int32),
-            rollout=jax.tree.map(lambda whole, part: whole.at[carry.time].set(part), carry.rollout, row),
-        )
+            needed = any_member(jnp.any(cut_off))
+            following = jax.lax.cond(needed, lambda: self._heads(params, played.next_obs)[1], lambda: bootstrap)
+            bootstrap = jnp.where(cut_off, following, 0)
+        return Rollout(played, jnp.ones_like(cut_off), values, bootstrap)
 
     def returns(self, rollout: Rollout, time: jax.Array) -> jax.Array:
         """The discounted return from every step to the end of its episode.
@@ -318,16 +287,16 @@ class Reinforce(Agent):
             return heads[0], heads[1][:, 0]
         return heads[0], jnp.zeros(heads[0].shape[0], jnp.float32)
 
-    def outputs(self, params: Any, obs: Any) -> jax.Array:
-        """The logit of every action: f32[n]."""
-        return self._heads(params, obs[None])[0][0]
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
+        """The actions i32[batch]: sampled with bits, the likeliest without."""
+        logits, _ = self._heads(params, obs)
+        if bits is None:
+            return jnp.argmax(masked(logits, mask), axis=-1).astype(jnp.int32), carry, ()
+        return sample(logits, mask, bits[:, 0]), carry, ()
 
-    def policy(self, params: Any, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
-        """The action i32[]: the likeliest without a key, sampled with one."""
-        logits = self.outputs(params, obs)
-        if key is None:
-            return jnp.argmax(masked(logits, mask)).astype(jnp.int32)
-        return sample(logits[None], None if mask is None else mask[None], random_bits.bits(key, (1,)))[0]
+    def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
+        """The logit of every action: f32[batch, n]."""
+        return self._heads(params, obs)[0], carry
 
 
 def sample(logits: jax.Array, mask: Any, drawn: jax.Array) -> jax.Array:

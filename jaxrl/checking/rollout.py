@@ -1,56 +1,43 @@
 """The check that plays: random allowed actions, in a batch, over many episodes."""
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl import random_bits
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import arrays
-from jaxrl.environment import Environment, Episode, start, take
+from jaxrl.environment import Environment
+from jaxrl.rollout import Actors, Step, random_rollout, start_actors
 
 _NUM_ENVS = 8
 
 
 def check_rollout(exam: Exam) -> None:
     """Plays in environments whose leaves are batched too, and reports the first step that went wrong."""
-    length = -(-exam.steps // _NUM_ENVS)
+    steps = -(-exam.steps // _NUM_ENVS)
     envs = jax.tree.map(lambda leaf: np.stack([leaf] * _NUM_ENVS), exam.env)
     start_keys, play_keys = jax.random.split(exam.keys(8), (2, _NUM_ENVS))
-    first = exam.attempt("raises", "a random rollout", compiled(jax.vmap(start)), envs, start_keys)
-    if first is None:
+    begin = compiled(jax.vmap(lambda env, key: start_actors(env, key, 1)))
+    actors = exam.attempt("raises", "a random rollout", begin, envs, start_keys)
+    if actors is None:
         return
+    first = actors.episodes
     if all(np.all(leaf == leaf[:1]) for leaf in arrays((first.state, first.obs))):
         exam.add("key-ignored", f"reset gave the same state and observation for {_NUM_ENVS} keys")
-    play = compiled(jax.vmap(functools.partial(_play, length=length)))
-    judged = exam.attempt("raises", "a random rollout", play, envs, first, play_keys)
+
+    def play(env: Environment, actors: Actors, key: jax.Array) -> Any:
+        return random_rollout(env, actors, steps, key, jax.vmap(lambda step: _judge(env, step)))[1]
+
+    judged = exam.attempt("raises", "a random rollout", compiled(jax.vmap(play)), envs, actors, play_keys)
     if judged is not None:
-        _report(exam, jax.device_get(judged))
+        _report(exam, jax.tree.map(lambda x: x[..., 0], jax.device_get(judged)))
 
 
-def _play(env: Environment, first: Episode, key: jax.Array, length: int) -> dict[str, Any]:
-    """Plays from the start of an episode, through its end into the next ones; judges every step."""
-
-    def one(episode: Episode, keys: jax.Array) -> tuple[Episode, dict[str, Any]]:
-        action_key, step_key, reset_key = keys
-        if episode.mask is None:
-            action = env.action_space.sample(action_key)
-        else:
-            action = env.random_action(episode.state, random_bits.bits(action_key, ()))
-        following, transition = take(env, episode, action, step_key)
-        judged = _judge(env, episode, following, action, transition.reward)
-        # What `advance` does, which would hide the last state of an episode.
-        fresh = start(env, reset_key)
-        return jax.tree.map(lambda new, old: jnp.where(transition.ended, new, old), fresh, following), judged
-
-    return jax.lax.scan(one, first, jax.random.split(key, (length, 3)))[1]
-
-
-def _judge(env: Environment, before: Episode, after: Episode, action: Any, reward: jax.Array) -> dict[str, Any]:
+def _judge(env: Environment, step: Step) -> dict[str, Any]:
     """Judges one step: for each code whether it applies, and the lowest and highest of what it looks at."""
+    before, after, action, reward = step.before, step.following, step.transition.action, step.transition.reward
     obs = jnp.stack([before.obs, after.obs])
     finite = jnp.all(jnp.isfinite(obs))
     inside = env.observation_space.contains(before.obs) & env.observation_space.contains(after.obs)

@@ -138,6 +138,8 @@ class Render:
 
     def execute(self) -> int:
         """Writes the GIF."""
+        from jaxrl.agents.base import policy_of
+        from jaxrl.pytree import concrete
         from jaxrl.rendering import episode_frames, save_gif
 
         if self.gif.suffix.lower() != ".gif":
@@ -146,7 +148,8 @@ class Render:
             raise ValueError(f"{self.gif} can't be written: the folder does not exist")
         member, _ = choose_member(self.run, self.member)
         env = member.agent.env
-        frames = episode_frames(env, lambda obs, mask, _: member.policy(obs, mask=mask), jax.random.key(self.seed))
+        policy = policy_of(concrete(member.agent), member.params, 1)
+        frames = episode_frames(env, policy, jax.random.key(self.seed))
         rate = self.frames_per_second
         save_gif(self.gif, frames, min(50.0, max(2.0, len(frames) / 10)) if rate is None else rate)
         what = f"member {member.number} (seed {member.seed}), {len(frames) - 1} steps"

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrl import registry, reports
+from jaxrl.agents.base import policy_of
 from jaxrl.cli.options import field_docs
 from jaxrl.pytree import Bounds, concrete, field_bounds
 from jaxrl.result import Member, Result
@@ -98,7 +99,7 @@ def file_score(file: Any, env: Any) -> float | None:
         return None
     file.check_fits(env)
     agent = FileAgent(env, file)
-    return float(score(env, lambda obs, mask: agent.policy((), obs, mask=mask)))
+    return float(score(env, policy_of(agent, (), len(env.placements))))
 
 
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
@@ -148,7 +149,7 @@ def _exact_scores(agent: Any, params: Any) -> np.ndarray:
     @jax.jit
     @jax.vmap
     def scores(params: Any) -> jax.Array:
-        return score(agent.env, lambda obs, mask: agent.policy(params, obs, mask=mask))
+        return score(agent.env, policy_of(agent, params, len(agent.env.placements)))
 
     members = len(jax.tree.leaves(params)[0])
     parts = []

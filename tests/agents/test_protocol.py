@@ -11,14 +11,15 @@ import pytest
 from sample_environments import Corridor, MaskedRandomWalk, Steering
 
 import jaxrl
+from jaxrl import random_bits
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.dqn import Experience
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
-from jaxrl.collecting import start_all
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
+from jaxrl.rollout import start_actors
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
 
@@ -223,18 +224,16 @@ def test_sampled_and_greedy_actions_are_allowed(name):
     agent = small(name, env=env)
     params = agent.params(agent.init(jax.random.key(0)))
     params = jax.tree.map(lambda x: x * 50, params)
-    episodes = start_all(env, jax.random.key(1), 500)
-    keys = jax.random.split(jax.random.key(2), 500)
-    sampled = jax.vmap(lambda o, m, k: agent.policy(params, o, k, m))(episodes.obs, episodes.mask, keys)
-    greedy = jax.vmap(lambda o, m: agent.policy(params, o, mask=m))(episodes.obs, episodes.mask)
-    for actions in (sampled, greedy):
+    episodes = start_actors(env, jax.random.key(1), 500).episodes
+    for bits in (random_bits.bits(jax.random.key(2), (500, agent.action_bits)), None):
+        actions, _, _ = agent.act(params, agent.initial_carry(500), episodes.obs, episodes.mask, bits)
         assert actions.dtype == jnp.int32
         assert np.asarray(episodes.mask)[np.arange(500), np.asarray(actions)].all()
 
 
 @every_agent
 def test_a_continuous_action_space_is_refused(name):
-    with pytest.raises(TypeError, match=r"needs a Discrete action space, and Steering has Box.*discrete"):
+    with pytest.raises(TypeError, match=r"on Steering: .* needs a Discrete action space, and this is Box"):
         small(name, env=Steering())
 
 
