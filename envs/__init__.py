@@ -4,11 +4,16 @@ if __name__ != "jaxrl.envs":
     raise ImportError(f"import this package as jaxrl.envs, not as {__name__}")
 
 from jaxrl.envs.cartpole import CartPole
+from jaxrl.envs.mountain_car import MountainCar, MountainCarContinuous
+from jaxrl.envs.pendulum import Pendulum
 from jaxrl.envs.plane_strike import PlaneStrike
 from jaxrl.registry import names, register
 
 register("CartPole-v0", CartPole, max_steps=200, solved_return=195.0)
 register("CartPole-v1", CartPole, max_steps=500)
+register("MountainCar-v0", MountainCar)
+register("MountainCarContinuous-v0", MountainCarContinuous)
+register("Pendulum-v1", Pendulum)
 register("PlaneStrike-v0", PlaneStrike)
 
-__all__ = ["CartPole", "PlaneStrike", "names"]
+__all__ = ["CartPole", "MountainCar", "MountainCarContinuous", "Pendulum", "PlaneStrike", "names"]
