@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.checks import check_static
+from jaxrl.distributions import masked as masked
 from jaxrl.environment import Environment, Transition
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Discrete
@@ -131,19 +132,6 @@ def require_discrete(agent: Agent) -> int:
             "make its actions discrete, or choose an algorithm for continuous actions"
         )
     return space.n
-
-
-def masked(values: jax.Array, mask: Any) -> jax.Array:
-    """`values` with the least finite number wherever `mask` forbids the action.
-
-    Allowed actions stay above that even at minus infinity. A mask that allows nothing, such as that of a
-    state in which the episode is over, forbids nothing.
-    """
-    if mask is None:
-        return values
-    least = jnp.finfo(values.dtype).min
-    allowed = mask | ~jnp.any(mask, axis=-1, keepdims=True)
-    return jnp.where(allowed, jnp.maximum(values, least / 2), least)
 
 
 def episode_metrics(transitions: Transition, valid: Any = True) -> Metrics:
