@@ -3,12 +3,14 @@
 if __name__ != "jaxrl.envs":
     raise ImportError(f"import this package as jaxrl.envs, not as {__name__}")
 
+from jaxrl.envs.acrobot import Acrobot
 from jaxrl.envs.cartpole import CartPole
 from jaxrl.envs.mountain_car import MountainCar, MountainCarContinuous
 from jaxrl.envs.pendulum import Pendulum
 from jaxrl.envs.plane_strike import PlaneStrike
 from jaxrl.registry import names, register
 
+register("Acrobot-v1", Acrobot)
 register("CartPole-v0", CartPole, max_steps=200, solved_return=195.0)
 register("CartPole-v1", CartPole, max_steps=500)
 register("MountainCar-v0", MountainCar)
@@ -16,4 +18,4 @@ register("MountainCarContinuous-v0", MountainCarContinuous)
 register("Pendulum-v1", Pendulum)
 register("PlaneStrike-v0", PlaneStrike)
 
-__all__ = ["CartPole", "MountainCar", "MountainCarContinuous", "Pendulum", "PlaneStrike", "names"]
+__all__ = ["Acrobot", "CartPole", "MountainCar", "MountainCarContinuous", "Pendulum", "PlaneStrike", "names"]

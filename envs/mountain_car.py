@@ -5,6 +5,7 @@ Gymnasium's `MountainCar-v0` and `MountainCarContinuous-v0`.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -185,7 +186,7 @@ def _paint_car(draw: Any, pixel: int, foot: tuple[float, float], lean: float) ->
     """Paints the car, leaning by `lean` radians, above the point `foot` of the road, in pixels."""
     cos, sin = math.cos(lean), math.sin(lean)
 
-    def turned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    def turned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         """Points along the road and above it, as pixels of the large picture."""
         return [((foot[0] + a * cos - b * sin) * pixel, (foot[1] - a * sin - b * cos) * pixel) for a, b in points]
 
