@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxrl.agents.base import Agent, masked
+from jaxrl.agents.base import Agent
+from jaxrl.distributions import masked
 from jaxrl.pytree import concrete
 
 _ITERATIONS = 100
