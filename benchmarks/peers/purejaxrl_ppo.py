@@ -8,6 +8,8 @@ tanh units, or a layer of 128 relu units, a GRU of 128 and heads with a layer of
 The same as in jaxrl's work: the task, the settings and the networks. Not the same: see `DIFFERS`. To its advantage:
 the callback that prints every episode (`DEBUG`) is off, and results stay where JAX has them. `wrappers.py` imports
 brax and navix for environments that aren't measured; empty modules stand in for them, which changes nothing that runs.
+`ppo_rnn.py` calls flax's GRU as it was before flax 0.7.2, which does not run with this JAX: a module with the former
+signature calls the present one, whose computation is the same.
 """
 
 import importlib
@@ -71,7 +73,28 @@ def load(name: str) -> Any:
         stub = sys.modules.setdefault(module, types.ModuleType(module))
         for each in names:
             setattr(stub, each, types.ModuleType(each))
-    return importlib.import_module(name)
+    module = importlib.import_module(name)
+    if name == "ppo_rnn":
+        _restore_gru_signature(module)
+    return module
+
+
+def _restore_gru_signature(module: Any) -> None:
+    """Gives the module flax's GRU with the signature that it was written for."""
+    import flax.linen as nn
+    import jax.numpy as jnp
+
+    class GRUCell(nn.Module):
+        @nn.compact
+        def __call__(self, carry: Any, inputs: Any) -> Any:
+            return nn.GRUCell(carry.shape[-1])(carry, inputs)
+
+        @staticmethod
+        def initialize_carry(key: Any, batch: tuple[int, ...], size: int) -> Any:
+            del key
+            return jnp.zeros((*batch, size))
+
+    module.nn = types.SimpleNamespace(**{**vars(nn), "GRUCell": GRUCell})
 
 
 def prepare(
