@@ -332,8 +332,8 @@ class OnPolicy(Agent):
             jnp.where(rows.ended, rows.bootstrap, following),
             rows.terminated,
             rows.truncated,
-            self.discount,
-            self.gae_lambda,
+            discount=self.discount,
+            lambda_=self.gae_lambda,
         )
 
     def scratch(self) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-import rlax
 
 from jaxrl import schedules
+from jaxrl._rlax import rlax
 from jaxrl.agents.base import Clock
 from jaxrl.agents.on_policy import Batch, OnPolicy
 from jaxrl.distributions import Distribution
@@ -50,7 +50,7 @@ class PPO(OnPolicy):
         log_ratio = distribution.log_prob(batch.rows.action) - batch.rows.log_prob
         ratio = jnp.exp(log_ratio)
         clip = self._clip(clock)
-        loss = rlax.clipped_surrogate_pg_loss(ratio.reshape(-1), advantage.reshape(-1), clip)
+        loss = rlax().clipped_surrogate_pg_loss(ratio.reshape(-1), advantage.reshape(-1), clip)
         # An estimate without bias, and of less variance than the mean of -log_ratio (Schulman, 2020).
         kl = jnp.mean(ratio - 1 - log_ratio)
         return loss, {"kl": kl, "clip_fraction": jnp.mean((jnp.abs(ratio - 1) > clip).astype(jnp.float32))}
