@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,10 +84,13 @@ class ActorCritic:
         return space.n if isinstance(space, Discrete) else int(np.prod(space.shape, dtype=int))
 
     @property
-    def _network(self) -> Any:
-        return networks.actor_critic(
-            self.observation_space, self.hidden, self.outputs, shared=self.shared, activation=self.activation
-        )
+    def _network(self) -> networks.Recurrent | hk.Transformed:
+        make = networks.actor_critic
+        options: dict[str, Any] = {"shared": self.shared, "activation": self.activation}
+        if self.memory != "none":
+            make = networks.recurrent_actor_critic
+            options |= {"memory": self.memory, "memory_size": self.memory_size}
+        return make(self.observation_space, self.hidden, self.outputs, **options)
 
     def init(self, key: jax.Array, initial_std: Any) -> Params:
         """Draws parameters; `initial_std` is the first deviation of a Gaussian policy, as `Params.log_std` has it."""
@@ -97,14 +101,19 @@ class ActorCritic:
 
     def initial_memory(self, batch: int) -> Any:
         """The memory before an episode's first observation: leaves `[batch, ...]`; () where there is none."""
-        return ()
+        network = self._network
+        return network.initial_carry(batch) if isinstance(network, networks.Recurrent) else ()
 
     def step(self, params: Params, memory: Any, obs: jax.Array) -> tuple[Heads, Any]:
         """What the network says of observations `[batch, ...]`, and the memory after them."""
-        return Heads(*self._network.apply(params.network, obs)), memory
+        network = self._network
+        if isinstance(network, networks.Recurrent):
+            heads, memory = network.step(params.network, memory, obs)
+            return Heads(*heads), memory
+        return Heads(*network.apply(params.network, obs)), memory
 
     def unroll(self, params: Params, memory: Any, obs: jax.Array, reset: jax.Array) -> Heads:
-        """What the network says of whole rollouts.
+        """What a network with memory says of whole rollouts.
 
         Args:
           params: parameters.
@@ -115,10 +124,9 @@ class ActorCritic:
         Returns:
           Leaves `[time, batch, ...]`.
         """
-        del memory, reset
-        flat = obs.reshape(-1, *obs.shape[2:])
-        heads = Heads(*self._network.apply(params.network, flat))
-        return jax.tree.map(lambda x: x.reshape(*obs.shape[:2], *x.shape[1:]), heads)
+        network = self._network
+        assert isinstance(network, networks.Recurrent)
+        return Heads(*network.unroll(params.network, memory, obs, reset)[0])
 
     def distribution(
         self, params: Params, policy: jax.Array, mask: Any = None, previous: Previous | None = None, persistence: Any = 0
