@@ -115,7 +115,7 @@ def test_normal_numbers_are_normal():
 
 @pytest.mark.xfail(
     strict=True,
-    reason="normal rounds the upper half of its 24 bits to even numbers, and the greatest to 1, whose inverse is infinite",
+    reason="normal rounds the upper half of its numbers to 23 bits, and the greatest to 1, whose inverse is infinite",
 )
 def test_normal_numbers_are_symmetric_and_finite_to_the_ends():
     lower = np.concatenate([np.arange(1000), np.geomspace(1000, 2**23 - 1, 2000).astype(np.int64), [2**23 - 1]])
