@@ -190,14 +190,14 @@ def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
 
 
 def check_action_bounds(owner: str, space: Space) -> None:
-    """Checks that a continuous action space has finite bounds, where they are known.
+    """Checks that a continuous action space has finite bounds, where they are known and the same for all members.
 
     Raises:
       ValueError: it has not, or they are equal.
     """
     if not isinstance(space, Box) or any(isinstance(x, jax.core.Tracer) for x in (space.low, space.high)):
         return
-    low, high = (np.broadcast_to(np.asarray(x, np.float64), space.shape) for x in (space.low, space.high))
+    low, high = (np.asarray(x, np.float64) for x in (space.low, space.high))
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
         raise ValueError(
             f"{owner} needs finite bounds of its actions, low below high, and the action space is {space!r}: give the "

@@ -328,7 +328,7 @@ class OnPolicy(Agent):
         )
 
     def _advantages(self, rows: Rows, rewards: jax.Array, last_value: jax.Array) -> jax.Array:
-        """Generalised advantages f32[time, envs]; `last_value` f32[envs] is that of the observation after the rollout."""
+        """Generalised advantages f32[time, envs]; `last_value` f32[envs] is that of what follows the rollout."""
         following = jnp.concatenate([rows.value[1:], last_value[None]])
         return returns.generalised_advantages(
             rewards,
