@@ -129,7 +129,12 @@ class ActorCritic:
         return Heads(*network.unroll(params.network, memory, obs, reset)[0])
 
     def distribution(
-        self, params: Params, policy: jax.Array, mask: Any = None, previous: Previous | None = None, persistence: Any = 0
+        self,
+        params: Params,
+        policy: jax.Array,
+        mask: Any = None,
+        previous: Previous | None = None,
+        persistence: Any = 0,
     ) -> Distribution:
         """The distribution over actions that the policy's outputs f32[..., n] mean.
 
@@ -178,7 +183,9 @@ class ActorCritic:
 
 def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
     """The bounds of every dimension: f32[dimensions] each."""
-    low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high))
+    low, high = (
+        jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high)
+    )
     return low, high
 
 
