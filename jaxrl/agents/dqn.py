@@ -191,7 +191,9 @@ class DQN(Agent):
 
     def _exploring(self, params: Any, steps: jax.Array) -> Policy:
         """Epsilon-greedy, after so many environment steps i32[]."""
-        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, steps / self.epsilon_decay_steps)
+        epsilon = schedules.linear(
+            self.epsilon_start, self.epsilon_end, steps.astype(jnp.float32) / self.epsilon_decay_steps
+        )
 
         def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[jax.Array, Any, Any]:
             return self._explore(self._values(params, episodes.obs), episodes.mask, epsilon, bits), carry, ()

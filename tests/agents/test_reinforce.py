@@ -132,7 +132,7 @@ def test_gradient_equals_that_of_the_plain_formula(env):
     def plain(params):
         total = 0.0
         for step in steps:
-            logits = agent.outputs(params, rollout.played.obs[step])
+            logits = agent.outputs(params, (), rollout.played.obs[step][None])[0][0]
             if rollout.played.mask is not None:
                 logits = logits[np.flatnonzero(rollout.played.mask[step])]
             log_probabilities = logits - jax.nn.logsumexp(logits)
