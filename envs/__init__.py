@@ -3,12 +3,38 @@
 if __name__ != "jaxrl.envs":
     raise ImportError(f"import this package as jaxrl.envs, not as {__name__}")
 
+from jaxrl.envs.acrobot import Acrobot
 from jaxrl.envs.cartpole import CartPole
+from jaxrl.envs.memory_chain import MemoryChain
+from jaxrl.envs.mountain_car import MountainCar, MountainCarContinuous
+from jaxrl.envs.no_velocity import CartPoleNoVelocity, PendulumNoVelocity
+from jaxrl.envs.pendulum import Pendulum
 from jaxrl.envs.plane_strike import PlaneStrike
+from jaxrl.envs.t_maze import TMaze
 from jaxrl.registry import names, register
 
+register("Acrobot-v1", Acrobot)
 register("CartPole-v0", CartPole, max_steps=200, solved_return=195.0)
 register("CartPole-v1", CartPole, max_steps=500)
+register("CartPoleNoVelocity-v1", CartPoleNoVelocity)
+register("MemoryChain-v0", MemoryChain)
+register("MountainCar-v0", MountainCar)
+register("MountainCarContinuous-v0", MountainCarContinuous)
+register("Pendulum-v1", Pendulum)
+register("PendulumNoVelocity-v1", PendulumNoVelocity)
 register("PlaneStrike-v0", PlaneStrike)
+register("TMaze-v0", TMaze)
 
-__all__ = ["CartPole", "PlaneStrike", "names"]
+__all__ = [
+    "Acrobot",
+    "CartPole",
+    "CartPoleNoVelocity",
+    "MemoryChain",
+    "MountainCar",
+    "MountainCarContinuous",
+    "Pendulum",
+    "PendulumNoVelocity",
+    "PlaneStrike",
+    "TMaze",
+    "names",
+]

@@ -129,13 +129,14 @@ def _slot(
     row = jax.tree.map(lambda whole: jnp.zeros(whole.shape[0], whole.dtype), sums)
     state, row = jax.lax.fori_loop(begin, end, iteration, (state, row))
     params = jax.vmap(agent.params)(state)
-    diverged = ~functools.reduce(jnp.logical_and, map(_finite, jax.tree.leaves(params)))
+    diverged = ~all_finite(params)
     return state, row | {"diverged": Mean(diverged.astype(jnp.float32), jnp.ones(diverged.shape, jnp.float32))}
 
 
-def _finite(values: jax.Array) -> jax.Array:
-    """Whether all of a member's numbers are finite: bool[members]."""
-    return jnp.all(jnp.isfinite(values), axis=tuple(range(1, values.ndim)))
+def all_finite(tree: Any) -> jax.Array:
+    """Whether all of a member's numbers in leaves `[members, ...]` are finite: bool[members]."""
+    leaves = jax.tree.leaves(tree)
+    return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x), axis=tuple(range(1, x.ndim))) for x in leaves])
 
 
 def empty_log(agent: Agent, members: int, slots: int) -> dict[str, Mean]:

@@ -3,7 +3,7 @@
 import bisect
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxrl import loop
 from jaxrl.agents.base import Agent
 from jaxrl.devices import free_device_memory, free_host_memory, member_mesh
+from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import once_a_structure
 
 CPU_BLOCK = 16
@@ -70,6 +71,7 @@ def choose_block(
     wished: int | None,
     devices: int | None,
     limit: int | None,
+    evaluation: EvaluationPlan | None,
     stored: bool,
     keep_all: bool = True,
 ) -> tuple[int, Mesh]:
@@ -82,6 +84,7 @@ def choose_block(
       wished: members of a block, or None for what suits the devices.
       devices: how many devices to use, or None for all.
       limit: bytes that may be used, or None for what is free.
+      evaluation: while they are trained, or None.
       stored: whether checkpoints are written, for which the host copies a block.
       keep_all: whether all trained members stay in memory, or only the block under way.
 
@@ -89,7 +92,7 @@ def choose_block(
       NotEnoughMemoryError: the run can't fit.
     """
     mesh = member_mesh(min(members, wished or members), devices)
-    pools = _pools(agent, slots, mesh, limit, stored)
+    pools = _pools(member_bytes(agent, slots, evaluation), mesh, limit, stored)
     if not keep_all:
         pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
     if wished is None:
@@ -121,9 +124,8 @@ def choose_block(
     return block, mesh
 
 
-def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
+def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
     """Where a run needs memory."""
-    member = member_bytes(agent, slots)
     # A checkpoint takes a copy of the block.
     copies = member.state + member.log if stored else 0
     if _is_cpu(mesh):
@@ -133,17 +135,33 @@ def _pools(agent: Agent, slots: int, mesh: Mesh, limit: int | None, stored: bool
     return [device, Pool("main", int(free_host_memory() * USABLE_MEMORY), copies, member.result)]
 
 
-def member_bytes(agent: Agent, slots: int) -> MemberBytes:
+class _Shapes(NamedTuple):
+    """Shapes of one member: its state, its scratch, what is kept of its state, its parameters, an episode's start."""
+
+    state: Any
+    scratch: Any
+    kept: Any
+    params: Any
+    start: Any
+
+
+def member_bytes(agent: Agent, slots: int, evaluation: EvaluationPlan | None = None) -> MemberBytes:
     """What one member needs."""
-    state, scratch, kept = _shapes(agent)
-    return MemberBytes(*map(_bytes, (state, scratch, loop.empty_log(agent, 1, slots), kept)))
+    state, scratch, kept, params, start = map(_bytes, _shapes(agent))
+    log = _bytes(loop.empty_log(agent, 1, slots))
+    if evaluation is None:
+        return MemberBytes(state, scratch, log, kept)
+    best = params if evaluation.keep_best else 0
+    column = 2 * slots * np.dtype(np.float32).itemsize
+    # A step reads one copy of the episodes and writes another; nothing is trained meanwhile.
+    return MemberBytes(state + best, max(scratch, 2 * evaluation.episodes * start), log + column, kept + best)
 
 
 @once_a_structure
-def _shapes(agent: Agent) -> tuple[Any, Any, Any]:
-    """Of the state, of the scratch, and of what is kept of the state."""
+def _shapes(agent: Agent) -> _Shapes:
     state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
-    return state, agent.scratch(), jax.eval_shape(agent.kept, state)
+    kept, params = jax.eval_shape(agent.kept, state), jax.eval_shape(agent.params, state)
+    return _Shapes(state, agent.scratch(), kept, params, jax.eval_shape(agent.env.reset, jax.random.key(0)))
 
 
 def _is_cpu(mesh: Mesh) -> bool:

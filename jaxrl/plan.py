@@ -16,6 +16,7 @@ from jaxrl.contracts import check_environment, check_iteration
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
+from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import concrete, get_at, leaf_paths
 from jaxrl.registry import nearest
 
@@ -35,6 +36,7 @@ class Plan:
       slots: rows of the log.
       block: members of one block, a multiple of the mesh's devices.
       mesh: the devices.
+      evaluation: between rows of the log; None where nothing is evaluated.
     """
 
     agent: Agent
@@ -44,6 +46,7 @@ class Plan:
     slots: int
     block: int
     mesh: Mesh
+    evaluation: EvaluationPlan | None = None
 
     @property
     def members(self) -> int:
@@ -54,6 +57,14 @@ class Plan:
     def blocks(self) -> int:
         """Blocks of the whole run."""
         return -(-self.members // self.block)
+
+    @property
+    def evaluated(self) -> np.ndarray:
+        """At the end of which slots the members are evaluated: bool[slots]."""
+        if self.evaluation is None:
+            return np.zeros(self.slots, bool)
+        ends = loop.slot_edges(self.iterations, self.slots)[1:].astype(np.int64)
+        return self.evaluation.due(ends * self.agent.steps_per_iteration)
 
     def chosen(self, block: int) -> np.ndarray:
         """The members of a block: i64[block]; the last block is filled up with the last member."""
@@ -79,13 +90,14 @@ def make_plan(
     block: int | None,
     devices: int | None,
     memory_limit: int | None,
+    evaluation: EvaluationPlan | None = None,
     stored: bool = False,
     keep_all: bool = True,
 ) -> Plan:
     """Checks everything that the user gave and decides the blocks; arguments as of `jaxrl.train`.
 
-    `stored` says whether the run is kept on disk, which takes memory for copies; `keep_all` whether all trained
-    members stay in memory, or only the block under way.
+    `evaluation` is what `checked_evaluation` made of its arguments. `stored` says whether the run is kept on disk,
+    which takes memory for copies; `keep_all` whether all trained members stay in memory, or only the block under way.
     """
     jax.local_devices()  # So that a backend that can't start says so itself.
     if not isinstance(agent, Agent):
@@ -104,6 +116,8 @@ def make_plan(
     members = checked_seeds(seeds, repeats=bool(vary))
     varied = _vary(agent, vary or {}, len(members))
     slots = _slots(slots, count, agent.steps_per_iteration)
+    if evaluation is not None:
+        _check_evaluation(evaluation, count * agent.steps_per_iteration if steps is None else steps)
     size, mesh = choose_block(
         agent,
         len(members),
@@ -111,10 +125,11 @@ def make_plan(
         wished=None if block is None else positive("block", block),
         devices=None if devices is None else positive("devices", devices),
         limit=None if memory_limit is None else positive("memory_limit", memory_limit),
+        evaluation=evaluation,
         stored=stored,
         keep_all=keep_all,
     )
-    return Plan(agent, varied, np.asarray(members), count, slots, size, mesh)
+    return Plan(agent, varied, np.asarray(members), count, slots, size, mesh, evaluation)
 
 
 def _iterations(agent: Agent, steps: int | None, iterations: int | None) -> int:
@@ -149,6 +164,14 @@ def _slots(slots: Any, iterations: int, steps_per_iteration: int) -> int:
             f"which the log can't count: give at least slots = {-(-iterations // most)}"
         )
     return slots
+
+
+def _check_evaluation(evaluation: EvaluationPlan, steps: int) -> None:
+    if evaluation.every > steps:
+        raise ValueError(
+            f"evaluate_every = {evaluation.every} is more than the {steps} environment steps of the whole run: "
+            "give at most that many, which evaluates once, at the end"
+        )
 
 
 def checked_seeds(seeds: Any, repeats: bool = False) -> range | np.ndarray:

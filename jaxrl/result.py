@@ -26,10 +26,14 @@ class Result:
       log: f32[members, slots] each: "episode_return", "episode_length" and "loss" (means over the slot,
         NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
         steps at the slot's end, NaN where a stopped run did not come to it) and "diverged"
-        bool[members, slots] (a parameter was not finite).
+        bool[members, slots] (a parameter was not finite). Where members were evaluated in training also
+        "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in slots without.
       state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
         JAX arrays.
-      seconds: of training, without compiling.
+      best_params: with `keep_best`, NumPy arrays `[members, ...]`: the parameters of every member's best
+        evaluation, the latest ones where none has counted; else None.
+      seconds: of training, without compiling or evaluating.
+      evaluation_seconds: of evaluating in training.
       compile_seconds: of compiling; near 0 where the program was compiled before.
       complete: whether every member was trained to the end.
     """
@@ -43,6 +47,8 @@ class Result:
     seconds: float
     compile_seconds: float
     complete: bool = True
+    best_params: Any = None
+    evaluation_seconds: float = 0.0
 
     @property
     def members(self) -> int:
@@ -51,8 +57,8 @@ class Result:
 
     @functools.cached_property
     def params(self) -> Any:
-        """The parameters to act with, NumPy arrays `[members, ...]`."""
-        return self.agent.params(self.state)
+        """The parameters to act with, NumPy arrays `[members, ...]`: the latest, or with `keep_best` the best."""
+        return self.best_params if self.best_params is not None else self.agent.params(self.state)
 
     def batched_agent(self, chosen: np.ndarray) -> Agent:
         """The agent with the chosen members' own values in its varied leaves."""

@@ -10,6 +10,7 @@ Every part appears whole or not at all, so a run may be killed at any moment.
 """
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import io
@@ -31,12 +32,13 @@ import numpy as np
 from jaxrl import checkpoints
 from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
+from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan
 
 _FORMAT = "jaxrl run, version 4"
 _RETURNS = "greedy_returns.npz"
 _LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
-_REQUEST = ("agent", "vary", "seeds", "iterations", "slots")
+_REQUEST = ("agent", "vary", "seeds", "iterations", "slots", "evaluation")
 _PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax")
 
 
@@ -135,13 +137,14 @@ class RunDirectory:
         return self.config["made_with"]["block"]
 
     def request(self) -> dict[str, Any]:
-        """What was asked for, as arguments: agent, vary, seeds, iterations, slots.
+        """What was asked for, as arguments: agent, vary, seeds, iterations, slots, evaluation.
 
         Raises:
           RunDirectoryError: the configuration can't be used, such as one whose classes can't be imported.
         """
         try:
             agent, vary = from_config(self.config["agent"]), from_config(self.config["vary"])
+            evaluation = self.config.get("evaluation")
             if not isinstance(agent, Agent) or not isinstance(vary, dict):
                 raise TypeError("it has no agent, or no vary")
             return {
@@ -150,6 +153,7 @@ class RunDirectory:
                 "seeds": np.asarray(self.config["seeds"], np.int64),
                 "iterations": int(self.config["iterations"]),
                 "slots": int(self.config["slots"]),
+                "evaluation": None if evaluation is None else EvaluationPlan(**evaluation),
             }
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunDirectoryError(f"{self.path / 'config.json'} can't be used: {error}") from error
@@ -213,7 +217,9 @@ class RunDirectory:
     @property
     def _identity(self) -> int:
         """Ties what is computed to what was asked for."""
-        return checkpoints.checksum_of({name: self.config.get(name) for name in _REQUEST})
+        asked = {name: self.config.get(name) for name in _REQUEST}
+        # What was not asked for ties nothing, so that runs from before it could be asked for are read.
+        return checkpoints.checksum_of({name: value for name, value in asked.items() if value is not None})
 
     @property
     def _checkpoint(self) -> Path:
@@ -330,6 +336,7 @@ def _request(plan: Plan) -> dict[str, Any]:
         "seeds": plan.seeds.tolist(),
         "iterations": plan.iterations,
         "slots": plan.slots,
+        "evaluation": None if plan.evaluation is None else dataclasses.asdict(plan.evaluation),
     }
 
 

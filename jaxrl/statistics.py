@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-_RESAMPLES = 9_999
+RESAMPLES = 9_999
+"""Draws of the members, with replacement, behind an interval."""
 _NUMBERS_AT_ONCE = 2_000_000
 
 
@@ -42,6 +43,7 @@ def bootstrap_interval(
     statistic: Callable[..., Any] = interquartile_mean,
     confidence: float = 0.95,
     seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of a statistic over seeds, as the paper computes it.
 
@@ -49,7 +51,8 @@ def bootstrap_interval(
       values: [seeds], one number a seed.
       statistic: called as `statistic(values, axis=-1)`, such as `numpy.median`.
       confidence: the share of such intervals that should hold the true value, between 0 and 1.
-      seed: of the 9,999 draws with replacement; the same seed gives the same interval.
+      seed: of the draws with replacement; the same seed gives the same interval.
+      resamples: how many draws.
 
     Returns:
       (low, high). Equal values give an interval of no width. One value says nothing about its
@@ -70,7 +73,7 @@ def bootstrap_interval(
     interval = bootstrap(
         (array,),
         statistic,
-        n_resamples=_RESAMPLES,
+        n_resamples=resamples,
         batch=max(1, _NUMBERS_AT_ONCE // array.size),
         vectorized=True,
         axis=-1,

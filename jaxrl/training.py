@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from jaxrl import reports
+from jaxrl import charts, reports
 from jaxrl.agents.base import Agent
 from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
+from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
@@ -28,6 +29,9 @@ def train(
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     slots: int = 100,
+    evaluate_every: int | None = None,
+    evaluation_episodes: int = DEFAULT_EPISODES,
+    keep_best: bool = False,
     block: int | None = None,
     devices: int | None = None,
     checkpoint_seconds: float = 60.0,
@@ -52,6 +56,13 @@ def train(
       out: folder of the run; new or empty.
       resume: go on with the run in `out`, or start it if it is not there yet.
       slots: rows of the log, at least one for every 2^24 steps.
+      evaluate_every: environment steps of a member after which greedy episodes are played on the device, at the end
+        of the log's row in which a multiple of it is reached, and at the end of the run. Their mean return is the
+        log's "evaluation_return". All members begin them with the same keys every time. It changes no number of
+        the training. None plays nothing.
+      evaluation_episodes: greedy episodes of a member each time.
+      keep_best: act with the parameters of every member's best evaluation (of equal ones the earlier; one of
+        parameters or returns that are not finite never counts) in place of the last ones: `Result.params`.
       block: members trained at once; by default what suits the devices. A run that goes on keeps its own.
       devices: how many devices to use; by default all that JAX sees here.
       checkpoint_seconds: least time between two checkpoints of a run with `out`.
@@ -74,6 +85,7 @@ def train(
     if not checkpoint_seconds >= 0:
         raise ValueError(f"checkpoint_seconds = {checkpoint_seconds} must be at least 0")
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
+    evaluation = checked_evaluation(evaluate_every, evaluation_episodes, keep_best)
     plan = make_plan(
         agent,
         steps=steps,
@@ -84,6 +96,7 @@ def train(
         block=stored or block,
         devices=devices,
         memory_limit=memory_limit,
+        evaluation=evaluation,
         stored=out is not None,
     )
     if stored is not None:
@@ -129,8 +142,8 @@ def _run_blocks(
 
 
 def _read_block(run: RunDirectory, template: Any, number: int) -> Block:
-    (state, log), note = run.load_block(number, template)
-    return Block(number, state, log, note)
+    (state, log, params), note = run.load_block(number, template)
+    return Block(number, state, log, params, {"evaluation_seconds": 0.0, **note})
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -162,7 +175,7 @@ def _report(run: RunDirectory, result: Result) -> None:
     if not run.has_reports():
         reports.write_metrics(result, run.path / "metrics.parquet")
         reports.write_tensorboard(result, run.path / "tensorboard")
-        reports.write_curves(result, run.path / "curves.png", result.returns)
+        charts.write_curves(result, run.path / "curves.png", result.returns)
     run.tidy()
 
 

@@ -28,7 +28,7 @@ def compiled(agent):
         devices=1,
         memory_limit=None,
     )
-    state, log = whole_template(plan)
+    state, log, _ = whole_template(plan)
     edges = loop.slot_edges(plan.iterations, plan.slots)
     batched = plan.batched_agent(plan.chosen(0))
     first, last = np.int32(0), np.int32(1)

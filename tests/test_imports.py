@@ -23,8 +23,8 @@ ORDER = [
         "agents",
         "presets",
     ),
-    *("loop", "evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result", "litert", "export"),
-    *("progress", "blocks", "reports", "training", "sweeps", "cli"),
+    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
+    *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
 """The rooms of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]

@@ -9,7 +9,8 @@ import pytest
 
 import jaxrl
 from jaxrl.agents.dqn import DQN
-from jaxrl.reports import metrics_table, summary_rows, write_curves, write_metrics, write_tensorboard
+from jaxrl.charts import write_curves
+from jaxrl.reports import metrics_table, summary_rows, write_metrics, write_tensorboard
 
 
 def make_result(members=4, slots=5, env="CartPole-v1", vary=None):
@@ -157,7 +158,7 @@ def test_the_chart_of_odd_results(tmp_path):
 
 
 def test_the_chart_says_what_was_trained():
-    from jaxrl.reports import _title
+    from jaxrl.charts import _title
 
     assert _title(make_result(1)) == "DQN on CartPole-v1, 1 seed"
     assert _title(make_result(1_024, 1)) == "DQN on CartPole-v1, 1,024 seeds"

@@ -172,19 +172,6 @@ def num_actions(agent: Agent) -> int:
     return space.n
 
 
-def masked(values: jax.Array, mask: Any) -> jax.Array:
-    """`values` with the least finite number wherever `mask` forbids the action.
-
-    Allowed actions stay above that even at minus infinity. A mask that allows nothing, such as that of a
-    state in which the episode is over, forbids nothing.
-    """
-    if mask is None:
-        return values
-    least = jnp.finfo(values.dtype).min
-    allowed = mask | ~jnp.any(mask, axis=-1, keepdims=True)
-    return jnp.where(allowed, jnp.maximum(values, least / 2), least)
-
-
 def episode_metrics(transitions: Transition, valid: Any = True) -> Metrics:
     """Steps taken, and the mean return and length of the episodes that ended."""
     valid = jnp.broadcast_to(valid, transitions.reward.shape)

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import buffers, losses, networks, optimizers, random_bits, schedules
-from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, num_actions
+from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
+from jaxrl.distributions import masked
 from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rollout import Actors, Policy, rollout, start_actors

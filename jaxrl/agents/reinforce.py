@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import losses, networks, optimizers, random_bits, schedules
-from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, masked, num_actions
+from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
+from jaxrl.distributions import masked
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rollout import Policy, Step, any_member, blank_rows, play_episodes, start_actors

@@ -17,6 +17,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from jaxrl import presets, registry
 from jaxrl.agents import Agent
+from jaxrl.periodic_evaluation import DEFAULT_EPISODES
 from jaxrl.pytree import Bounds, field_bounds
 
 DEFAULT_STEPS = 50_000
@@ -86,6 +87,16 @@ class CommonOptions:
     """Iterations of every member, in place of --steps; one iteration collects steps and learns from them."""
     slots: Annotated[int, tyro.conf.arg(metavar="N")] = 100
     """Rows of the log, which are the points of the learning curves."""
+    evaluate_every: Annotated[
+        int | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(metavar="STEPS", help_behavior_hint="(default: not in training)"),
+    ] = None
+    """Play greedy episodes after every so many environment steps of a member, at the end of a row of the log."""
+    evaluation_episodes: Annotated[int, tyro.conf.arg(metavar="N")] = DEFAULT_EPISODES
+    """Greedy episodes of a member each time that --evaluate-every has them played."""
+    keep_best: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Keep the parameters of every member's best evaluation in place of the last ones; needs --evaluate-every."""
     block: Annotated[
         int | None,
         tyro.conf.DisallowNone,
@@ -100,6 +111,10 @@ class CommonOptions:
     """How many devices to train on."""
     progress: bool = True
     """Draw a progress bar."""
+
+    def evaluation(self) -> dict[str, Any]:
+        """The arguments of evaluation in training."""
+        return {name: getattr(self, name) for name in ("evaluate_every", "evaluation_episodes", "keep_best")}
 
     def length(self, agent: Agent, chosen: presets.Preset | None) -> dict[str, Any]:
         """The arguments "steps" and "iterations" that the words mean."""

@@ -17,6 +17,7 @@ from jaxrl.agents import ALGORITHMS, Agent
 from jaxrl.cli.options import CommonOptions, OutFolder, choose_preset, plain_value, seeds_wanted
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
+from jaxrl.periodic_evaluation import checked_evaluation
 from jaxrl.pytree import annotation, field_at
 from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
@@ -26,7 +27,7 @@ from jaxrl.sweeps.sweeping import check_words
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
-_FLAGS = ("yes", "dry-run")
+_FLAGS = ("yes", "dry-run", "keep-best")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +101,15 @@ class SweepCommand(AlgorithmCommand):
         if options.dry_run:
             check_words(options.keep, options.engine)
             name, _ = checked_sampler(options.sampler, options.sample_seed)
-            plan = plan_sweep(agent, space, **(arguments | {"sampler": name}))
+            evaluation = checked_evaluation(**options.evaluation())
+            plan = plan_sweep(agent, space, **(arguments | {"sampler": name}), evaluation=evaluation)
             print_rows(f"{type(agent).__name__} on {options.env}: the plan", plan.rows())
             return 0
         found = sweep(
             agent,
             space,
             **arguments,
+            **options.evaluation(),
             out=options.out,
             keep=options.keep,
             engine=options.engine,

@@ -68,6 +68,7 @@ class Train(AlgorithmCommand):
             out=options.out,
             resume=options.resume,
             slots=options.slots,
+            **options.evaluation(),
             block=options.block,
             devices=options.devices,
             checkpoint_seconds=options.checkpoint_seconds,

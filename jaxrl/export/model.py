@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.agents.base import Agent, masked
+from jaxrl.agents.base import Agent
+from jaxrl.distributions import masked
 from jaxrl.litert import carry_names
 from jaxrl.pytree import concrete
 from jaxrl.spaces import Box, Discrete, Space

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxrl.agents.base import Agent, masked
+from jaxrl.agents.base import Agent
+from jaxrl.distributions import masked
 from jaxrl.export.observations import Played
 from jaxrl.pytree import concrete
 from jaxrl.spaces import Box

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.agents.base import Agent, masked
+from jaxrl.agents.base import Agent
+from jaxrl.distributions import masked
 from jaxrl.environment import Environment
 from jaxrl.evaluation import evaluation_key, greedy_returns
 from jaxrl.litert.policy_file import PolicyFile

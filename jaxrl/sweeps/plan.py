@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.memory import NotEnoughMemoryError
+from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan, make_plan
 from jaxrl.pytree import concrete, field_at, get_at, is_static, replace_at
 
@@ -83,7 +84,7 @@ class Rung:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What all members of a sweep have in common: arguments as of `jaxrl.sweep`."""
+    """What all members of a sweep have in common: arguments as of `jaxrl.sweep`, those of evaluation as one."""
 
     agent: Agent
     steps: int | None
@@ -93,6 +94,7 @@ class Settings:
     block: int | None
     devices: int | None
     memory_limit: int | None
+    evaluation: EvaluationPlan | None
 
 
 class Grouping:
@@ -165,6 +167,7 @@ class Grouping:
             block=block,
             devices=settings.devices,
             memory_limit=settings.memory_limit,
+            evaluation=settings.evaluation,
             keep_all=False,
         )
         size = plan.block if block is not None else _bounded(plan)

@@ -12,6 +12,7 @@ from jaxrl.config import to_config
 from jaxrl.environment import Environment
 from jaxrl.loop import slot_edges
 from jaxrl.memory import member_bytes
+from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import checked_seeds
 from jaxrl.sweeps.adaptive import tpe_sampler
 from jaxrl.sweeps.plan import Batch, Grouping, Rung, Settings, make_batches
@@ -78,6 +79,7 @@ class SweepPlan:
         Raises:
           TypeError: the agent or its environment holds something that is none, such as a function.
         """
+        evaluation = self.settings.evaluation
         return {
             "agent": to_config(self.settings.agent),
             "space": {path: _described(entry) for path, entry in self.space.items()},
@@ -91,6 +93,7 @@ class SweepPlan:
             "eta": self.eta,
             "episodes": self.episodes,
             "threshold": self.threshold,
+            "evaluation": None if evaluation is None else dataclasses.asdict(evaluation),
         }
 
     @property
@@ -105,7 +108,8 @@ class SweepPlan:
     @functools.cached_property
     def member_bytes(self) -> int:
         """Of the largest member that is being trained."""
-        return max(member_bytes(group.plan.agent, self.slots).training for group in self.grouping.groups)
+        plans = [group.plan for group in self.grouping.groups]
+        return max(member_bytes(plan.agent, plan.slots, plan.evaluation).training for plan in plans)
 
     def rows(self) -> list[tuple[str, str]]:
         """The plan in words, as (what, value)."""
@@ -120,6 +124,9 @@ class SweepPlan:
             ("memory", f"{bytes_ / 2**20:.2f} MiB a member, {bytes_ * sizes[-1] / 2**20:,.0f} MiB a block"),
             ("iterations a member", " or ".join(f"{count:,}" for count in sorted(iterations))),
         ]
+        if evaluation := self.settings.evaluation:
+            counts = " or ".join(str(count) for count in sorted({int(group.plan.evaluated.sum()) for group in groups}))
+            rows.append(("evaluations a member", f"{counts}, of {evaluation.episodes} greedy episodes each"))
         if len(self.rungs) > 1:
             stages = (f"{rung.trials:,} trials to {rung.until / self.slots:.0%}" for rung in self.rungs)
             rows.append(("rungs", ", ".join(stages)))
@@ -149,12 +156,14 @@ def plan_sweep(
     block: int | None = None,
     devices: int | None = None,
     memory_limit: int | None = None,
+    evaluation: EvaluationPlan | None = None,
     max_compilations: int = MAX_COMPILATIONS,
     blocks: list[int] | None = None,
 ) -> SweepPlan:
     """Checks everything that the user gave; arguments as of `jaxrl.sweep`.
 
-    `blocks` are the block sizes of a sweep that goes on, by group.
+    `evaluation` is what `checked_evaluation` made of its arguments; `blocks` are the block sizes of a sweep that
+    goes on, by group.
 
     Raises:
       SpaceError, TypeError, ValueError: as `jaxrl.sweep`.
@@ -172,7 +181,7 @@ def plan_sweep(
     values = [] if adaptive else draw(checked, trials, sampler, sample_seed)
     count = positive("trials", trials) if adaptive else len(values)
     chosen = np.asarray(checked_seeds(seeds), np.int64)
-    settings = Settings(agent, steps, iterations, chosen, slots, block, devices, memory_limit)
+    settings = Settings(agent, steps, iterations, chosen, slots, block, devices, memory_limit, evaluation)
     grouping = Grouping(settings, blocks)
     programs = every_program(agent, checked) if adaptive else values
     _require_few(grouping, programs, positive("max_compilations", max_compilations))

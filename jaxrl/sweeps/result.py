@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.loop import batched_agent
+from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.result import Member, Result
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
@@ -29,6 +30,7 @@ _TAKEN = frozenset(
         "training_return",
         "area_under_curve",
         "steps_to_threshold",
+        COLUMN,
         "diverged",
         "steps",
         "rung",
@@ -123,7 +125,7 @@ class Sweep:
 
         Columns: trial, seed, every swept field by its path (tuples as "64-64"), greedy_return (mean over episodes),
         training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, steps, rung, group,
-        seconds (its share of its batch).
+        seconds (its share of its batch); evaluation_return (of the last evaluation) with `evaluate_every`.
         """
         return with_values(self.results, self.values).sort_values(["trial", "seed"], ignore_index=True)
 

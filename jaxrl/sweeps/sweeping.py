@@ -12,6 +12,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.config import from_config
 from jaxrl.devices import free_host_memory
 from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
+from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
 from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for
 from jaxrl.sweeps.engines import ENGINES, engine_named
@@ -44,6 +45,9 @@ def sweep(
     episodes: int = 16,
     threshold: float | None = None,
     slots: int = 100,
+    evaluate_every: int | None = None,
+    evaluation_episodes: int = DEFAULT_EPISODES,
+    keep_best: bool = False,
     block: int | None = None,
     devices: int | None = None,
     memory_limit: int | None = None,
@@ -75,6 +79,10 @@ def sweep(
       episodes: greedy episodes of every member at the end of its training.
       threshold: the training return whose step is noted; by default the environment's `solved_return`.
       slots: rows of every member's log.
+      evaluate_every: environment steps of a member after which greedy episodes are played in training, as by
+        `jaxrl.train`: the column "evaluation_return" of `Sweep.curves`, whose last value stands in `Sweep.table`.
+      evaluation_episodes: of a member each time.
+      keep_best: judge and keep every member by the parameters of its best evaluation in place of the last ones.
       block: members trained at once; by default what suits the devices.
       devices: how many devices to use; by default all that JAX sees here.
       memory_limit: bytes that may be used; by default what is free.
@@ -111,6 +119,7 @@ def sweep(
         block=block,
         devices=devices,
         memory_limit=memory_limit,
+        evaluation=checked_evaluation(evaluate_every, evaluation_episodes, keep_best),
         max_compilations=max_compilations,
         blocks=None if stored is None else stored.blocks(),
     )

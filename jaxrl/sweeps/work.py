@@ -14,6 +14,7 @@ import numpy as np
 from jaxrl import checkpoints
 from jaxrl.blocks import Block, Trainer, concatenated, host, join
 from jaxrl.evaluation import PLAYED_AT_ONCE, evaluate
+from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
@@ -206,7 +207,8 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
 
     The area under the curve is the mean training return over environment steps, each slot standing for its
     own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
-    counts with the returns that it reached.
+    counts with the returns that it reached. Where members are evaluated in training, their last evaluation
+    has a column too.
     """
     import pyarrow as pa
 
@@ -231,6 +233,8 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
         "group": pa.array(np.full(members, task.batch.group, np.int32)),
         "seconds": pa.array(np.full(members, seconds / members)),
     }
+    if COLUMN in result.log:
+        columns[COLUMN] = pa.array(held(result.log[COLUMN][:, slots])[:, -1].astype(np.float32))
     return pa.table(columns)
 
 

@@ -21,7 +21,7 @@ import pytest
 from small_run_directories import assert_same, checksums, interruption, train
 
 import jaxrl
-from jaxrl import checkpoints, reports
+from jaxrl import charts, checkpoints, reports
 from jaxrl.blocks import Trainer
 from jaxrl.runs import RunDirectory
 
@@ -229,7 +229,7 @@ def test_a_run_goes_on_bit_for_bit_from_every_moment(
     moment: str, frozen: Path, whole: jaxrl.Result, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if moment != "within the chart":  # half a second each
-        monkeypatch.setattr(reports, "write_curves", lambda _, path, returns: path.write_text("drawn elsewhere"))
+        monkeypatch.setattr(charts, "write_curves", lambda _, path, returns: path.write_text("drawn elsewhere"))
     goes_on(Path(shutil.copytree(frozen / moment, tmp_path / "run")), whole, folder)
 
 

@@ -1,0 +1,20 @@
+"""Haiku networks. The member axis is added by `vmap`, so that batched products lead with it."""
+
+from jaxrl.networks.activations import ACTIVATIONS
+from jaxrl.networks.encoding import INPUTS, encode, example
+from jaxrl.networks.initialization import INITIALIZERS
+from jaxrl.networks.linear import Linear, product
+from jaxrl.networks.mlp import Layers, actor_critic, mlp
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZERS",
+    "INPUTS",
+    "Layers",
+    "Linear",
+    "actor_critic",
+    "encode",
+    "example",
+    "mlp",
+    "product",
+]
