@@ -91,9 +91,7 @@ def test_dqn_plays_the_same_from_a_file(cartpole, tmp_path):
         assert report.greatest_difference <= 1e-5
         file, own = PolicyFile(report.path), cartpole.member(member)
         obs = np.random.default_rng(0).uniform(-0.2, 0.2, (50, 4)).astype(np.float32)
-        np.testing.assert_allclose(
-            file(obs), own.agent.outputs(own.params, (), obs)[0], rtol=1e-5, atol=1e-5
-        )
+        np.testing.assert_allclose(file(obs), own.agent.outputs(own.params, (), obs)[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("quantize", QUANTIZATIONS)

@@ -141,7 +141,8 @@ def to_saved_model(
     """Writes a policy as a SavedModel with a dynamic batch and the signature "serving_default".
 
     The signature takes "observation" (and "mask") and gives one output, named as `output` is with "_" for
-    "-"; a policy with memory has a carry, as in `to_tflite`. The folder also holds `jaxrl.json`, which says what the policy is.
+    "-"; a policy with memory has a carry, as in `to_tflite`. The folder also holds `jaxrl.json`, which says what the
+    policy is.
 
     Args:
       policy: a member, or a result and `member`.

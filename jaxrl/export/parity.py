@@ -35,7 +35,7 @@ GREATEST_DIFFERENCE_ALONG = 1e-4
 """The same along whole episodes, where a difference in the carry adds to the next one."""
 
 Outputs = Callable[[tuple[Any, ...], Any, Any], tuple[np.ndarray, tuple[Any, ...]]]
-"""A policy as `PolicyFile.outputs_and_carry`: (carry, observations, masks or None) -> (output, next carry); `[batch, ...]`."""
+"""A policy as `PolicyFile.outputs_and_carry`: (carry, observations, masks or None) -> (output, next carry)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,11 +185,11 @@ def _ranges(space: Box, actions: np.ndarray) -> np.ndarray:
 
 def _fed_back(run: Outputs, played: Played) -> np.ndarray:
     """The outputs `[time * envs, ...]` along sequences `[time, envs, ...]`, each step with the carry of the last."""
-    leaves = jax.tree.leaves(played.carry)
-    initial = tuple(leaf[0] for leaf in leaves)  # All sequences begin with an episode.
+    initial = tuple(leaf[0] for leaf in jax.tree.leaves(played.carry))  # All sequences begin with an episode.
     carry, outputs = initial, []
     for time, first in enumerate(played.first):
-        carry = tuple(np.where(first.reshape(-1, *[1] * (x.ndim - 1)), i, x) for i, x in zip(initial, carry, strict=True))
+        begins = [first.reshape(-1, *[1] * (x.ndim - 1)) for x in initial]
+        carry = tuple(map(np.where, begins, initial, carry))
         output, carry = run(carry, played.obs[time], None if played.mask is None else played.mask[time])
         outputs.append(output)
     return np.concatenate(outputs)

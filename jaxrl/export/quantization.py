@@ -83,7 +83,7 @@ def _holds(leaf: np.ndarray, layer: Layer) -> bool:
     columns = leaf.reshape(-1, leaf.shape[-1])
     if layer.weights is None or layer.size != columns.shape[0] * layer.shape[0]:
         return False
-    return bool((columns.T == layer.weights.reshape(layer.shape[0], -1)[0]).all(axis=1).any())
+    return bool((layer.weights.reshape(layer.shape[0], -1)[0] == columns.T).all(axis=1).any())
 
 
 def quantized(content: bytes, form: Form, examples: dict[str, np.ndarray]) -> bytes:
