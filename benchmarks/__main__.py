@@ -3,6 +3,7 @@
 python -m benchmarks                     every part, jaxrl and what needs no installing
 python -m benchmarks --peers all         the peers as well, each in a virtual environment of its own
 python -m benchmarks env dqn --rounds 5  some parts only
+python -m benchmarks ppo-16 ppo-gru-1    some works only, by their keys
 
 Contenders of one piece of work are processes of their own that run by turns. Medians, extremes and ratios
 go to `benchmarks/results/NAME` as JSON, Markdown and pictures; a part that is measured again replaces its
@@ -14,32 +15,29 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report, works
+from benchmarks import machine, report
 from benchmarks.environments import variables
 from benchmarks.race import ROOT, Work, race
 from benchmarks.starting import starting
+from benchmarks.works import PARTS
 
 FOLDER = Path(__file__).parent / "results"
-PARTS: dict[str, Callable[[int, int], list[Work]]] = {
-    "env": works.env,
-    "dqn": lambda devices, rounds: works.dqn(devices, rounds) + works.learning(devices),
-    "reinforce": works.reinforce,
-    "scaling": lambda devices, rounds: works.scaling(devices, rounds) + works.memory(devices),
-    "compile": lambda devices, rounds: works.compiling(devices),
-    "sweep": lambda devices, rounds: [],
-}
+
+
+def chosen(names: list[str], devices: int, rounds: int) -> list[Work]:
+    """The works of the parts that are named, and those whose keys are."""
+    works = [(part, work) for part, make in PARTS.items() for work in make(devices, rounds)]
+    return [work for part, work in works if part in names or work.key in names]
 
 
 def measure(parts: list[str], device: str, peers: bool, devices: int, rounds: int, results: dict[str, Any]) -> None:
-    """Measures the parts, adding to `results`."""
-    for part in parts:
-        for work in PARTS[part](devices, rounds):
-            print(work.title, flush=True)
-            results["works"][work.key] = race(work, device, peers) | {"machine": machine.description(device)}
+    """Measures the parts and works that are named, adding to `results`."""
+    for work in chosen(parts, devices, rounds):
+        print(work.title, flush=True)
+        results["works"][work.key] = race(work, device, peers) | {"machine": machine.description(device)}
     if "compile" in parts:
         print("starting", flush=True)
         results["starting"] = starting(rounds, device)
@@ -64,14 +62,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; by default all")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, or a work's key; by default all"
+    )
     parser.add_argument("--peers", choices=("none", "all"), default="none", help="other people's programs to run too")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--devices", type=int, default=None, help="how many; by default one a core, or one GPU")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs, by turns")
     parser.add_argument("--name", help="of the folder under benchmarks/results; by default the device")
     arguments = parser.parse_args()
-    unknown = set(arguments.parts) - set(PARTS)
+    keys = {work.key for make in PARTS.values() for work in make(1, 1)}
+    unknown = set(arguments.parts) - set(PARTS) - keys
     if unknown or arguments.rounds < 1:
         parser.error(f"unknown part {', '.join(unknown)}" if unknown else "--rounds must be at least 1")
     devices = arguments.devices or (1 if arguments.device == "gpu" else os.cpu_count() or 1)

@@ -56,6 +56,11 @@ class Work:
     rounds: int = 3
 
 
+def member_count(number: int) -> str:
+    """A number of members, for titles."""
+    return f"{number:,} member{'s' * (number > 1)}"
+
+
 class Process:
     """A contender's process, ready to run: `facts` says what it found out while it prepared."""
 

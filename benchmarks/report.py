@@ -41,10 +41,10 @@ def ratio(number: float | None) -> str:
 
 def _markdown(results: Results, pictures: list[str]) -> str:
     lines = ["# Results", "", *_machine(results["machine"]), "", *_headlines(results["works"])]
-    for work in results["works"].values():
-        if len(work["rows"]) > 1:
+    for key, work in results["works"].items():
+        if len(work["rows"]) > 1 or _learns(key):
             when = f"{work['machine']['date']}, commit {work['machine']['commit']}"
-            lines += ["", f"## {work['title']}", "", when, "", *_table(work)]
+            lines += ["", f"## {work['title']}", "", when, "", *_table(work, _learns(key))]
     for name, title, rows in (
         ("memory", "Memory of the members trained at once", _memory_rows),
         ("compile", "Compiling", _compile_rows),
@@ -84,14 +84,19 @@ def _headlines(works: dict[str, Any]) -> list[str]:
     return lines if len(lines) > 2 else []
 
 
-def _table(work: dict[str, Any]) -> list[str]:
+def _learns(key: str) -> bool:
+    """Whether a work is about what is learned, rather than about speed."""
+    return key.endswith("-learning")
+
+
+def _table(work: dict[str, Any], learning: bool = False) -> list[str]:
     lines = [f"| | {work['unit']}/s | slowest, fastest | jaxrl to this | compile, s | |", "|---|--:|--:|--:|--:|---|"]
     for name, row in work["rows"].items():
         if "absent" in row:
             lines.append(f"| {name} | absent | | | | {row['absent']} |")
             continue
         compiled = f"{row['compile_seconds']:.1f}" if "compile_seconds" in row else ""
-        remarks = "; ".join([*([row["note"]] if row["note"] else []), *_facts(row)])
+        remarks = "; ".join([*([row["note"]] if row["note"] else []), *_facts(row, learning)])
         lines.append(
             f"| {name} | {count(row['speed'])} | {count(row['slowest'])}, {count(row['fastest'])} | "
             f"{ratio(row.get('ours_to_this'))} | {compiled} | {remarks} |"
@@ -99,14 +104,17 @@ def _table(work: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _facts(row: dict[str, Any]) -> list[str]:
-    names = {
+def _facts(row: dict[str, Any], learning: bool) -> list[str]:
+    names = {"solved": "{:.0%} of the members solve it at the end"} if learning else {}
+    names |= {
         "episode_length": "mean episode {:.1f} steps",
-        "final_return": "return at the end {:.0f}",
+        "final_return": "return at the end {:.4g}",
         "strikes_a_game": "strikes a game {:.1f}",
         "final_length": "at the end {:.1f}",
     }
-    return [text.format(row[name]) for name, text in names.items() if row.get(name) is not None]
+    facts = [text.format(row[name]) for name, text in names.items() if row.get(name) is not None]
+    grown = row.get("measured_bytes")
+    return facts if grown is None else [*facts, f"the process grew by {grown / 2**20:,.0f} MiB"]
 
 
 def _sized(results: Results, name: str) -> list[tuple[list[int], dict[str, Any]]]:
@@ -137,7 +145,7 @@ def _compile_rows(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[str]:
 
 
 def _speeds(results: Results, folder: Path) -> str | None:
-    works = [work for key, work in results["works"].items() if work.get("best_peer") and key != "dqn-learning"]
+    works = [work for key, work in results["works"].items() if work.get("best_peer") and not _learns(key)]
     if not works:
         return None
     bars = [(work, name, row) for work in works for name, row in work["rows"].items() if "speed" in row]
@@ -165,23 +173,30 @@ def _speeds(results: Results, folder: Path) -> str | None:
 
 
 def _learning(results: Results, folder: Path) -> str | None:
-    work = results["works"].get("dqn-learning")
-    if not work:
+    works = [work for key, work in results["works"].items() if _learns(key)]
+    if not works:
         return None
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    figure, axes = plt.subplots(len(works), 2, figsize=(10, 3.6 * len(works)), sharey="row", squeeze=False)
+    for row_of_axes, work in zip(axes, works, strict=True):
+        _learning_curves(row_of_axes, work)
+    axes[-1][0].set_xlabel("environment steps of a member")
+    axes[-1][1].set_xlabel("seconds (of 16 members; Stable-Baselines3: one a core)")
+    return _save(figure, folder, "learning.png")
+
+
+def _learning_curves(axes: Any, work: dict[str, Any]) -> None:
+    """Draws the contenders' curves against steps and against seconds."""
     for color, (name, row) in zip(plt.cm.tab10.colors, work["rows"].items(), strict=False):  # type: ignore[attr-defined]
         points = [(steps, value) for steps, value in row.get("curve", ()) if value is not None]
         if points:
             steps, values = zip(*points, strict=True)
-            members = row["steps"] / steps[-1]
+            members = row["steps"] / row["curve"][-1][0]
             axes[0].plot(steps, values, label=name, color=color)
             axes[1].plot([step * members / row["speed"] for step in steps], values, color=color)
-    axes[0].set_xlabel("environment steps of a member")
-    axes[1].set_xlabel("seconds (of 16 members; Stable-Baselines3: one a core)")
+    axes[0].set_title(work["title"], fontsize=9, loc="left")
     axes[1].set_xscale("log")
     axes[0].set_ylabel("mean return")
     axes[0].legend(frameon=False)
-    return _save(figure, folder, "learning.png")
 
 
 def _scaling(results: Results, folder: Path) -> str | None:

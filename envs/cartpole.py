@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxrl import random_bits
 from jaxrl.environment import Environment, TimeStep
+from jaxrl.envs.trigonometry import sin_cos
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rendering import picture
 from jaxrl.spaces import Box, Discrete
@@ -84,7 +85,7 @@ class CartPole(Environment):
         force = jnp.where(action == 1, self.force, -self.force)
         total_mass = self.cart_mass + self.pole_mass
         pole_moment = self.pole_mass * self.length
-        sin, cos = jnp.sin(state.theta), jnp.cos(state.theta)
+        sin, cos = sin_cos(state.theta)
         push = (force + pole_moment * state.theta_dot**2 * sin) / total_mass
         theta_acc = (self.gravity * sin - cos * push) / (
             self.length * (4.0 / 3.0 - self.pole_mass * cos**2 / total_mass)

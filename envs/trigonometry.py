@@ -23,6 +23,7 @@ def sin_cos(angle: jax.Array) -> tuple[jax.Array, jax.Array]:
     Moshier's Cephes library (`single/sinf.c`): within 1.2e-7 of the true values for angles up to 8,000. Other types
     than float32 are left to `jnp.sin` and `jnp.cos`.
     """
+    angle = jnp.asarray(angle)
     if angle.dtype != jnp.float32:
         return jnp.sin(angle), jnp.cos(angle)
     quarters = jnp.round(angle * np.float32(2 / math.pi))

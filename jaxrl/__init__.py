@@ -1,6 +1,6 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
-from jaxrl.agents import DQN, Agent, Reinforce
+from jaxrl.agents import A2C, DQN, PPO, Agent, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
 from jaxrl.environment import Environment, TimeStep
@@ -15,6 +15,7 @@ from jaxrl.sweeps import SpaceError, Sweep, Trial, choice, integers, load, log_u
 from jaxrl.training import train
 
 __all__ = [
+    "A2C",
     "DQN",
     "Agent",
     "Box",
@@ -25,6 +26,7 @@ __all__ = [
     "Member",
     "Reinforce",
     "Result",
+    "PPO",
     "RunDirectoryError",
     "SpaceError",
     "Sweep",

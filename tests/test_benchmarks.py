@@ -1,14 +1,21 @@
 """The harness of the benchmarks, with contenders that take a moment: nothing is timed here."""
 
 import dataclasses
+import importlib.util
 import json
+import subprocess
 
+import numpy as np
 import pytest
 
 from benchmarks import race as racing
-from benchmarks import report, works
+from benchmarks import report
+from benchmarks.__main__ import chosen
+from benchmarks.curves import by_slot, learned
 from benchmarks.environments import REQUIREMENTS, AbsentError
+from benchmarks.peers import sources
 from benchmarks.race import BOUND, OURS, PEER, Contender, Work, race
+from benchmarks.works import PARTS
 
 GAMES = {"games": 20, "player": "shuffled"}
 OURSELVES = Contender("jaxrl", "peers.plane_strike_python", GAMES, OURS)
@@ -48,10 +55,16 @@ def test_contenders_run_by_turns_and_the_absent_are_reported(no_environments, tm
 
     machine = {"date": "2026-01-01", "commit": "abc", "device": "cpu", "cores": 2, "processor": "P", "memory_gib": 1}
     machine |= {"system": "Linux", "python": "3.11", "packages": {"jax": "1"}}
-    report.write({"machine": machine, "works": {"env-test": record | {"machine": machine}}}, tmp_path)
+    record |= {"machine": machine}
+    lesson = {"title": "a lesson", "unit": "steps", "machine": machine, "rows": {"jaxrl": dict(rows["jaxrl"])}}
+    lesson["rows"]["jaxrl"] |= learned(np.full((4, 10), 480.0), 100, 475.0) | {"measured_bytes": 3 << 20}
+    report.write({"machine": machine, "works": {"env-test": record, "a-learning": lesson}}, tmp_path)
     table = (tmp_path / "results.md").read_text()
     assert "| elsewhere | absent | | | | there is no network |" in table
+    assert "100% of the members solve it at the end;" in table
+    assert "; return at the end 480; the process grew by 3 MiB |" in table
     assert (tmp_path / "speeds.png").stat().st_size > 5_000
+    assert (tmp_path / "learning.png").stat().st_size > 5_000
     assert json.loads((tmp_path / "results.json").read_text())["works"]["env-test"]["best_peer"] == "quick"
 
 
@@ -67,13 +80,89 @@ def test_peers_stay_out_unless_asked_for(no_environments):
 
 
 def test_every_peer_has_its_requirements_and_every_work_its_own_key():
-    parts = (works.env, works.dqn, works.reinforce, works.scaling)
-    alone = (works.learning, works.memory, works.compiling)
-    all_works = [work for part in parts for work in part(2, 3)] + [work for part in alone for work in part(2)]
+    all_works = [work for make in PARTS.values() for work in make(2, 3)]
     assert len({work.key for work in all_works}) == len(all_works)
     for contender in (contender for work in all_works for contender in work.contenders):
         assert contender.peer is None or (REQUIREMENTS / f"{contender.peer}.txt").exists()
+        assert importlib.util.find_spec(f"benchmarks.{contender.module}")
     assert all([c.role for c in work.contenders].count(OURS) == 1 for work in all_works)
+
+
+def test_parts_and_single_works_can_be_chosen():
+    keys = [work.key for work in chosen(["reinforce", "ppo-gru-1"], devices=2, rounds=3)]
+    assert keys == ["reinforce-1", "reinforce-16", "ppo-gru-1"]
+
+
+def test_what_was_learned_weighs_members_alike_and_counts_those_without_episodes_as_unsolved():
+    nan = np.nan
+    # Twenty slots; the last two are the last tenth.
+    returns = np.full((4, 20), 10.0)
+    returns[:, 18:] = [[480, 490], [475, nan], [474, 474], [nan, nan]]
+    found = learned(returns, steps=1_000, solved=475.0)
+    assert found["solved"] == 2 / 4
+    assert found["final_return"] == pytest.approx((485 + 475 + 474) / 3)
+    assert found["curve"][0] == [50, 10.0]
+    assert found["curve"][18] == [950, pytest.approx((480 + 475 + 474) / 3)]
+    nothing = learned(np.full((2, 3), nan), steps=30)
+    assert nothing == {"final_return": None, "curve": [[10, None], [20, None], [30, None]]}
+
+
+def test_episodes_are_averaged_in_the_slot_in_which_they_end():
+    ended = np.zeros((1, 6, 2), bool)
+    returns = np.full((1, 6, 2), 1e6)
+    for time, env, value in ((0, 0, 3.0), (1, 1, 5.0), (4, 0, 7.0)):
+        ended[0, time, env], returns[0, time, env] = True, value
+    np.testing.assert_array_equal(by_slot(ended, returns, slots=3), [[4.0, np.nan, 7.0]])
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A repository with one commit that stands in for purejaxrl's, and is the pinned one."""
+    folder = tmp_path / "published"
+    (folder / "purejaxrl").mkdir(parents=True)
+    (folder / "purejaxrl" / "ppo.py").write_text("SETTING = 1\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "uploadpack.allowAnySHA1InWant=true"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
+    names = ("HEAD", "HEAD:purejaxrl/ppo.py")
+    commit, blob = (
+        subprocess.run(
+            ["git", "rev-parse", name], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in names
+    )
+    monkeypatch.delenv("PUREJAXRL", raising=False)
+    for name, value in (
+        ("FOLDER", tmp_path / "cache"),
+        ("PUREJAXRL", folder.as_uri()),
+        ("PUREJAXRL_COMMIT", commit),
+        ("PUREJAXRL_BLOBS", {"purejaxrl/ppo.py": blob}),
+    ):
+        monkeypatch.setattr(sources, name, value)
+    return folder
+
+
+def test_a_pinned_source_is_fetched_once_or_taken_from_a_named_checkout(published, tmp_path, monkeypatch):
+    folder = sources.purejaxrl()
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert (folder / "ppo.py").read_text() == "SETTING = 1\n"
+    monkeypatch.setattr(sources, "PUREJAXRL", "file:///nowhere")
+    assert sources.purejaxrl() == folder
+    monkeypatch.setenv("PUREJAXRL", str(published))
+    assert sources.purejaxrl() == published / "purejaxrl"
+
+
+def test_a_source_that_is_not_the_pinned_one_is_refused(published, monkeypatch):
+    (published / "purejaxrl" / "ppo.py").write_text("SETTING = 2\n")
+    monkeypatch.setenv("PUREJAXRL", str(published))
+    with pytest.raises(RuntimeError, match=r"purejaxrl/ppo.py in the folder of purejaxrl is not that of commit"):
+        sources.purejaxrl()
+
+
+def test_a_source_that_cannot_be_fetched_says_why(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "PUREJAXRL", (tmp_path / "nowhere").as_uri())
+    with pytest.raises(RuntimeError, match=r"git could not fetch .*PUREJAXRL=FOLDER names a checkout.*nowhere"):
+        sources.purejaxrl()
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ from jaxrl.sweeps.planning import plan_sweep
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 EPISODES = 4
-NOT_A_NUMBER = -1.0
-"""What stands for NaN in a script, whose numbers must be finite."""
+NOT_A_NUMBER, DIVERGED = -1.0, 13.0
+"""What stands for NaN in a script, whose numbers must be finite, and for NaN in a parameter that no return shows."""
 
 
 @jaxrl.pytree
@@ -75,17 +75,18 @@ class Scripted(jaxrl.Agent):
 
     def init(self, key: jax.Array) -> Any:
         del key
-        return {"action": jnp.float32(0), "when": jnp.int32(-1), "unused": jnp.zeros(3)}
+        return {"action": jnp.float32(0), "idle": jnp.zeros(2), "when": jnp.int32(-1), "unused": jnp.zeros(3)}
 
     def iterate(self, state: Any, clock: Any) -> Any:
         action = self.script[clock.iteration]
         action = jnp.where(action == NOT_A_NUMBER, jnp.nan, action)
         nothing = Mean(jnp.float32(0), jnp.float32(0))
         metrics = {"steps": Mean(jnp.float32(10), jnp.float32(1)), "episode_return": nothing, "episode_length": nothing}
-        return {**state, "action": action, "when": clock.iteration}, metrics
+        idle = jnp.where(action == DIVERGED, jnp.nan, jnp.zeros(2)).at[0].set(0)
+        return {**state, "action": action, "idle": idle, "when": clock.iteration}, metrics
 
     def params(self, state: Any) -> Any:
-        return {"action": state["action"], "when": state["when"]}
+        return {name: state[name] for name in ("action", "idle", "when")}
 
     def policy(self, params: Any, obs: Any, key: Any = None, mask: Any = None) -> Any:
         del obs, key, mask
@@ -197,19 +198,20 @@ def test_the_best_parameters_are_acted_with() -> None:
             [1, 2, 3, 4],  # the last
             [5, 6, 6, 6],  # of equal ones the first
             [4, NOT_A_NUMBER, 2, 1],  # NaN never counts
+            [DIVERGED, 12, 4, DIVERGED],  # not even where the return is a number
             [-7, big, -8, -9],  # nor does an infinite return
             [NOT_A_NUMBER] * 4,  # the last, where none counts
         ],
         np.float32,
     )
     result = scripted(scripts, evaluate_every=10, keep_best=True)
-    assert result.params["when"].tolist() == [1, 3, 1, 0, 0, 3]
-    np.testing.assert_array_equal(result.params["action"], np.float32([9, 4, 6, 4, -7, np.nan]))
+    assert result.params["when"].tolist() == [1, 3, 1, 0, 1, 0, 3]
+    np.testing.assert_array_equal(result.params["action"], np.float32([9, 4, 6, 4, 12, -7, np.nan]))
     np.testing.assert_array_equal(result.state["when"], 3)
     assert float(result.member(0).policy(0.0)) == 9
-    returns = jaxrl.evaluate(result, episodes=64)[:5].mean(axis=1)
-    np.testing.assert_allclose(returns, 2 * result.params["action"][:5] + 1, atol=0.3)
-    assert scripted(scripts, evaluate_every=10).params["when"].tolist() == [3] * 6
+    returns = jaxrl.evaluate(result, episodes=64)[:6].mean(axis=1)
+    np.testing.assert_allclose(returns, 2 * result.params["action"][:6] + 1, atol=0.3)
+    assert scripted(scripts, evaluate_every=10).params["when"].tolist() == [3] * 7
 
 
 def test_only_what_was_evaluated_is_kept() -> None:

@@ -124,6 +124,30 @@ def test_many_members_write_few_event_files(tmp_path):
         assert (tmp_path / f"member-{member:05d}-seed-{member + 7}").is_dir()
 
 
+def evaluated(result):
+    """The result with an evaluation in every other slot, of returns around 250; NaN in the others."""
+    members, slots = result.log["step"].shape
+    returns = np.random.default_rng(2).normal(250, 40, (members, slots)).astype(np.float32)
+    returns[:, ::2] = np.nan
+    result.log["evaluation_return"] = returns
+    result.evaluation_seconds = 1.0
+    return result
+
+
+def test_evaluations_stand_beside_the_other_metrics(tmp_path):
+    result = evaluated(make_result(members=5))
+    write_tensorboard(result, tmp_path)
+    for folder, percent in ((tmp_path, 50), (tmp_path / "lower_quartile", 25), (tmp_path / "upper_quartile", 75)):
+        found = read_scalars(folder, "evaluation_return")
+        assert [step for step, _ in found] == [2_000, 4_000]
+        expected = np.percentile(result.log["evaluation_return"][:, 1::2], percent, axis=0)
+        np.testing.assert_allclose([value for _, value in found], expected, rtol=1e-6)
+    column = metrics_table(result)["evaluation_return"].to_numpy().reshape(5, 5)
+    np.testing.assert_array_equal(column, result.log["evaluation_return"])
+    assert ("evaluations in training", "2, 1.00 s (20.0% of the time without compiling)") in summary_rows(result)
+    assert "evaluations in training" not in dict(summary_rows(make_result()))
+
+
 def pixels(path):
     image = pytest.importorskip("PIL.Image")
     with image.open(path) as opened:
@@ -147,12 +171,52 @@ def test_the_chart_is_drawn(tmp_path, members):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("members", [1, 64])
+def test_the_chart_has_the_evaluations_with_their_interval(tmp_path, members):
+    orange, band = (213, 94, 0), np.array((213, 94, 0)) * 0.25 + 255 * 0.75
+    result = make_result(members, slots=20)
+    result.log["episode_return"][:] = 500  # out of the way
+    result.log["episode_length"] = result.log["episode_return"]
+    counts = []
+    for change in (lambda result: result, evaluated):
+        write_curves(change(result), tmp_path / "curves.png")
+        image = pixels(tmp_path / "curves.png")[200:, :1_200]  # the first panel, below its legend
+        counts.append([(np.abs(image - color).sum(-1) < 12).sum() for color in (orange, band)])
+    assert counts[0] == [0, 0]
+    assert counts[1][0] > 1_000
+    assert (counts[1][1] > 1_000) == (members > 1)
+
+
+def test_the_interval_of_the_evaluations_is_that_of_the_interquartile_mean(tmp_path):
+    from matplotlib.figure import Figure
+    from scipy.stats import trim_mean
+
+    from jaxrl.charts import _draw_evaluations
+
+    result = evaluated(make_result(64, slots=20))
+    result.log["evaluation_return"][5] = np.nan  # a member whose returns are no numbers
+    axes = Figure().subplots()
+    _draw_evaluations(axes, result, np.arange(20.0))
+    (line,), (band,) = axes.lines, axes.collections
+    returns = np.delete(result.log["evaluation_return"], 5, axis=0)[:, 1::2].astype(np.float64)
+    np.testing.assert_allclose(line.get_xydata(), np.stack([np.arange(1, 20, 2), trim_mean(returns, 0.25, 0)], axis=1))
+    # The interquartile mean of 63 normal numbers has about 1.1 times the standard error of their mean.
+    corners = band.get_paths()[0].vertices
+    heights = [np.ptp(corners[corners[:, 0] == x, 1]) for x in range(1, 20, 2)]
+    np.testing.assert_allclose(np.mean(heights), 2 * 1.96 * 1.1 * 40 / 63**0.5, rtol=0.15)
+
+
+@pytest.mark.filterwarnings("error")
 def test_the_chart_of_odd_results(tmp_path):
     settings = make_result(4, vary={"learning_rate": np.array([1e-3, 1e-3, 1e-2, 1e-2])}, env="PlaneStrike-v0")
     write_curves(settings, tmp_path / "length.png", np.full((4, 3), 8.0))
     assert pixels(tmp_path / "length.png").shape == (900, 2_640, 3)
     nothing = make_result(3)
     nothing.log["episode_return"][:] = nothing.log["episode_length"][:] = nothing.log["step"][:] = np.nan
+    write_curves(nothing, tmp_path / "nothing.png")
+    assert pixels(tmp_path / "nothing.png").std() > 1
+    nothing = evaluated(nothing)
+    nothing.log["evaluation_return"][:] = np.nan
     write_curves(nothing, tmp_path / "nothing.png")
     assert pixels(tmp_path / "nothing.png").std() > 1
 

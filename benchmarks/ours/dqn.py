@@ -7,14 +7,13 @@ that of the whole call of `jaxrl.train`: checking, starting, training with its l
 
 from typing import Any
 
-import numpy as np
-
 import jaxrl
 from benchmarks.contender import Run, serve, sharing
-from benchmarks.ours.facts import jax_facts, peak_bytes
+from benchmarks.curves import learned
+from benchmarks.facts import jax_facts, peak_bytes
 from jaxrl.memory import member_bytes
 
-SLOTS = 100
+SLOTS, SOLVED = 100, 475.0
 
 
 def agent(hidden: tuple[int, ...] = (64, 64), batch_size: int = 32, learning_starts: int = 1_000) -> jaxrl.DQN:
@@ -58,13 +57,9 @@ def prepare(
     seeds = iter(range(members, 1 << 31, members))
 
     def run() -> dict[str, Any]:
-        curve = train(next(seeds)).log["episode_return"]
-        return {
-            "steps": members * steps,
-            "updates": members * (steps - learning_starts),
-            "final_return": float(np.nanmean(curve[:, -10:])),
-            "curve": [[(slot + 1) * steps / SLOTS, _mean(column)] for slot, column in enumerate(curve.T)],
-        }
+        returns = train(next(seeds)).log["episode_return"]
+        updates = members * (steps - learning_starts)
+        return {"steps": members * steps, "updates": updates, **learned(returns, steps, SOLVED)}
 
     member = member_bytes(trained, SLOTS)
     facts = {
@@ -73,10 +68,6 @@ def prepare(
         "measured_bytes": peak_bytes() - before,
     }
     return run, {**facts, **jax_facts()}
-
-
-def _mean(returns: np.ndarray) -> float | None:
-    return None if np.isnan(returns).all() else float(np.nanmean(returns))
 
 
 if __name__ == "__main__":

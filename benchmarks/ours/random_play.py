@@ -1,7 +1,8 @@
 """Contender: jaxrl's environments under random allowed actions, with the automatic reset.
 
-All of it by `jaxrl.collecting.collect_randomly`, as agents collect: fresh random starts, time limits,
-returns; the environments split over the devices. Sums over the finished episodes are all that leaves.
+All of it by `jaxrl.rollout.random_rollout`, as agents play: fresh random starts, time limits, returns; the
+environments split over the devices. Sums over the finished episodes are all that leaves: of lengths, and
+of returns where rewards vary, so that computing them is not removed.
 """
 
 import time
@@ -14,15 +15,14 @@ from jax.sharding import PartitionSpec
 
 import jaxrl
 from benchmarks.contender import Run, serve
-from benchmarks.ours.facts import jax_facts
-from jaxrl.collecting import collect_randomly, start_all
+from benchmarks.facts import jax_facts
 from jaxrl.devices import AXIS, member_mesh
-from jaxrl.environment import Episode
+from jaxrl.rollout import Actors, Step, random_rollout, start_actors
 
 STEPS_AT_ONCE = 8
 
 
-def prepare(env: str, num_envs: int, steps: int, devices: int) -> tuple[Run, dict[str, Any]]:
+def prepare(env: str, num_envs: int, steps: int, devices: int, returns: bool = False) -> tuple[Run, dict[str, Any]]:
     """Compiles the play of `num_envs` environments for about `steps` steps each."""
     jaxrl.use_cpu_cores(devices)
     game = jaxrl.make(env)
@@ -30,17 +30,22 @@ def prepare(env: str, num_envs: int, steps: int, devices: int) -> tuple[Run, dic
     share = num_envs // mesh.size
     rounds = -(-steps // STEPS_AT_ONCE)
 
+    def finished(step: Step) -> jax.Array:
+        """Of the episodes that end in this step: their number, their lengths and returns, summed."""
+        ended, total = step.transition.ended, step.transition.episode_return if returns else jnp.zeros(())
+        sums = [jnp.sum(jnp.where(ended, each, 0)) for each in (ended, step.transition.length, total)]
+        return jnp.stack([each.astype(jnp.float32) for each in sums])
+
     def play(keys: jax.Array) -> jax.Array:
         start_key, play_key = jax.random.split(keys[0])
 
-        def some_steps(number: jax.Array, carry: tuple[Episode, jax.Array]) -> tuple[Episode, jax.Array]:
-            episodes, sums = carry
+        def some_steps(number: jax.Array, carry: tuple[Actors, jax.Array]) -> tuple[Actors, jax.Array]:
+            actors, sums = carry
             key = jax.random.fold_in(play_key, number)
-            episodes, played = collect_randomly(game, episodes, STEPS_AT_ONCE, key)
-            lengths = jnp.where(played.ended, played.length, 0)
-            return episodes, sums + jnp.stack([jnp.sum(lengths), jnp.sum(played.ended)]).astype(jnp.float32)
+            actors, each = random_rollout(game, actors, STEPS_AT_ONCE, key, finished)
+            return actors, sums + jnp.sum(each, 0)
 
-        carry = (start_all(game, start_key, share), jnp.zeros(2))
+        carry = (start_actors(game, start_key, share), jnp.zeros(3))
         return jax.lax.fori_loop(0, rounds, some_steps, carry)[1][None]
 
     each = PartitionSpec(AXIS)
@@ -52,8 +57,11 @@ def prepare(env: str, num_envs: int, steps: int, devices: int) -> tuple[Run, dic
 
     def run() -> dict[str, Any]:
         keys = jax.random.split(jax.random.key(next(seeds)), mesh.size)
-        total, episodes = np.asarray(compiled(keys)).sum(0)
-        return {"steps": share * mesh.size * rounds * STEPS_AT_ONCE, "episode_length": float(total / episodes)}
+        episodes, lengths, total = np.asarray(compiled(keys)).sum(0)
+        count = max(episodes, 1)
+        found = {"episode_length": float(lengths / count)}
+        found |= {"episode_return": float(total / count)} if returns else {}
+        return {"steps": share * mesh.size * rounds * STEPS_AT_ONCE, **found}
 
     return run, {"compile_seconds": seconds, **jax_facts()}
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import jaxrl
 from benchmarks.contender import Run, serve
-from benchmarks.ours.facts import jax_facts
+from benchmarks.facts import jax_facts
 
 GAMES = 64
 

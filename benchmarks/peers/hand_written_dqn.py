@@ -23,6 +23,7 @@ import optax
 from jax import lax
 
 from benchmarks.contender import Run, serve, sharing
+from benchmarks.curves import learned
 
 CAPACITY = 10_000
 BATCH = 32
@@ -34,7 +35,7 @@ TAU = 0.01
 EPSILON_END = 0.04
 EPSILON_STEPS = 10_000
 MAX_STEPS = 500
-SLOTS = 100
+SLOTS, SOLVED = 100, 475.0
 
 Pytree = Any
 Train = Callable[[np.ndarray], tuple[Pytree, jax.Array]]
@@ -227,11 +228,8 @@ def prepare(members: int, steps: int, devices: int) -> tuple[Run, dict[str, Any]
 
     def run() -> dict[str, Any]:
         totals, counts = np.moveaxis(np.asarray(train(next(seeds) + np.arange(members))[1]), -1, 0)
-        # As jaxrl's: the mean over members of each member's mean.
         returns = np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
-        means = [float(np.nanmean(column)) if np.isfinite(column).any() else None for column in returns.T]
-        curve = [[(slot + 1) * steps / SLOTS, mean] for slot, mean in enumerate(means)]
-        found = {"final_return": float(np.nanmean(returns[:, -10:])), "curve": curve}
+        found = learned(returns, steps, SOLVED)
         return {"steps": members * steps, "updates": members * max(steps - LEARNING_START, 0), **found}
 
     return run, facts

@@ -59,15 +59,18 @@ def _product_forward(inputs: jax.Array, weights: jax.Array) -> tuple[jax.Array, 
 
 def _product_backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     inputs, weights = kept
+    of_inputs = jax.lax.platform_dependent(gradient, weights.T, cpu=_narrow, default=jnp.matmul)
+    return of_inputs, weight_gradient(inputs, gradient)
 
-    def on_cpu(inputs: jax.Array, weights: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+
+def weight_gradient(inputs: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The gradient f32[m, n] of the weights of a product f32[batch, n] with f32[batch, m]."""
+
+    def on_cpu(inputs: jax.Array, gradient: jax.Array) -> jax.Array:
         # The barrier keeps XLA from folding the transposition into the product again.
-        return _narrow(gradient, weights.T), jax.lax.optimization_barrier(inputs.T) @ gradient
+        return jax.lax.optimization_barrier(inputs.T) @ gradient
 
-    def elsewhere(inputs: jax.Array, weights: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return gradient @ weights.T, inputs.T @ gradient
-
-    return jax.lax.platform_dependent(inputs, weights, gradient, cpu=on_cpu, default=elsewhere)
+    return jax.lax.platform_dependent(inputs, gradient, cpu=on_cpu, default=lambda x, g: x.T @ g)
 
 
 def _narrow(left: jax.Array, right: jax.Array) -> jax.Array:

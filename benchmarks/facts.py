@@ -1,4 +1,4 @@
-"""Facts of a process that every contender of ours reports."""
+"""Facts of a process with JAX that contenders report; nothing of jaxrl is needed here."""
 
 import importlib.metadata
 import resource
@@ -16,7 +16,7 @@ def jax_facts() -> dict[str, Any]:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held: of the device where it tells, else of the host."""
+    """The most memory that this process has held: the device's where JAX reports it, else the host's."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "peak_bytes_in_use" in stats:
         return stats["peak_bytes_in_use"]

@@ -1,0 +1,18 @@
+"""What is measured: the pieces of work of each part, with their contenders."""
+
+from collections.abc import Callable
+
+from benchmarks.race import Work
+from benchmarks.works import dqn, on_policy, random_play, reinforce
+
+PARTS: dict[str, Callable[[int, int], list[Work]]] = {
+    "env": random_play.env,
+    "dqn": lambda devices, rounds: dqn.speed(devices, rounds) + dqn.learning(devices),
+    "reinforce": reinforce.speed,
+    "ppo": lambda devices, rounds: on_policy.ppo(devices, rounds) + on_policy.ppo_learning(devices),
+    "a2c": lambda devices, rounds: on_policy.a2c(devices, rounds) + on_policy.a2c_learning(devices),
+    "scaling": lambda devices, rounds: dqn.scaling(devices, rounds) + dqn.memory(devices),
+    "compile": lambda devices, rounds: dqn.compiling(devices) + on_policy.compiling(devices),
+    "sweep": lambda devices, rounds: [],
+}
+"""The works of every part, by the number of devices and of rounds."""

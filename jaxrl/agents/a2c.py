@@ -1,0 +1,32 @@
+"""Advantage actor-critic.
+
+Mnih et al., "Asynchronous methods for deep reinforcement learning", 2016, synchronous: all environments of a member
+are played for a few steps, and learned from once. With `gae_lambda` below 1, advantages are those of Schulman et
+al., "High-dimensional continuous control using generalized advantage estimation", 2016; 1 gives n-step returns.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.agents.base import Clock
+from jaxrl.agents.on_policy import Batch, OnPolicy
+from jaxrl.distributions import Distribution
+from jaxrl.pytree import leaf, pytree, static
+
+
+@pytree
+class A2C(OnPolicy):
+    """Advantage actor-critic: one update from every rollout."""
+
+    learning_rate: float = leaf(default=1e-3, above=0)
+    """The optimizer's step size at the start of the run."""
+    num_envs: int = static(default=8, minimum=1)
+    """Environments that one member plays at once."""
+    rollout_steps: int = static(default=5, minimum=1)
+    """Steps of every environment between two updates."""
+
+    def policy_loss(
+        self, distribution: Distribution, batch: Batch, advantage: jax.Array, clock: Clock
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The mean of -log probability * advantage (Mnih et al., 2016, algorithm S3)."""
+        return -jnp.mean(distribution.log_prob(batch.rows.action) * jax.lax.stop_gradient(advantage)), {}

@@ -1,0 +1,198 @@
+"""A policy and a value over one environment's spaces: what on-policy agents act and learn with."""
+
+import dataclasses
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl import networks
+from jaxrl.distributions import Distribution, Gaussian, autoregressive, autoregressive_noise, categorical, persistent
+from jaxrl.pytree import pytree
+from jaxrl.spaces import Box, Discrete, Space
+
+
+@pytree
+class Params:
+    """What is learned.
+
+    Attributes:
+      network: of Haiku.
+      log_std: f32[dimensions], the logarithm of a Gaussian policy's deviations in units of half the range of each
+        dimension; None for discrete actions.
+    """
+
+    network: Any
+    log_std: jax.Array | None
+
+
+@pytree
+class Heads:
+    """What the network says of observations; leaves `[..., batch]`.
+
+    Attributes:
+      policy: f32[..., batch, n]: logits, or means in units of half the range of each dimension.
+      value: f32[..., batch].
+    """
+
+    policy: jax.Array
+    value: jax.Array
+
+
+@pytree
+class Previous:
+    """How a step before explored, for exploration that persists.
+
+    Attributes:
+      action: i32[batch], the discrete action, -1 in an episode's first step; or f32[batch, dimensions], the noise in
+        deviations, 0 in an episode's first step.
+      weight: f32[batch, 1], 0 in an episode's first step, else 1.
+    """
+
+    action: jax.Array
+    weight: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorCritic:
+    """The model: networks and what their outputs mean.
+
+    Attributes:
+      observation_space: read by the networks, unless `features` says that they read flat features.
+      action_space: of the policy.
+      hidden: widths of the hidden layers.
+      activation: of the hidden layers.
+      shared: whether policy and value share the hidden layers.
+      memory: "none", or the kind of recurrent cell.
+      memory_size: of the cell.
+    """
+
+    observation_space: Space
+    action_space: Space
+    hidden: tuple[int, ...]
+    activation: str
+    shared: bool
+    memory: str = "none"
+    memory_size: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the policy's head has."""
+        space = self.action_space
+        return space.n if isinstance(space, Discrete) else int(np.prod(space.shape, dtype=int))
+
+    @property
+    def _network(self) -> networks.Recurrent | hk.Transformed:
+        make = networks.actor_critic
+        options: dict[str, Any] = {"shared": self.shared, "activation": self.activation}
+        if self.memory != "none":
+            make = networks.recurrent_actor_critic
+            options |= {"memory": self.memory, "memory_size": self.memory_size}
+        return make(self.observation_space, self.hidden, self.outputs, **options)
+
+    def init(self, key: jax.Array, initial_std: Any) -> Params:
+        """Draws parameters; `initial_std` is the first deviation of a Gaussian policy, as `Params.log_std` has it."""
+        network = self._network.init(key, networks.example(self.observation_space)[None])
+        if isinstance(self.action_space, Discrete):
+            return Params(network, None)
+        return Params(network, jnp.full(self.outputs, jnp.log(initial_std), jnp.float32))
+
+    def initial_memory(self, batch: int) -> Any:
+        """The memory before an episode's first observation: leaves `[batch, ...]`; () where there is none."""
+        network = self._network
+        return network.initial_carry(batch) if isinstance(network, networks.Recurrent) else ()
+
+    def step(self, params: Params, memory: Any, obs: jax.Array) -> tuple[Heads, Any]:
+        """What the network says of observations `[batch, ...]`, and the memory after them."""
+        network = self._network
+        if isinstance(network, networks.Recurrent):
+            heads, memory = network.step(params.network, memory, obs)
+            return Heads(*heads), memory
+        return Heads(*network.apply(params.network, obs)), memory
+
+    def unroll(self, params: Params, memory: Any, obs: jax.Array, reset: jax.Array) -> Heads:
+        """What a network with memory says of whole rollouts.
+
+        Args:
+          params: parameters.
+          memory: before the first observations, leaves `[batch, ...]`.
+          obs: `[time, batch, ...]`.
+          reset: bool[time, batch], whether an episode begins with an observation.
+
+        Returns:
+          Leaves `[time, batch, ...]`.
+        """
+        network = self._network
+        assert isinstance(network, networks.Recurrent)
+        return Heads(*network.unroll(params.network, memory, obs, reset)[0])
+
+    def distribution(
+        self, params: Params, policy: jax.Array, mask: Any = None, previous: Previous | None = None, persistence: Any = 0
+    ) -> Distribution:
+        """The distribution over actions that the policy's outputs f32[..., n] mean.
+
+        Args:
+          params: parameters.
+          policy: `Heads.policy`.
+          mask: bool[..., n], the allowed actions, or None.
+          previous: of the step before, where exploration persists; else None.
+          persistence: f32[] in [0, 1): how far exploration persists from step to step.
+        """
+        if isinstance(self.action_space, Discrete):
+            if previous is None:
+                return categorical(policy, mask)
+            return persistent(policy, mask, previous.action, persistence)
+        mean, scale, low, high = self._scaled(params, policy)
+        if previous is None:
+            return Gaussian(mean, scale, low, high)
+        return autoregressive(mean, scale, previous.action, persistence * previous.weight, low, high)
+
+    def _scaled(self, params: Params, policy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        """Means f32[..., d], deviations, and bounds f32[d], of flat actions."""
+        low, high = flat_bounds(self.action_space)
+        half = (high - low) / 2
+        return (high + low) / 2 + half * policy, half * jnp.exp(params.log_std), low, high
+
+    def initial_previous(self, batch: int) -> Previous:
+        """What comes before an episode's first step."""
+        discrete = isinstance(self.action_space, Discrete)
+        action = jnp.full(batch, -1, jnp.int32) if discrete else jnp.zeros((batch, self.outputs), jnp.float32)
+        return Previous(action, jnp.zeros((batch, 1), jnp.float32))
+
+    def next_previous(self, params: Params, policy: jax.Array, action: jax.Array) -> Previous:
+        """What the step after these flat actions has as its previous one."""
+        weight = jnp.ones((action.shape[0], 1), jnp.float32)
+        if isinstance(self.action_space, Discrete):
+            return Previous(action, weight)
+        mean, scale, _, _ = self._scaled(params, policy)
+        return Previous(autoregressive_noise(action, mean, scale), weight)
+
+    def shaped(self, action: jax.Array) -> jax.Array:
+        """Flat actions `[batch, d]` as the environment takes them."""
+        if isinstance(self.action_space, Discrete):
+            return action
+        return action.reshape(-1, *self.action_space.shape).astype(self.action_space.dtype)
+
+
+def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
+    """The bounds of every dimension: f32[dimensions] each."""
+    low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high))
+    return low, high
+
+
+def check_action_bounds(owner: str, space: Space) -> None:
+    """Checks that a continuous action space has finite bounds, where they are known.
+
+    Raises:
+      ValueError: it has not, or they are equal.
+    """
+    if not isinstance(space, Box) or any(isinstance(x, jax.core.Tracer) for x in (space.low, space.high)):
+        return
+    low, high = (np.broadcast_to(np.asarray(x, np.float64), space.shape) for x in (space.low, space.high))
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise ValueError(
+            f"{owner} needs finite bounds of its actions, low below high, and the action space is {space!r}: give the "
+            "environment's action_space such as jaxrl.Box(-1.0, 1.0, (dimensions,)), and scale inside its step"
+        )

@@ -1,0 +1,160 @@
+"""A policy and a value that remember: layers, a recurrent cell, and layers again."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.networks import recurrence
+from jaxrl.networks.cells import CELLS, Arrays
+from jaxrl.networks.encoding import encode
+from jaxrl.networks.initialization import Initializer, transform, weights_initializer
+from jaxrl.networks.linear import Linear, product
+from jaxrl.networks.mlp import LayerOptions, Layers
+from jaxrl.spaces import Space
+
+
+class Recurrent(NamedTuple):
+    """A policy and a value with memory.
+
+    A carry is a tuple of f32[batch, size]: (output,) of a GRU, (output, cell) of an LSTM. Heads are
+    (f32[..., action_outputs], f32[...]).
+    """
+
+    init: Callable[[jax.Array, jax.Array], hk.MutableParams]
+    """(key, observations [batch, ...]) -> parameters."""
+    initial_carry: Callable[[int], Arrays]
+    """(batch) -> the carry before an episode's first observation: zeros."""
+    step: Callable[[hk.Params, Arrays, jax.Array], tuple[tuple[jax.Array, jax.Array], Arrays]]
+    """(params, carry, observations [batch, ...]) -> (heads [batch, ...], carry)."""
+    unroll: Callable[[hk.Params, Arrays, jax.Array, jax.Array], tuple[tuple[jax.Array, jax.Array], Arrays]]
+    """(params, carry, observations [time, batch, ...], reset bool[time, batch]) -> (heads [time, batch, ...], carry).
+
+    Where `reset`, the carry becomes the initial one before the observation is read.
+    """
+
+
+class Memory(hk.Module):
+    """A recurrent cell with the parameters of `haiku.GRU`.
+
+    An LSTM's are alike, where `haiku.LSTM` has one matrix that holds `w_i` above `w_h`.
+    """
+
+    def __init__(self, cell: str, size: int, initializer: str | Initializer, name: str | None = None):
+        super().__init__(name=name or cell)
+        self.cell = CELLS[cell]
+        self.size = size
+        self.initializer = initializer
+
+    def step(self, features: jax.Array, carry: Arrays) -> tuple[jax.Array, Arrays]:
+        """(f32[batch, size], carry) for f32[batch, features]."""
+        carry, _ = self.cell.forward(self._recurrent_weights(), carry, self._gates(features))
+        return carry[0], carry
+
+    def unroll(self, features: jax.Array, carry: Arrays, reset: jax.Array) -> tuple[jax.Array, Arrays]:
+        """(f32[time, batch, size], carry) for f32[time * batch, features]."""
+        gates = tuple(x.reshape(*reset.shape, -1) for x in self._gates(features))
+        return recurrence.unroll(self.cell, self._recurrent_weights(), carry, gates, reset)
+
+    def _gates(self, features: jax.Array) -> Arrays:
+        inputs = self._cut(self._weights("w_i", features.shape[-1]))
+        biases = self._cut(hk.get_parameter("b", (self._outputs,), init=jnp.zeros))
+        return tuple(product(features, w) + b for w, b in zip(inputs, biases, strict=True))
+
+    def _recurrent_weights(self) -> Arrays:
+        return self._cut(self._weights("w_h", self.size))
+
+    def _weights(self, name: str, features: int) -> jax.Array:
+        # All gates share the unit rows of an orthogonal matrix; each gets the scale it would have alone.
+        scale = np.sqrt(sum(self.cell.widths)) if self.initializer == "orthogonal" else 1.0
+        initializer = weights_initializer(self.initializer, features, float(scale))
+        return hk.get_parameter(name, (features, self._outputs), init=initializer)
+
+    @property
+    def _outputs(self) -> int:
+        return sum(self.cell.widths) * self.size
+
+    def _cut(self, parameter: jax.Array) -> Arrays:
+        """Cuts the last axis into what each recurrent weight matrix takes part in."""
+        return tuple(jnp.split(parameter, self.size * np.cumsum(self.cell.widths)[:-1], axis=-1))
+
+
+def recurrent_actor_critic(
+    space: Space,
+    hidden: tuple[int, ...],
+    action_outputs: int,
+    *,
+    memory: str = "gru",
+    memory_size: int = 128,
+    after: tuple[int, ...] | None = None,
+    shared: bool = False,
+    inputs: str = "raw",
+    head_scales: tuple[float, float] = (0.01, 1.0),
+    activation: str = "tanh",
+    initializer: str | Initializer = "orthogonal",
+    **options: Any,
+) -> Recurrent:
+    """A policy and a value of all observations of an episode so far.
+
+    Policy and value share the hidden layers and the memory, as in `purejaxrl/ppo_rnn.py`.
+
+    Args:
+      space: of the observations.
+      hidden: widths of the layers before the memory.
+      action_outputs: numbers that the policy needs, such as one logit an action.
+      memory: one of `CELLS`.
+      memory_size: numbers that one array of the carry remembers.
+      after: widths of the layers after the memory; None: one like the last of `hidden`.
+      shared: whether policy and value share the layers after the memory too; otherwise each has its own.
+      inputs: how observations are read, one of `INPUTS`.
+      head_scales: what the initial weights of the policy's and of the value's head are multiplied by.
+      activation: of the hidden layers, one of `ACTIVATIONS`.
+      initializer: of all weights: one of `INITIALIZERS`, or a Haiku initializer.
+      **options: other fields of `LayerOptions`: layer_norm.
+
+    Raises:
+      ValueError: an option has an unknown value.
+      TypeError: an option does not exist, or its value has a wrong type.
+    """
+    if memory not in CELLS:
+        raise ValueError(f"memory = {memory!r} is unknown: choose one of {', '.join(CELLS)}")
+    layers = LayerOptions(activation=activation, initializer=initializer, **options)
+    widths = hidden[-1:] if after is None else after
+
+    def before(observations: jax.Array) -> jax.Array:
+        features = encode(observations, space, inputs)
+        return Layers(hidden, layers, name="mlp")(features) if hidden else features
+
+    def heads(policy: jax.Array) -> tuple[jax.Array, jax.Array]:
+        value = policy
+        if widths and shared:
+            policy = value = Layers(widths, layers, name="after")(policy)
+        elif widths:
+            policy = Layers(widths, layers, name="policy")(policy)
+            value = Layers(widths, layers, name="value")(value)
+        logits = Linear(action_outputs, layers.initializer, head_scales[0], name="policy_head")(policy)
+        return logits, Linear(1, layers.initializer, head_scales[1], name="value_head")(value)[:, 0]
+
+    def step(carry: Arrays, observations: jax.Array) -> Any:
+        features, carry = Memory(memory, memory_size, initializer).step(before(observations), carry)
+        return heads(features), carry
+
+    def unroll(carry: Arrays, observations: jax.Array, reset: jax.Array) -> Any:
+        flat = observations.reshape(-1, *observations.shape[2:])
+        features, carry = Memory(memory, memory_size, initializer).unroll(before(flat), carry, reset)
+        outputs = heads(features.reshape(-1, memory_size))
+        return jax.tree.map(lambda x: x.reshape(*reset.shape, *x.shape[1:]), outputs), carry
+
+    def initial_carry(batch: int) -> Arrays:
+        return (jnp.zeros((batch, memory_size)),) * CELLS[memory].carries
+
+    one_step = transform(step)
+    return Recurrent(
+        lambda key, observations: one_step.init(key, initial_carry(observations.shape[0]), observations),
+        initial_carry,
+        one_step.apply,
+        transform(unroll).apply,
+    )
