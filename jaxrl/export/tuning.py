@@ -40,7 +40,8 @@ def tuned(agent: Agent, params: Any, weights: str, rounded: Collection[int], pla
     agent = concrete(agent)
     leaves, structure = jax.tree.flatten(params)
     fixed = [round_to(weights, x) if place in rounded else jnp.asarray(x) for place, x in enumerate(leaves)]
-    fitted = _fitted([0 if place in rounded else x.size for place, x in enumerate(leaves)])
+    matter = _influence(agent, params, played)
+    fitted = _fitted([x.size if matter[place] and place not in rounded else 0 for place, x in enumerate(leaves)])
 
     def outputs(values: list[jax.Array], carry: Any, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
         filled = list(fixed)
@@ -73,6 +74,17 @@ def _outputs(agent: Agent, params: Any, carry: Any, obs: jax.Array) -> tuple[jax
     values, following = agent.outputs(params, *jax.tree.map(lambda x: x[None], (carry, obs)))
     leaves = [leaf.reshape(-1).astype(jnp.float32) for leaf in jax.tree.leaves(following)]
     return values.reshape(-1), jnp.concatenate([jnp.zeros(0), *leaves])
+
+
+def _influence(agent: Agent, params: Any, played: Played) -> list[bool]:
+    """Whether what the policy gives depends on each leaf of the parameters: not so on those of a value, or counts."""
+
+    def total(params: Any, carry: Any, obs: jax.Array) -> jax.Array:
+        values, following = jax.vmap(lambda c, o: _outputs(agent, params, c, o))(carry, obs)
+        return jnp.sum(values**2) + jnp.sum(following**2)
+
+    slopes = jax.tree.leaves(jax.jit(jax.grad(total, allow_int=True))(params, played.carry, played.obs))
+    return [x.dtype == np.float32 and bool(np.any(np.asarray(x) != 0)) for x in slopes]
 
 
 def _judged(agent: Agent, wanted: jax.Array, masks: np.ndarray | None, rows: np.ndarray) -> tuple[Any, Any]:

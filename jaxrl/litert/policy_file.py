@@ -105,7 +105,7 @@ class PolicyFile:
                 f"{self._name} takes a carry of {len(self.carry)} arrays, and {len(carry)} were given: begin with "
                 "initial_carry(batch), and go on with what the last call gave"
             )
-        columns = {name: mask if "mask" in name else obs for name in self.inputs if not _is_carry(name)}
+        columns: dict[str, Any] = {name: mask if "mask" in name else obs for name in self.inputs if not _is_carry(name)}
         columns |= dict(zip(self.carry, carry, strict=True))
         if self.inputs[next(iter(columns))]["shape_signature"][0] == -1:
             return self._run(columns)
@@ -153,16 +153,16 @@ class PolicyFile:
                 f"{self._name} takes {np.dtype(detail['dtype']).name}{list(taken)}, and an observation of {name} is "
                 f"{np.dtype(space.dtype).name}{list(wanted)}: choose the environment that it was trained in"
             )
-        given = _item(self.outputs[self._policy_output])
+        detail = self.outputs[self._policy_output]
+        given, whole = _item(detail), np.issubdtype(detail["dtype"], np.integer)
+        gives = f"{self._name} gives {self.output} of shape {given} ({np.dtype(detail['dtype']).name})"
         if isinstance(actions, Discrete):
-            if given != ([] if self.output == "action" else [actions.n]):
-                raise PolicyFileError(
-                    f"{self._name} gives numbers of shape {given}, and {name} has {actions.n} actions"
-                )
-        elif given != list(actions.shape) or (self.metadata and self.output != "action"):
+            if (given, whole) != (([], True) if self.output == "action" else ([actions.n], False)):
+                raise PolicyFileError(f"{gives}, and {name} has {actions.n} actions")
+        elif given != list(actions.shape) or whole or (self.metadata and self.output != "action"):
             raise PolicyFileError(
-                f"{self._name} gives {self.output} of shape {given}, and an action of {name} is continuous, of shape "
-                f"{list(actions.shape)}"
+                f"{gives}, and an action of {name} is continuous, of shape {list(actions.shape)}: choose the "
+                "environment that it was trained in"
             )
 
     def _check_names(self) -> None:
