@@ -8,6 +8,7 @@ from export_helpers import decided
 import jaxrl
 from jaxrl.cli import main
 from jaxrl.export import QUANTIZATIONS, ExportError, to_saved_model, to_tflite
+from jaxrl.export.model import model_function
 from jaxrl.export.parity import CLOSE, Comparison, Subject
 from jaxrl.litert import PolicyFile, PolicyFileError, evaluate_file
 
@@ -89,6 +90,22 @@ def test_actions_stay_inside_the_bounds_of_each_dimension(quantize, tmp_path):
     assert (actions == space.high).any()
     assert file.metadata["actions"]["low"] == [[-1.0, 0.0], [-5.0, 2.0]]
     assert evaluate_file(file, member.agent.env, 4).tolist() == [0.0] * 4
+
+
+@jaxrl.pytree
+class Unbounded(jaxrl.PPO):
+    """Gives what lies outside of the bounds by half their range."""
+
+    def outputs(self, params, carry, obs):
+        space = self.env.action_space
+        outside = np.where(np.arange(4) % 2, 1.5 * space.high.ravel() - 0.5 * space.low.ravel(), -10)
+        return jax.numpy.tile(outside, (len(obs), 1)).astype(np.float32), carry
+
+
+def test_a_file_keeps_actions_inside_even_where_the_agent_does_not():
+    member = decided(Unbounded(Crane()))
+    actions = model_function(member.agent, member.params, "action", False)(np.zeros((2, 2), np.float32))["action"]
+    np.testing.assert_array_equal(actions, np.tile(np.array([[-1, 3], [-5, 2.5]], np.float32), (2, 1, 1)))
 
 
 def test_differences_are_judged_by_the_range_of_each_dimension():
