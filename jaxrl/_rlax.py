@@ -7,7 +7,10 @@ installed, only to copy docstrings from it: three seconds, and a page of log lin
 import functools
 import importlib
 import sys
+import threading
 from types import ModuleType
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @functools.cache
@@ -16,13 +19,14 @@ def rlax() -> ModuleType:
 
     While it is imported for the first time, TensorFlow can't be, by any thread.
     """
-    present = sys.modules.get("tensorflow")
-    # What Python's import system takes for a module that can't be imported.
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]
-    try:
-        return importlib.import_module("rlax")
-    finally:
-        if present is None:
-            del sys.modules["tensorflow"]
-        else:
-            sys.modules["tensorflow"] = present
+    with _ONE_AT_A_TIME:
+        present = sys.modules.get("tensorflow")
+        # What Python's import system takes for a module that can't be imported.
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+        try:
+            return importlib.import_module("rlax")
+        finally:
+            if present is None:
+                del sys.modules["tensorflow"]
+            else:
+                sys.modules["tensorflow"] = present

@@ -148,8 +148,11 @@ def evaluate_slot(
 
     def block(agent: Agent, params: Any, evaluations: Any, slot: Any, key: Any) -> Evaluations:
         def play() -> Evaluations:
-            # With a key that is not batched, random bits are drawn once for all members.
-            returns = jax.vmap(lambda a, p: greedy_returns(a, p, key, episodes), in_axes=(axes, 0))(agent, params)
+            # JAX does not compile Threefry for an unbatched key with a batched counter, so every member has a copy.
+            keys = jnp.broadcast_to(key, len(jax.tree.leaves(params)[0]))
+            returns = jax.vmap(lambda a, p, k: greedy_returns(a, p, k, episodes), in_axes=(axes, 0, 0))(
+                agent, params, keys
+            )
             return _noted(evaluations, params, returns, slot)
 
         return jax.lax.cond(slot >= 0, play, lambda: evaluations)

@@ -41,8 +41,11 @@ def _blocks(key: jax.Array, index: jax.Array | int, count: int, keys: int) -> tu
         made = jax.random.split(jax.random.fold_in(key, index), 1 + keys)
         return jax.random.bits(made[0], (count,), jnp.uint32), made[1:]
     pairs = -(-count // 2)
-    blocks = jnp.arange(pairs + keys, dtype=jnp.uint32)
-    first, second = threefry2x32_p.bind(*jax.random.key_data(key), jnp.full_like(blocks, index), blocks)
+    # All four of one shape, batched alike: under `vmap` of an index alone the primitive would get unequal ones.
+    index = jnp.asarray(index).astype(jnp.uint32)
+    blocks = jnp.arange(pairs + keys, dtype=jnp.uint32) + 0 * index
+    key_data = (jnp.broadcast_to(word + 0 * index, blocks.shape) for word in jax.random.key_data(key))
+    first, second = threefry2x32_p.bind(*key_data, jnp.full_like(blocks, index), blocks)
     drawn = jnp.concatenate([first[:pairs], second[:pairs]])[:count]
     return drawn, jax.random.wrap_key_data(jnp.stack([first[pairs:], second[pairs:]], axis=-1), impl=_THREEFRY)
 

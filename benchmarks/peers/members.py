@@ -15,13 +15,17 @@ def use_devices(devices: int) -> None:
         jax.config.update("jax_num_cpu_devices", devices)
 
 
-def compile_members(train: Callable[[Any], Any], members: int, devices: int) -> Callable[[], Any]:
+def compile_members(
+    train: Callable[[Any], Any], members: int, devices: int, first_seed: int = 0, stride: int | None = None
+) -> Callable[[], Any]:
     """Compiles the training of `members` members at once.
 
     Args:
       train: trains one member by a key; returns arrays.
       members: a multiple of `devices`.
       devices: how many share the members.
+      first_seed: the first member's seed in the first run.
+      stride: how far its seed moves on from run to run; by default by the number of members.
 
     Returns:
       A function that trains members of new seeds at every call; arrays `[members, ...]`, ready.
@@ -42,7 +46,7 @@ def compile_members(train: Callable[[Any], Any], members: int, devices: int) -> 
         program = jax.shard_map(program, mesh=mesh, in_specs=axis, out_specs=axis, check_vma=False)
     sharding = jax.sharding.NamedSharding(mesh, axis)
     compiled = jax.jit(program).lower(jax.ShapeDtypeStruct((members,), jnp.uint32, sharding=sharding)).compile()
-    first = itertools.count(step=members)
+    first = itertools.count(first_seed, stride or members)
 
     def run() -> Any:
         numbers = next(first) + np.arange(members, dtype=np.uint32)

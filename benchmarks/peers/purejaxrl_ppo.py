@@ -9,14 +9,18 @@ The same as in jaxrl's work: the task, the settings and the networks. Not the sa
 the callback that prints every episode (`DEBUG`) is off, and results stay where JAX has them. `wrappers.py` imports
 brax and navix for environments that aren't measured; empty modules stand in for them, which changes nothing that runs.
 `ppo_rnn.py` calls flax's GRU as it was before flax 0.7.2, which does not run with this JAX: a module with the former
-signature calls the present one, whose computation is the same.
+signature calls the present one, whose computation is the same. Members are split over processes with a core each, not
+over the devices of one process: with 8 members on each of two CPU devices, `ppo.py` never ends under JAX 0.10.1.
 """
 
 import importlib
 import importlib.metadata
+import multiprocessing
+import os
 import sys
 import time
 import types
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from benchmarks.contender import Run, serve
@@ -58,7 +62,7 @@ DIFFERS = [
     "episodes that end by the time limit count as terminal",
     "one random key each step, split for the action and for every environment",
     "a fresh start is drawn in every step and selected where an episode ended",
-    "all of a device's members run side by side, where ours run in blocks",
+    "members are split over processes, and all of a process's run side by side, where ours run in blocks",
 ]
 DIFFERS_BY_FILE = {
     "ppo": ["sorts random numbers for the permutation of every epoch"],
@@ -73,10 +77,10 @@ def load(name: str) -> Any:
         stub = sys.modules.setdefault(module, types.ModuleType(module))
         for each in names:
             setattr(stub, each, types.ModuleType(each))
-    module = importlib.import_module(name)
+    program = importlib.import_module(name)
     if name == "ppo_rnn":
-        _restore_gru_signature(module)
-    return module
+        _restore_gru_signature(program)
+    return program
 
 
 def _restore_gru_signature(module: Any) -> None:
@@ -97,15 +101,44 @@ def _restore_gru_signature(module: Any) -> None:
     module.nn = types.SimpleNamespace(**{**vars(nn), "GRUCell": GRUCell})
 
 
+_worker: dict[str, Any] = {}
+"""What a process keeps between its calls."""
+
+
+def start(number: int, members: int, devices: int, steps: int, memory: bool) -> float:
+    """Compiles, in a process of its own, the training of its share of the members; returns the seconds it took."""
+    cores = sorted(os.sched_getaffinity(0)) if devices > 1 and hasattr(os, "sched_getaffinity") else []
+    if len(cores) >= devices:
+        os.sched_setaffinity(0, {cores[number]})
+    use_devices(1)
+    train = load("ppo_rnn" if memory else "ppo").make_train({**SETTINGS, "TOTAL_TIMESTEPS": steps})
+    share = members // devices
+    _worker["before"], begin = peak_bytes(), time.perf_counter()
+    _worker["train"] = compile_members(train, share, 1, number * share, members)
+    return time.perf_counter() - begin
+
+
+def train_share(curve: bool) -> tuple[int, Any]:
+    """Trains a process's share: by how many bytes the process grew, and f64[members, slots] if a curve is wanted."""
+    import numpy as np
+
+    trained = _worker["train"]()
+    info = trained.get("metrics", trained.get("metric"))
+    grown = peak_bytes() - _worker["before"]
+    if not curve:
+        return grown, None
+    return grown, by_slot(np.asarray(info["returned_episode"]), np.asarray(info["returned_episode_returns"]), SLOTS)
+
+
 def prepare(
     members: int, steps: int, devices: int, memory: bool = False, curve: bool = False
 ) -> tuple[Run, dict[str, Any]]:
-    """Compiles the training; every run is a fresh one of other seeds.
+    """Starts the processes, which compile and stay; every run is a fresh training of other seeds.
 
     Args:
       members: seeds trained together, a multiple of `devices`.
       steps: environment steps of each member, a multiple of 512.
-      devices: devices that the members are split over.
+      devices: processes that the members are split over, with a core each.
       memory: whether to run ppo_rnn.py instead of ppo.py.
       curve: whether to summarise what was learned.
 
@@ -117,33 +150,28 @@ def prepare(
       RuntimeError: purejaxrl's files can't be had.
     """
     batch = ENVS * STEPS
-    if steps % batch:
-        raise ValueError(f"{steps=} must be a multiple of {batch}.")
-    use_devices(devices)
-    import numpy as np
-
-    name = "ppo_rnn" if memory else "ppo"
-    train = load(name).make_train({**SETTINGS, "TOTAL_TIMESTEPS": steps})
-    before, begin = peak_bytes(), time.perf_counter()
-    train_members = compile_members(train, members, devices)
-    compile_seconds = time.perf_counter() - begin
+    if steps % batch or members % devices:
+        raise ValueError(f"{steps=} must be a multiple of {batch}, and {members=} of {devices=}.")
+    purejaxrl()
+    spawn = multiprocessing.get_context("spawn")
+    workers = [ProcessPoolExecutor(1, mp_context=spawn) for _ in range(devices)]
+    starts = [worker.submit(start, number, members, devices, steps, memory) for number, worker in enumerate(workers)]
+    compile_seconds = max(each.result() for each in starts)
 
     def run() -> dict[str, Any]:
-        trained = train_members()
-        info = trained["metric" if memory else "metrics"]
+        import numpy as np
+
+        shares = [each.result() for each in [worker.submit(train_share, curve) for worker in workers]]
         found = {
             "steps": members * steps,
             "updates": members * steps // batch * EPOCHS * MINIBATCHES,
-            "measured_bytes": peak_bytes() - before,
+            "measured_bytes": sum(grown for grown, _ in shares),
         }
-        if not curve:
-            return found
-        returns = by_slot(np.asarray(info["returned_episode"]), np.asarray(info["returned_episode_returns"]), SLOTS)
-        return found | learned(returns, steps, SOLVED)
+        return found | (learned(np.concatenate([each for _, each in shares]), steps, SOLVED) if curve else {})
 
     return run, {
         "versions": {each: importlib.metadata.version(each) for each in PACKAGES} | {"purejaxrl": PUREJAXRL_COMMIT[:8]},
-        "differs": DIFFERS + DIFFERS_BY_FILE[name],
+        "differs": DIFFERS + DIFFERS_BY_FILE["ppo_rnn" if memory else "ppo"],
         "compile_seconds": compile_seconds,
         "devices": devices,
     }

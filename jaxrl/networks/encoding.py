@@ -5,9 +5,6 @@ import jax.numpy as jnp
 
 from jaxrl.spaces import Discrete, Space
 
-INPUTS = ("raw", "signs")
-"""How a network reads an observation: as it is, or its positive and its negative part apart."""
-
 
 def encode(observations: jax.Array, space: Space, inputs: str) -> jax.Array:
     """Turns raw observations `[batch, ...]` into f32[batch, features]; belongs to the policy.

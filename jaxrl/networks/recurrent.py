@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.networks import recurrence
+from jaxrl.networks.actor_critic import policy_and_value
 from jaxrl.networks.cells import CELLS, Arrays
-from jaxrl.networks.encoding import encode
 from jaxrl.networks.initialization import Initializer, transform, weights_initializer
-from jaxrl.networks.linear import Linear, product
-from jaxrl.networks.mlp import LayerOptions, Layers
+from jaxrl.networks.linear import product
+from jaxrl.networks.mlp import Layers, Torso
+from jaxrl.networks.options import LayerOptions
 from jaxrl.spaces import Space
 
 
@@ -91,7 +92,6 @@ def recurrent_actor_critic(
     memory_size: int = 128,
     after: tuple[int, ...] | None = None,
     shared: bool = False,
-    inputs: str = "raw",
     head_scales: tuple[float, float] = (0.01, 1.0),
     activation: str = "tanh",
     initializer: str | Initializer = "orthogonal",
@@ -109,24 +109,20 @@ def recurrent_actor_critic(
       memory_size: numbers that one array of the carry remembers.
       after: widths of the layers after the memory; None: one like the last of `hidden`.
       shared: whether policy and value share the layers after the memory too; otherwise each has its own.
-      inputs: how observations are read, one of `INPUTS`.
       head_scales: what the initial weights of the policy's and of the value's head are multiplied by.
       activation: of the hidden layers, one of `ACTIVATIONS`.
       initializer: of all weights: one of `INITIALIZERS`, or a Haiku initializer.
-      **options: other fields of `LayerOptions`: layer_norm.
+      **options: other fields of `LayerOptions`, such as `layer_norm`, `inputs` and `encoder`.
 
     Raises:
-      ValueError: an option has an unknown value.
+      ValueError: an option has an unknown value, or the encoder can't read the observations.
       TypeError: an option does not exist, or its value has a wrong type.
     """
     if memory not in CELLS:
         raise ValueError(f"memory = {memory!r} is unknown: choose one of {', '.join(CELLS)}")
     layers = LayerOptions(activation=activation, initializer=initializer, **options)
+    torso = Torso(space, hidden, layers)
     widths = hidden[-1:] if after is None else after
-
-    def before(observations: jax.Array) -> jax.Array:
-        features = encode(observations, space, inputs)
-        return Layers(hidden, layers, name="mlp")(features) if hidden else features
 
     def heads(policy: jax.Array) -> tuple[jax.Array, jax.Array]:
         value = policy
@@ -135,16 +131,15 @@ def recurrent_actor_critic(
         elif widths:
             policy = Layers(widths, layers, name="policy")(policy)
             value = Layers(widths, layers, name="value")(value)
-        logits = Linear(action_outputs, layers.initializer, head_scales[0], name="policy_head")(policy)
-        return logits, Linear(1, layers.initializer, head_scales[1], name="value_head")(value)[:, 0]
+        return policy_and_value(policy, value, action_outputs, initializer, head_scales)
 
     def step(carry: Arrays, observations: jax.Array) -> Any:
-        features, carry = Memory(memory, memory_size, initializer).step(before(observations), carry)
+        features, carry = Memory(memory, memory_size, initializer).step(torso(observations, "mlp"), carry)
         return heads(features), carry
 
     def unroll(carry: Arrays, observations: jax.Array, reset: jax.Array) -> Any:
         flat = observations.reshape(-1, *observations.shape[2:])
-        features, carry = Memory(memory, memory_size, initializer).unroll(before(flat), carry, reset)
+        features, carry = Memory(memory, memory_size, initializer).unroll(torso(flat, "mlp"), carry, reset)
         outputs = heads(features.reshape(-1, memory_size))
         return jax.tree.map(lambda x: x.reshape(*reset.shape, *x.shape[1:]), outputs), carry
 

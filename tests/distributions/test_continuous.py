@@ -10,6 +10,7 @@ from jaxrl import random_bits
 from jaxrl._rlax import rlax
 from jaxrl.distributions import Gaussian, SquashedGaussian, autoregressive, autoregressive_noise, categorical
 
+pytestmark = pytest.mark.usefixtures("fast_compilation")
 RNG = np.random.default_rng(0)
 BATCH, SIZE, SAMPLES = 40, 3, 40_000
 MEAN = RNG.normal(size=(BATCH, SIZE)).astype(np.float32)

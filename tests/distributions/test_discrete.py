@@ -10,6 +10,7 @@ from jaxrl import random_bits
 from jaxrl._rlax import rlax
 from jaxrl.distributions import EpsilonGreedy, categorical, masked, persistent
 
+pytestmark = pytest.mark.usefixtures("fast_compilation")
 RNG = np.random.default_rng(0)
 BATCH, ACTIONS, SAMPLES = 50, 6, 40_000
 LOGITS = (3 * RNG.normal(size=(BATCH, ACTIONS))).astype(np.float32)
@@ -131,11 +132,15 @@ def test_forbidden_actions_are_never_drawn_where_sums_are_rounded_up():
     cumulated = np.asarray(jax.jit(lambda x: jnp.cumsum(jnp.exp(x), axis=-1))(distribution.log_probabilities))
     row, action = np.nonzero((np.diff(cumulated, prepend=np.float32(0)) > 0) & ~mask)
     below, above, total = cumulated[row, action - 1], cumulated[row, action], cumulated[row, -1]
-    numbers = np.ceil(below.astype(np.float64) / total * 2**24).astype(np.uint32)
-    level = np.float32(numbers) * np.float32(2**-24) * total
-    assert ((below <= level) & (level < above)).sum() > 10, "no number fell between two such sums"
+    # Random numbers whose level lies there: a little below the share of the sum, as the level is of the total.
+    numbers = np.ceil(below.astype(np.float64) / total * 2**24)[:, None] + np.arange(6)
+    numbers = np.minimum(numbers, 2**24 - 1).astype(np.uint32)
+    level = np.float32(numbers) * np.float32(2**-24) * total[:, None] * np.float32(1 - 2e-7)
+    hit = (below[:, None] <= level) & (level < above[:, None])
+    assert hit.sum() > 10, "no number fell between two such sums"
+    which, _ = np.nonzero(hit)
     drawn = jax.jit(lambda d, bits: d.sample(bits))(
-        jax.tree.map(lambda x: x[row], distribution), jnp.asarray(numbers << 8)[:, None]
+        jax.tree.map(lambda x: x[row[which]], distribution), jnp.asarray(numbers[hit] << 8)[:, None]
     )
     assert mask[np.asarray(drawn)].all()
 
