@@ -18,9 +18,10 @@ pytest.importorskip("ai_edge_litert")
 
 @pytest.fixture(scope="module")
 def pendulum():
-    agent = jaxrl.PPO(jaxrl.make("Pendulum-v1"))
+    agent = jaxrl.PPO(jaxrl.make("Pendulum-v1"), normalize_observations=True)
     result = jaxrl.train(agent, 4 * agent.steps_per_iteration, progress=False)
     params = result.member(0).params
+    assert np.ptp(params.moments.mean) > 0
     return jaxrl.Member(agent, 0, 0, params, {"diverged": np.zeros(1, bool)})
 
 
