@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.agents.base import policy_of
 from jaxrl.cli import main
 from jaxrl.envs.plane_strike_score import score
 from jaxrl.export import QUANTIZATIONS, ExportError, to_saved_model, to_tflite
@@ -66,7 +67,7 @@ def balancer(request):
 
 def scored(agent, params):
     agent = concrete(agent)
-    return float(score(agent.env, lambda obs, mask: agent.policy(params, obs, mask=mask)))
+    return float(score(agent.env, policy_of(agent, params, len(agent.env.placements))))
 
 
 @pytest.mark.parametrize("quantize", QUANTIZATIONS)
@@ -90,9 +91,7 @@ def test_dqn_plays_the_same_from_a_file(cartpole, tmp_path):
         assert report.greatest_difference <= 1e-5
         file, own = PolicyFile(report.path), cartpole.member(member)
         obs = np.random.default_rng(0).uniform(-0.2, 0.2, (50, 4)).astype(np.float32)
-        np.testing.assert_allclose(
-            file(obs), jax.vmap(lambda o, m=own: m.agent.outputs(m.params, o))(obs), rtol=1e-5, atol=1e-5
-        )
+        np.testing.assert_allclose(file(obs), own.agent.outputs(own.params, (), obs)[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("quantize", QUANTIZATIONS)
@@ -178,8 +177,8 @@ def test_the_file_is_a_drop_in_for_the_app(quantize, planes, tmp_path):
     report = to_tflite(planes, tmp_path / "planes.tflite", quantize=quantize)
     ours, reference = PolicyFile(report.path), PolicyFile(REFERENCE)
     for file in (ours, reference):
-        assert [(list(d["shape"]), d["dtype"]) for d in file.inputs] == [([1, 8, 8], np.float32)]
-        assert [(list(d["shape"]), d["dtype"]) for d in file.outputs] == [([1, 64], np.float32)]
+        assert [(list(d["shape"]), d["dtype"]) for d in file.inputs.values()] == [([1, 8, 8], np.float32)]
+        assert [(list(d["shape"]), d["dtype"]) for d in file.outputs.values()] == [([1, 64], np.float32)]
     placements = planes.agent.env.placements
     games = [app_game(ours, plane) for plane in placements]
     # The app's rule is the greedy policy that never repeats itself.
@@ -198,7 +197,7 @@ def test_no_untried_cell_comes_out_as_0(quantize, planes, tmp_path, monkeypatch)
     member = dataclasses.replace(planes, params=params)
     file = PolicyFile(to_tflite(member, tmp_path / "sure.tflite", quantize=quantize).path)
     boards = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], (200, 8, 8), p=[0.3, 0.6, 0.1]).astype(np.float32)
-    logits = jax.vmap(lambda o: member.agent.outputs(params, o))(boards)
+    logits, _ = member.agent.outputs(params, (), boards)
     assert (np.asarray(jax.nn.softmax(logits)) == 0).any()
     assert (file(boards)[boards.reshape(200, -1) == 0] > 0).all()
 
@@ -277,11 +276,13 @@ def test_a_saved_model_serves(planes, tmp_path):
 class Fourier(jaxrl.DQN):
     """A policy with an operation that TFLite has not."""
 
-    def outputs(self, params, obs):
-        return super().outputs(params, obs) + jnp.linalg.eigh(jnp.outer(obs, obs))[0][:2]
+    def outputs(self, params, carry, obs):
+        values, carry = super().outputs(params, carry, obs)
+        return values + jnp.linalg.eigh(obs[:, :, None] * obs[:, None, :])[0][:, :2], carry
 
-    def policy(self, params, obs, key=None, mask=None):
-        return jnp.argmax(self.outputs(params, obs)).astype(jnp.int32)
+    def act(self, params, carry, obs, mask=None, bits=None):
+        values, carry = self.outputs(params, carry, obs)
+        return jnp.argmax(values, axis=-1).astype(jnp.int32), carry, ()
 
 
 def test_an_operation_that_tflite_lacks(cartpole, tmp_path):

@@ -9,6 +9,7 @@ import tyro
 
 from jaxrl.cli.options import MemberName, Run
 from jaxrl.cli.tables import choose_member, exact_score_notes, print_rows
+from jaxrl.spaces import Discrete
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Export:
     output: Annotated[
         Literal["probabilities", "logits", "q-values", "action"] | None,
         tyro.conf.DisallowNone,
-        tyro.conf.arg(help_behavior_hint="(default: probabilities of REINFORCE, q-values of DQN)"),
+        tyro.conf.arg(help_behavior_hint="(default: probabilities or q-values, by the algorithm; continuous: action)"),
     ] = None
     """What comes out."""
     mask: bool = False
-    """Take the allowed actions as a second input."""
+    """Take the allowed actions, of discrete ones, as an input."""
     quantize: Literal["none", "float16", "dynamic", "int8"] = "none"
     """How a TFLite file holds numbers: float32; weights in float16; weights in 8 bits; all in 8 bits."""
     batch: Literal["1", "dynamic"] = "1"
@@ -61,8 +62,7 @@ class Export:
                 ("quantization", report.quantize),
                 ("form", report.form),
                 ("size", f"{report.size:,} bytes"),
-                ("equal greedy actions", f"{report.equal_actions:.2%} of {report.observations} observations"),
-                ("greatest difference", f"{report.greatest_difference:.2g}"),
+                *_agreement_rows(report, isinstance(member.agent.env.action_space, Discrete)),
                 ("seconds", f"{report.seconds:.1f}"),
             ],
         )
@@ -71,7 +71,7 @@ class Export:
 
 @dataclasses.dataclass(frozen=True)
 class Inspect:
-    """Tells what a TFLite file takes, gives, computes with, and says of itself (extra `export`)."""
+    """Shows what a TFLite file takes, gives, computes with, and says of itself (extra `export`)."""
 
     examples: ClassVar[str] = "jaxrl inspect planestrike.tflite"
 
@@ -82,18 +82,48 @@ class Inspect:
         from jaxrl.litert import PolicyFile
 
         file = PolicyFile(self.file)
-        rows = [("input", _tensor(detail)) for detail in file.inputs]
-        rows += [("output", _tensor(detail)) for detail in file.outputs]
+        rows = [("input", _tensor(name, detail)) for name, detail in file.inputs.items()]
+        rows += [("output", _tensor(name, detail)) for name, detail in file.outputs.items()]
         rows.append(("operations", ", ".join(f"{name} x {count}" for name, count in sorted(file.operations.items()))))
         rows.append(("size", f"{file.size:,} bytes"))
         if file.metadata is None:
             rows.append(("metadata", "none by jaxrl"))
         else:
-            rows += [(key.replace("_", " "), str(value)) for key, value in file.metadata.items()]
+            for key, value in file.metadata.items():
+                rows += _carry_rows(value) if key == "carry" else [(key.replace("_", " "), str(value))]
         print_rows(str(self.file), rows)
         return 0
 
 
-def _tensor(detail: dict[str, Any]) -> str:
+def _agreement_rows(report: Any, discrete: bool) -> list[tuple[str, str]]:
+    """How file and policy compare, as (what, value)."""
+    from jaxrl.export.parity import CLOSE
+
+    equal = "equal greedy actions" if discrete else f"actions within {CLOSE:.0%} of their range"
+    rows = [
+        (equal, f"{report.equal_actions:.2%} of {report.observations} observations"),
+        ("greatest difference", f"{report.greatest_difference:.2g}"),
+    ]
+    if report.equal_actions_along is not None:
+        rows += [
+            (f"{equal}, along episodes", f"{report.equal_actions_along:.2%}"),
+            ("greatest difference, along episodes", f"{report.greatest_difference_along:.2g}"),
+        ]
+    return rows
+
+
+def _carry_rows(carry: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What a policy with memory carries from step to step, as (what, value)."""
+    return [
+        (
+            "carry",
+            f"{entry['input']}: {entry['dtype']}{entry['shape']}, at the start of an episode {entry['initial']}, "
+            f"then {entry['output']}",
+        )
+        for entry in carry
+    ]
+
+
+def _tensor(name: str, detail: dict[str, Any]) -> str:
     shape = ["any" if size == -1 else int(size) for size in detail["shape_signature"]]
-    return f"{detail['name']}: {np.dtype(detail['dtype']).name}[{', '.join(map(str, shape))}]"
+    return f"{name}: {np.dtype(detail['dtype']).name}[{', '.join(map(str, shape))}]"

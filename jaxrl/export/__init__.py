@@ -15,15 +15,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrl.agents.base import Agent
 from jaxrl.config import to_config
+from jaxrl.environment import start
 from jaxrl.export.conversion import ExportError, saved_model, tensorflow, tflite
-from jaxrl.export.model import description, output_kinds
-from jaxrl.export.observations import met_observations
-from jaxrl.export.parity import OBSERVATIONS, Comparison, Parity, Subject
-from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_layers
+from jaxrl.export.model import description, output_kinds, output_name
+from jaxrl.export.parity import Comparison, Parity, Subject
+from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_leaves
 from jaxrl.export.tuning import tuned
-from jaxrl.litert import PolicyFile, write_metadata
+from jaxrl.litert import PolicyFile, carry_names, write_metadata
 from jaxrl.result import Member, Result
+from jaxrl.spaces import Box
 
 __all__ = ["QUANTIZATIONS", "ExportError", "ExportReport", "to_saved_model", "to_tflite"]
 
@@ -42,10 +44,14 @@ class ExportReport:
       quantize: one of `QUANTIZATIONS`.
       form: of weights and arithmetic, in words.
       size: bytes.
-      observations: how many were compared.
-      greatest_difference: between numbers of the file and of the policy.
-      equal_actions: the share of equal greedy actions.
+      observations: how many were compared, one by one.
+      greatest_difference: between numbers of the file and of the policy, relative to the greatest number (or 1); of
+        continuous actions, to the range of the action space.
+      equal_actions: the share of equal deterministic actions; of continuous ones, the share that differs by at most
+        2% of the range (`jaxrl.export.parity.CLOSE`).
       seconds: of the whole export.
+      greatest_difference_along, equal_actions_along: the same along whole episodes, each step with the carry that
+        the last one gave; None without memory.
     """
 
     path: Path
@@ -57,6 +63,8 @@ class ExportReport:
     greatest_difference: float
     equal_actions: float
     seconds: float
+    greatest_difference_along: float | None = None
+    equal_actions_along: float | None = None
 
 
 def to_tflite(
@@ -74,15 +82,20 @@ def to_tflite(
 
     The file is compared with the policy before it takes its place; one that is there is replaced by a
     whole new one or not at all. Input: "observation" `[1, ...]` in the dtype of the environment's
-    observations. Output: f32[1, n], or i32[1] for "action". Where the environment reads its mask off
-    the observation (`Environment.observed_mask`), probabilities and actions respect it.
+    observations. Output: f32[1, n], or i32[1] for "action"; continuous actions `[1, ...]`, inside their bounds.
+    Where the environment reads its mask off the observation (`Environment.observed_mask`), probabilities and
+    actions respect it.
+
+    A policy with memory also takes each array of its carry, "carry_0" and so on, `[1, ...]`, and gives the next one
+    as "next_carry_0" and so on, beside the output, which is then named as in a SavedModel. Those are names of the
+    file's signature. What an episode begins with stands in the metadata, under "carry".
 
     Args:
       policy: a member, or a result and `member`.
       path: of the file, which should end in .tflite.
       member: of a result: "best", or its place from 0.
       output: "probabilities" or "logits" (REINFORCE), "q-values" (DQN), or "action"; by default the
-        algorithm's first.
+        algorithm's first. Only "action", the deterministic one, where actions are continuous.
       mask: whether the file takes the allowed actions as a second input, "mask" bool[1, n].
       quantize: "none", "float16", "dynamic" (weights in 8 bits) or "int8" (arithmetic in integers too,
         calibrated on observations that the policy meets). Of the forms of each (`quantization.FORMS`), the
@@ -109,8 +122,9 @@ def to_tflite(
     with _beside(target) as beside:
         tensorflow()
         content, form, parity = _converted(subject, quantize, batch == "dynamic")
-        metadata = _metadata(subject, policy) | {"quantize": quantize, "form": form, "batch": batch}
-        content = write_metadata(content, metadata | _agreement(parity) | (notes or {}))
+        written = {"quantize": quantize, "form": form, "batch": batch}
+        metadata = _metadata(subject, policy, parity) | written | (notes or {})
+        content = write_metadata(content, metadata)
         beside.write_bytes(content)
     return _report(subject, target, quantize, form, len(content), parity, begin)
 
@@ -127,7 +141,8 @@ def to_saved_model(
     """Writes a policy as a SavedModel with a dynamic batch and the signature "serving_default".
 
     The signature takes "observation" (and "mask") and gives one output, named as `output` is with "_" for
-    "-". The folder also holds `jaxrl.json`, which says what the policy is.
+    "-"; a policy with memory has a carry, as in `to_tflite`. The folder also holds `jaxrl.json`, which says what the
+    policy is.
 
     Args:
       policy: a member, or a result and `member`.
@@ -147,18 +162,18 @@ def to_saved_model(
         raise ExportError(f"{target} holds something else: give a folder that is not there, or a SavedModel")
     with _beside(target) as beside:
         tf = tensorflow()
-        saved_model(
-            subject.function(subject.member.params), subject.inputs, subject.kind.replace("-", "_"), str(beside)
-        )
+        saved_model(subject.function(subject.member.params), subject.inputs, str(beside))
         serve = tf.saved_model.load(str(beside)).signatures["serving_default"]
 
-        def run(*columns: np.ndarray) -> np.ndarray:
-            tensors = map(tf.constant, columns)
-            return next(iter(serve(**dict(zip(subject.inputs, tensors, strict=True))).values())).numpy()
+        def run(carry: tuple[Any, ...], obs: Any, mask: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
+            columns = [obs, *([mask] if subject.mask else []), *carry]
+            given = serve(**dict(zip(subject.inputs, map(tf.constant, columns), strict=True)))
+            following = (given[f"next_{name}"].numpy() for name in carry_names(len(carry)))
+            return given[output_name(subject.kind)].numpy(), tuple(following)
 
         parity = Comparison(subject)(run)
         parity.require("none", subject.kind)
-        metadata = _metadata(subject, policy) | _agreement(parity) | (notes or {})
+        metadata = _metadata(subject, policy, parity) | (notes or {})
         (beside / "jaxrl.json").write_text(json.dumps(metadata, indent=2))
         size = sum(file.stat().st_size for file in beside.rglob("*") if file.is_file())
     return _report(subject, target, "none", _WHOLE, size, parity, begin)
@@ -168,33 +183,39 @@ def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, s
     """A TFLite file that decides as the policy does, its form in words, and how it compares."""
     compare = Comparison(subject)
     plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
-    sizes = {layer.size for layer in rounded_layers(plain)}
-    if quantize == "none" or not sizes:
-        parity = compare(PolicyFile(plain))
+    rounded = rounded_leaves(plain, subject.member.params)
+    if quantize == "none" or not rounded:
+        parity = compare(PolicyFile(plain).outputs_and_carry)
         parity.require(quantize, subject.kind)
         return plain, _WHOLE if quantize == "none" else f"{_WHOLE} (all layers are small)", parity
-    obs, masks = subject.observations(_TUNING_OBSERVATIONS, seed=0)
-    rows = np.linspace(0, len(obs) - 1, _CALIBRATION_OBSERVATIONS).astype(int)
-    examples = {name: x[rows] for name, x in zip(subject.inputs, subject.columns(obs, masks), strict=True)}
+    met = subject.play(_TUNING_OBSERVATIONS, seed=0).spread(_TUNING_OBSERVATIONS)
+    rows = np.linspace(0, _TUNING_OBSERVATIONS - 1, _CALIBRATION_OBSERVATIONS).astype(int)
+    examples = {name: x[rows] for name, x in subject.columns(met).items()}
     tried: list[tuple[bytes, str, Parity]] = []
     for form in FORMS[quantize]:
         content = plain
         if form.tuned:
-            params = tuned(subject.member.agent, subject.member.params, form.weights, sizes, obs, masks)
+            params = tuned(subject.member.agent, subject.member.params, form.weights, rounded, met)
             content = tflite(subject.function(params), subject.inputs, dynamic)
         content = quantized(content, form, examples)
-        tried.append((content, str(form), compare(PolicyFile(content))))
+        tried.append((content, str(form), compare(PolicyFile(content).outputs_and_carry)))
         if tried[-1][2].suffices(quantize):
             return tried[-1]
-    raise max((parity for _, _, parity in tried), key=lambda parity: parity.equal).shortfall(quantize)
+    raise max((parity for _, _, parity in tried), key=lambda parity: parity.least_equal).shortfall(quantize)
 
 
 def _report(
     subject: Subject, path: Path, quantize: str, form: str, size: int, parity: Parity, begin: float
 ) -> ExportReport:
-    seconds = time.monotonic() - begin
     return ExportReport(
-        path, subject.kind, quantize, form, size, OBSERVATIONS, parity.difference, parity.equal, seconds
+        path=path,
+        output=subject.kind,
+        quantize=quantize,
+        form=form,
+        size=size,
+        observations=parity.observations,
+        seconds=time.monotonic() - begin,
+        **_agreement(parity),
     )
 
 
@@ -227,16 +248,23 @@ def _checked(policy: Member | Result, member: str | int, output: str | None, mas
         raise TypeError(f"policy = {policy!r} must be a result of jaxrl.train or jaxrl.load, or one of its members")
     if policy.log["diverged"].any() or not all(np.isfinite(x).all() for x in jax.tree.leaves(policy.params)):
         raise ExportError(f"member {policy.number} diverged: its parameters are not finite; choose another one")
-    kinds = output_kinds(policy.agent)
+    _check_fits(policy.agent, output, mask)
+    return Subject(policy, output or output_kinds(policy.agent)[0], mask)
+
+
+def _check_fits(agent: Agent, output: str | None, mask: bool) -> None:
+    """Raises an ExportError where an option does not fit the policy."""
+    kinds, algorithm, env = output_kinds(agent), type(agent).__name__, type(agent.env).__name__
+    continuous = isinstance(agent.env.action_space, Box)
     if output is not None and output not in kinds:
+        why = f": the actions of {env} are continuous, and it gives" if continuous else ": it gives"
+        raise ExportError(f"output = {output!r} is not of a {algorithm}{why} {' or '.join(kinds)}")
+    if mask and continuous:
         raise ExportError(
-            f"output = {output!r} is not of a {type(policy.agent).__name__}: it gives {' or '.join(kinds)}"
+            f"mask = True, and the actions of {env} are continuous: masks are for discrete ones; leave it out"
         )
-    if mask and met_observations(policy.agent, policy.params, 1, 0)[1] is None:
-        raise ExportError(
-            f"mask = True, and {type(policy.agent.env).__name__} allows every action always: leave it out"
-        )
-    return Subject(policy, output or kinds[0], mask)
+    if mask and jax.eval_shape(lambda key: start(agent.env, key).mask, jax.random.key(0)) is None:
+        raise ExportError(f"mask = True, and {env} allows every action always: leave it out")
 
 
 def _place(member: Any, members: int) -> int:
@@ -245,7 +273,7 @@ def _place(member: Any, members: int) -> int:
     return int(member)
 
 
-def _metadata(subject: Subject, policy: Member | Result) -> dict[str, Any]:
+def _metadata(subject: Subject, policy: Member | Result, parity: Parity) -> dict[str, Any]:
     from importlib import metadata
 
     member = subject.member
@@ -255,6 +283,8 @@ def _metadata(subject: Subject, policy: Member | Result) -> dict[str, Any]:
         **description(member.agent, subject.kind, subject.mask),
         "agent": to_config(member.agent),
         "seed": member.seed,
+        "observations_compared": parity.observations,
+        **_agreement(parity),
     }
     if "step" in member.log:
         facts["environment_steps"] = int(np.nanmax(member.log["step"]))
@@ -264,8 +294,11 @@ def _metadata(subject: Subject, policy: Member | Result) -> dict[str, Any]:
 
 
 def _agreement(parity: Parity) -> dict[str, Any]:
-    return {
-        "equal_actions": parity.equal,
-        "greatest_difference": parity.difference,
-        "observations_compared": OBSERVATIONS,
-    }
+    """How file and policy compare, by the names of the report and the metadata."""
+    facts = {"equal_actions": parity.equal, "greatest_difference": parity.difference}
+    if parity.along is not None:
+        facts |= {
+            "equal_actions_along": parity.along.equal,
+            "greatest_difference_along": parity.along.difference,
+        }
+    return facts

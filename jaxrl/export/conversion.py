@@ -16,11 +16,17 @@ class ExportError(ValueError):
     """A policy can't be exported, or what came out does not play like it."""
 
 
-def tflite(function: Callable[..., jax.Array], inputs: dict[str, Any], dynamic: bool) -> bytes:
+Function = Callable[..., dict[str, jax.Array]]
+"""A batched function: of arrays `[batch, ...]`, which gives arrays `[batch, ...]` by name."""
+
+
+def tflite(function: Function, inputs: dict[str, Any], dynamic: bool) -> bytes:
     """Converts a batched function to a TFLite file of built-in operations, in f32.
 
+    The signature names the inputs; it names the outputs where there are several.
+
     Args:
-      function: of the inputs, `[batch, ...]` each.
+      function: of the inputs.
       inputs: shape and dtype of one item of each input, by name.
       dynamic: whether the batch may have any size, rather than 1.
 
@@ -30,7 +36,7 @@ def tflite(function: Callable[..., jax.Array], inputs: dict[str, Any], dynamic: 
     """
     tf = tensorflow()
     with _silenced() as said:
-        module, concrete = _traced(tf, function, inputs, dynamic)
+        module, concrete = _traced(tf, lambda *columns: _lone(function(*columns)), inputs, dynamic)
         try:
             converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -39,7 +45,7 @@ def tflite(function: Callable[..., jax.Array], inputs: dict[str, Any], dynamic: 
             raise ExportError(_lacking(f"{error}\n{said()}")) from error
 
 
-def saved_model(function: Callable[..., jax.Array], inputs: dict[str, Any], output: str, folder: str) -> None:
+def saved_model(function: Function, inputs: dict[str, Any], folder: str) -> None:
     """Writes a batched function as a SavedModel with the signature "serving_default" and any batch.
 
     Raises:
@@ -47,13 +53,16 @@ def saved_model(function: Callable[..., jax.Array], inputs: dict[str, Any], outp
     """
     tf = tensorflow()
     with _silenced():
-        module, concrete = _traced(tf, function, inputs, True, output)
+        module, concrete = _traced(tf, function, inputs, True)
         tf.saved_model.save(module, folder, signatures={"serving_default": concrete})
 
 
-def _traced(
-    tf: Any, function: Any, inputs: dict[str, Any], dynamic: bool, output: str | None = None
-) -> tuple[Any, Any]:
+def _lone(outputs: dict[str, jax.Array]) -> Any:
+    """The only output without its name; several as they are."""
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+
+def _traced(tf: Any, function: Callable[..., Any], inputs: dict[str, Any], dynamic: bool) -> tuple[Any, Any]:
     """A TensorFlow module that holds the function, and its one concrete function."""
     from jax.experimental import jax2tf
 
@@ -64,8 +73,7 @@ def _traced(
     batch = None if dynamic else 1
     specs = [tf.TensorSpec((batch, *x.shape), np.dtype(x.dtype), name=name) for name, x in inputs.items()]
     module = tf.Module()
-    named = converted if output is None else lambda *columns: {output: converted(*columns)}
-    module.call = tf.function(lambda *columns: named(*columns), input_signature=specs, autograph=False)
+    module.call = tf.function(lambda *columns: converted(*columns), input_signature=specs, autograph=False)
     return module, module.call.get_concrete_function()
 
 

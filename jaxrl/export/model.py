@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.agents.base import Agent, masked, require_discrete
+from jaxrl.agents.base import Agent
+from jaxrl.distributions import masked
+from jaxrl.litert import carry_names
 from jaxrl.pytree import concrete
-from jaxrl.spaces import Discrete
+from jaxrl.spaces import Box, Discrete, Space
 
 LEAST_LOG_PROBABILITY = -15.0
 """No allowed action comes out less likely than e^-15 of the likeliest one, so none as exactly 0.
@@ -20,11 +22,24 @@ A softmax underflows to 0, where the published Android app would see no move; fl
 
 def output_kinds(agent: Agent) -> tuple[str, ...]:
     """The names of what a policy can give, the usual one first."""
+    if isinstance(agent.env.action_space, Box):
+        return ("action",)
     return (*agent.output_kinds, "action")
 
 
-def model_function(agent: Agent, params: Any, output: str, takes_mask: bool) -> Callable[..., jax.Array]:
-    """The function of a file: (observations `[batch, ...]`, masks bool[batch, n] if taken) -> `[batch, ...]`.
+def output_name(kind: str) -> str:
+    """The name of the policy's output in a signature: of an output kind, with "_" for "-"."""
+    return kind.replace("-", "_")
+
+
+def carry_shapes(agent: Agent) -> list[jax.ShapeDtypeStruct]:
+    """The shape and dtype of one item of each leaf of the policy's carry; empty without memory."""
+    leaves = jax.tree.leaves(jax.eval_shape(lambda: agent.initial_carry(1)))
+    return [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+
+
+def model_function(agent: Agent, params: Any, output: str, takes_mask: bool) -> Callable[..., dict[str, jax.Array]]:
+    """The function of a file.
 
     Args:
       agent: the agent; whatever turns an observation into features is part of its network.
@@ -32,19 +47,47 @@ def model_function(agent: Agent, params: Any, output: str, takes_mask: bool) -> 
       output: one of `output_kinds`.
       takes_mask: whether the allowed actions are an input; else they are read off the observation, where the
         environment can (`Environment.observed_mask`).
+
+    Returns:
+      A function of the observations `[batch, ...]`, the masks bool[batch, n] if taken, and each leaf `[batch, ...]`
+      of the carry, that gives by name the policy's output `[batch, ...]` and each leaf of the next carry.
     """
     agent = concrete(agent)
+    structure = jax.tree.structure(jax.eval_shape(lambda: agent.initial_carry(1)))
+    space = agent.env.action_space
 
-    def one(obs: jax.Array, mask: Any = None) -> jax.Array:
-        values = agent.outputs(params, obs)
-        mask = mask if takes_mask else agent.env.observed_mask(obs)
-        if output == "action":
-            return _first_greatest(masked(values, mask))
-        if output == "probabilities":
-            return probabilities(values, mask)
-        return _below_all(values, mask) if takes_mask else values
+    def function(obs: jax.Array, *others: jax.Array) -> dict[str, jax.Array]:
+        mask, *leaves = others if takes_mask else (None, *others)
+        values, carry = agent.outputs(params, jax.tree.unflatten(structure, leaves), obs)
+        if isinstance(space, Box):
+            given = _inside(values, space)
+        else:
+            mask = mask if takes_mask else jax.vmap(agent.env.observed_mask)(obs)
+            given = jax.vmap(lambda v, m: _decision(v, m, output, takes_mask))(values, mask)
+        following = zip(carry_names(len(leaves)), jax.tree.leaves(carry), strict=True)
+        return {output_name(output): given, **{f"next_{name}": leaf for name, leaf in following}}
 
-    return jax.vmap(one)
+    return function
+
+
+def _decision(values: jax.Array, mask: Any, output: str, takes_mask: bool) -> jax.Array:
+    """One output of a discrete policy, from the f32[n] that it decides by."""
+    if output == "action":
+        return _first_greatest(masked(values, mask))
+    if output == "probabilities":
+        return probabilities(values, mask)
+    return _below_all(values, mask) if takes_mask else values
+
+
+def _inside(actions: jax.Array, space: Box) -> jax.Array:
+    """Continuous actions `[batch, ...]` inside their bounds, which rounding must not leave."""
+    low, high = (np.asarray(bound, np.float32) for bound in (space.low, space.high))
+    actions = actions.reshape(actions.shape[0], *space.shape)
+    if np.isfinite(low).any():
+        actions = jnp.maximum(actions, low)
+    if np.isfinite(high).any():
+        actions = jnp.minimum(actions, high)
+    return actions.astype(space.dtype)
 
 
 def probabilities(logits: jax.Array, mask: Any) -> jax.Array:
@@ -72,7 +115,7 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
     """What goes in and what comes out, in words and numbers."""
     space = agent.env.observation_space
     about = (type(agent.env).__doc__ or "").strip()
-    return {
+    facts = {
         "environment": type(agent.env).__name__,
         "about": " ".join(about.split()),
         "observation": {
@@ -81,10 +124,46 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
             "low": _plain(space, "low"),
             "high": _plain(space, "high"),
         },
-        "actions": require_discrete(agent),
+        "actions": _actions(agent.env.action_space),
         "output": output,
         "mask": "an input of its own" if takes_mask else _mask_origin(agent),
     }
+    return facts | ({"carry": _carry(agent)} if agent.has_memory else {})
+
+
+def _actions(space: Space) -> Any:
+    """The number of discrete actions; of continuous ones, shape, dtype and bounds."""
+    if isinstance(space, Discrete):
+        return space.n
+    return {
+        "shape": list(space.shape),
+        "dtype": np.dtype(space.dtype).name,
+        "low": _numbers(np.broadcast_to(np.asarray(space.low, np.float64), space.shape)),
+        "high": _numbers(np.broadcast_to(np.asarray(space.high, np.float64), space.shape)),
+    }
+
+
+def _carry(agent: Agent) -> list[dict[str, Any]]:
+    """For each leaf of the carry: its input, the output to feed back, and its value before an episode's first step."""
+    leaves = [np.asarray(leaf)[0] for leaf in jax.tree.leaves(concrete(agent).initial_carry(1))]
+    return [
+        {
+            "input": name,
+            "output": f"next_{name}",
+            "shape": list(leaf.shape),
+            "dtype": leaf.dtype.name,
+            "initial": _numbers(leaf),
+        }
+        for name, leaf in zip(carry_names(len(leaves)), leaves, strict=True)
+    ]
+
+
+def _numbers(values: np.ndarray) -> Any:
+    """An array as plain data: one number where all are equal, else nested lists; infinities by name."""
+    if values.size and np.all(values == values.flat[0]):
+        value = values.flat[0].item()
+        return value if np.isfinite(value) else str(value)
+    return [_numbers(value) for value in values]
 
 
 def _mask_origin(agent: Agent) -> str:

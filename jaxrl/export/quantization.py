@@ -7,6 +7,7 @@ import re
 import warnings
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxrl.litert import Layer, weighted_layers
@@ -59,6 +60,30 @@ def rounded_layers(content: bytes) -> list[Layer]:
     layers = weighted_layers(content)
     total = sum(layer.size for layer in layers)
     return [layer for layer in layers if not is_small(layer.size, total)]
+
+
+def rounded_leaves(content: bytes, params: Any) -> list[int]:
+    """The places, among the leaves of a policy's parameters, of those that a quantization rounds.
+
+    Args:
+      content: of the float TFLite file of the policy.
+      params: one member's; leaves of two dimensions and more count as weights, the outputs last.
+    """
+    layers = rounded_layers(content)
+    leaves = jax.tree.leaves(params)
+    return [place for place, leaf in enumerate(leaves) if any(_holds(np.asarray(leaf), layer) for layer in layers)]
+
+
+def _holds(leaf: np.ndarray, layer: Layer) -> bool:
+    """Whether the weights of a layer are those of a leaf, or some of its outputs, as of a recurrent cell's gates."""
+    if leaf.ndim < 2:
+        return False
+    if leaf.size == layer.size:  # The numbers may differ: the converter folds constant factors into them.
+        return True
+    columns = leaf.reshape(-1, leaf.shape[-1])
+    if layer.weights is None or layer.size != columns.shape[0] * layer.shape[0]:
+        return False
+    return bool((layer.weights.reshape(layer.shape[0], -1)[0] == columns.T).all(axis=1).any())
 
 
 def quantized(content: bytes, form: Form, examples: dict[str, np.ndarray]) -> bytes:

@@ -15,16 +15,16 @@ from jax.flatten_util import ravel_pytree
 
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
+from jaxrl.export.observations import Played
 from jaxrl.pytree import concrete
+from jaxrl.spaces import Box
 
 _ITERATIONS = 100
 _MOST_FITTED = 3000
 _LARGEST_JACOBIAN = 2e7
 
 
-def tuned(
-    agent: Agent, params: Any, weights: str, rounded: Collection[int], obs: np.ndarray, masks: np.ndarray | None
-) -> Any:
+def tuned(agent: Agent, params: Any, weights: str, rounded: Collection[int], played: Played) -> Any:
     """Parameters with some matrices rounded, and smaller ones fitted to make up for it.
 
     The fit is that of Levenberg and Marquardt (Marquardt, 1963), which reaches in 100 steps what Adam does not
@@ -32,37 +32,68 @@ def tuned(
 
     Args:
       agent: the agent.
-      params: one member's parameters; leaves of two dimensions and more count as matrices.
+      params: one member's parameters.
       weights: "float16" or "int8", what the matrices are rounded to.
-      rounded: sizes of the matrices that are rounded.
-      obs: observations `[count, ...]` to agree on.
-      masks: their allowed actions bool[count, n], or None.
+      rounded: places of the matrices among the leaves of the parameters.
+      played: steps `[count, ...]` on which to agree.
     """
     agent = concrete(agent)
     leaves, structure = jax.tree.flatten(params)
-    fixed = [round_to(weights, x) if x.ndim > 1 and x.size in rounded else jnp.asarray(x) for x in leaves]
-    fitted = _fitted([0 if x.ndim > 1 and x.size in rounded else x.size for x in leaves])
+    fixed = [round_to(weights, x) if place in rounded else jnp.asarray(x) for place, x in enumerate(leaves)]
+    matter = _influence(agent, params, played)
+    fitted = _fitted([x.size if matter[place] and place not in rounded else 0 for place, x in enumerate(leaves)])
 
-    def outputs(values: list[jax.Array], obs: jax.Array) -> jax.Array:
+    def outputs(values: list[jax.Array], carry: Any, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
         filled = list(fixed)
         for place, value in zip(fitted, values, strict=True):
             filled[place] = value
-        return agent.outputs(jax.tree.unflatten(structure, filled), obs)
+        return _outputs(agent, jax.tree.unflatten(structure, filled), carry, obs)
 
-    wanted = jax.jit(jax.vmap(lambda o: agent.outputs(params, o)))(obs)
-    numbers = sum(leaves[place].size for place in fitted) * wanted.shape[1]
-    rows = np.linspace(0, len(obs) - 1, int(min(len(obs), max(64, _LARGEST_JACOBIAN // numbers)))).astype(int)
-    allowed = np.ones(wanted.shape, bool) if masks is None else masks
-    weighed = _weights(wanted[rows], jnp.asarray(allowed[rows]))
-    targets = (jnp.asarray(obs[rows]), wanted[rows], jnp.asarray(allowed[rows]), *weighed)
+    wanted, wanted_carry = jax.jit(jax.vmap(lambda c, o: _outputs(agent, params, c, o)))(played.carry, played.obs)
+    numbers = sum(leaves[place].size for place in fitted) * (wanted.shape[1] + wanted_carry.shape[1])
+    count = len(played.obs)
+    rows = np.linspace(0, count - 1, int(min(count, max(64, _LARGEST_JACOBIAN // numbers)))).astype(int)
+    of_carry = 1 / (jnp.mean(wanted_carry**2) * wanted_carry.shape[1] + 1e-12)
+    weighted_errors, weighed = _judged(agent, wanted, played.mask, rows)
+    steps = jax.tree.map(lambda x: jnp.asarray(x[rows]), (played.carry, played.obs, wanted, wanted_carry))
 
     def errors(values: list[jax.Array], target: Any) -> jax.Array:
-        return _errors(outputs(values, target[0]), *target[1:])
+        (carry, obs, wanted, wanted_carry), weighed = target
+        given, given_carry = outputs(values, carry, obs)
+        of_given = weighted_errors(given, wanted, *weighed)
+        return jnp.concatenate([of_given, (given_carry - wanted_carry) * jnp.sqrt(of_carry)])
 
-    found = jax.jit(lambda values: _least_squares(errors, values, targets))([fixed[place] for place in fitted])
-    for place, value in zip(fitted, found, strict=True):
+    best = jax.jit(lambda values: _least_squares(errors, values, (steps, weighed)))([fixed[place] for place in fitted])
+    for place, value in zip(fitted, best, strict=True):
         fixed[place] = value
     return jax.tree.unflatten(structure, fixed)
+
+
+def _outputs(agent: Agent, params: Any, carry: Any, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The policy's outputs f32[n] and its next carry f32[m] of one step."""
+    values, following = agent.outputs(params, *jax.tree.map(lambda x: x[None], (carry, obs)))
+    leaves = [leaf.reshape(-1).astype(jnp.float32) for leaf in jax.tree.leaves(following)]
+    return values.reshape(-1), jnp.concatenate([jnp.zeros(0), *leaves])
+
+
+def _influence(agent: Agent, params: Any, played: Played) -> list[bool]:
+    """Whether what the policy gives depends on each leaf of the parameters: not so on those of a value, or counts."""
+
+    def total(params: Any, carry: Any, obs: jax.Array) -> jax.Array:
+        values, following = jax.vmap(lambda c, o: _outputs(agent, params, c, o))(carry, obs)
+        return jnp.sum(values**2) + jnp.sum(following**2)
+
+    slopes = jax.tree.leaves(jax.jit(jax.grad(total, allow_int=True))(params, played.carry, played.obs))
+    return [x.dtype == np.float32 and bool(np.any(np.asarray(x) != 0)) for x in slopes]
+
+
+def _judged(agent: Agent, wanted: jax.Array, masks: np.ndarray | None, rows: np.ndarray) -> tuple[Any, Any]:
+    """The weighted errors of one step, as a function of (outputs, wanted ones, *weights), and the weights of `rows`."""
+    if isinstance(agent.env.action_space, Box):
+        variances = jnp.broadcast_to(jnp.var(wanted, axis=0) + 1e-12, wanted.shape)
+        return lambda given, wanted, variance: (given - wanted) / jnp.sqrt(variance), (variances[rows],)
+    allowed = jnp.asarray(np.ones(wanted.shape, bool) if masks is None else masks)[rows]
+    return _errors, (allowed, *_weights(wanted[rows], allowed))
 
 
 def round_to(weights: str, matrix: jax.Array) -> jax.Array:

@@ -1,0 +1,65 @@
+"""An agent that plays by a TFLite file."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.agents.base import Agent
+from jaxrl.distributions import masked
+from jaxrl.environment import Environment
+from jaxrl.evaluation import evaluation_key, greedy_returns
+from jaxrl.litert.policy_file import PolicyFile
+from jaxrl.pytree import pytree, static
+from jaxrl.spaces import Box, Discrete
+
+
+@pytree
+class FileAgent(Agent):
+    """Plays by a TFLite file, by a callback to the host; it can't learn."""
+
+    env: Environment
+    file: Any = static()
+
+    action_spaces = (Discrete, Box)
+
+    def initial_carry(self, batch: int) -> tuple[jax.Array, ...]:
+        """What the file's metadata says: `[batch, ...]` each."""
+        return tuple(map(jnp.asarray, self.file.initial_carry(batch)))
+
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
+        """The deterministic actions `[batch, ...]`; `params` and `bits` play no part."""
+        space = self.env.action_space
+        shapes = jax.ShapeDtypeStruct((obs.shape[0], *space.shape), space.dtype), jax.eval_shape(lambda: carry)
+        actions, carry = jax.pure_callback(self._act, shapes, carry, obs, mask, vmap_method="broadcast_all")
+        return actions, carry, ()
+
+    def _act(self, carry: Any, obs: Any, mask: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Of arrays `[..., batch, ...]`: the axes before the batch are those of `vmap`."""
+        axes = np.ndim(obs) - len(self.env.observation_space.shape)
+        lead = np.shape(obs)[:axes]
+        carry, obs, mask = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[axes:]), (carry, obs, mask))
+        output, carry = self.file.outputs_and_carry(carry, obs, mask)
+        space = self.env.action_space
+        if isinstance(space, Discrete) and self.file.output != "action":
+            output = greedy(output, mask)
+        return output.astype(space.dtype).reshape(*lead, *space.shape), tuple(
+            x.reshape(*lead, *x.shape[1:]) for x in carry
+        )
+
+
+def evaluate_file(file: PolicyFile, env: Environment, episodes: int, seed: int = 0) -> np.ndarray:
+    """Plays whole episodes with a file: undiscounted returns f32[episodes].
+
+    Raises:
+      PolicyFileError: the file does not fit the environment.
+    """
+    file.check_fits(env)
+    agent, key = FileAgent(env, file), evaluation_key(seed)
+    return np.asarray(jax.jit(lambda key: greedy_returns(agent, (), key, episodes))(key))
+
+
+def greedy(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """The best allowed actions: i32[batch] out of values f32[batch, n] and a mask bool[batch, n] or None."""
+    return np.argmax(values if mask is None else masked(jnp.asarray(values), jnp.asarray(mask)), axis=-1)

@@ -1,0 +1,100 @@
+"""What a TFLite file stores: its layers and its metadata."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+METADATA = "jaxrl"
+"""The name of the entry of a file's metadata that `jaxrl.export` writes."""
+MAGIC = b"TFL3"
+"""The bytes 4 to 7 of every TFLite file."""
+_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """An operation that multiplies by stored weights.
+
+    Attributes:
+      operation: its name, such as "FULLY_CONNECTED".
+      output: the name of what it gives.
+      shape: of the weights, the outputs first.
+      weights: in an array of that shape, where they are stored as f32; else None.
+    """
+
+    operation: str
+    output: str
+    shape: tuple[int, ...]
+    weights: np.ndarray | None
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return math.prod(self.shape)
+
+
+def weighted_layers(content: bytes) -> list[Layer]:
+    """The layers of a TFLite file, in its order."""
+    schema = _schema()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    graph, layers = model.subgraphs[0], []
+    for operator in graph.operators:
+        name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        if name in _WEIGHTED:
+            output, tensor = graph.tensors[operator.outputs[0]], graph.tensors[operator.inputs[1]]
+            shape, data = tuple(map(int, tensor.shape)), model.buffers[tensor.buffer].data
+            stored = data is not None and tensor.type == schema.TensorType.FLOAT32
+            weights = np.asarray(data, np.uint8).view(np.float32).reshape(shape) if stored else None
+            layers.append(Layer(name, output.name.decode(), shape, weights))
+    return layers
+
+
+def read_metadata(content: bytes) -> dict[str, Any] | None:
+    """What `write_metadata` added to a TFLite file, or None."""
+    model = _schema().Model.GetRootAs(content, 0)
+    for place in range(model.MetadataLength()):
+        entry = model.Metadata(place)
+        if entry.Name() == METADATA.encode():
+            return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    return None
+
+
+def write_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
+    """The same TFLite file with plain data (as JSON has it) in its metadata, which interpreters skip."""
+    import flatbuffers
+
+    schema = _schema()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = METADATA, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content) + len(buffer.data) + 1024)
+    builder.Finish(model.Pack(builder), MAGIC)
+    return bytes(builder.Output())
+
+
+def litert() -> Any:
+    """The module of LiteRT's interpreter.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError as error:
+        raise ImportError("LiteRT, which runs TFLite files, is not installed: pip install 'jaxrl[export]'") from error
+    return interpreter
+
+
+def _schema() -> Any:
+    litert()
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated

@@ -1,0 +1,220 @@
+"""Reading a TFLite file, and running it by the LiteRT interpreter."""
+
+import collections
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl.environment import Environment
+from jaxrl.litert.model import MAGIC, litert, read_metadata
+from jaxrl.spaces import Discrete
+
+
+class PolicyFileError(ValueError):
+    """A file is no TFLite model, or none that can play in an environment."""
+
+
+class PolicyFile:
+    """A TFLite model that was read.
+
+    Attributes:
+      size: bytes.
+      inputs, outputs: by name, LiteRT's description of each tensor: "name", "dtype", "shape_signature" (-1 where any
+        size will do), ... The names are those of the model's signature; without one, those of the tensors.
+      operations: how often each operation occurs, by name.
+      metadata: what `jaxrl.export` noted in it, or None.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
+        """Reads a model.
+
+        Args:
+          source: a path, or the file's content.
+
+        Raises:
+          PolicyFileError: it is no TFLite model, or has an operation that the interpreter lacks.
+          ImportError: LiteRT is not installed.
+        """
+        name = "the model" if isinstance(source, bytes) else str(source)
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        if content[4:8] != MAGIC:
+            raise PolicyFileError(f"{name} is not a TFLite file")
+        interpreter = litert().Interpreter
+        try:
+            self._interpreter = interpreter(model_content=content)
+            self._interpreter.allocate_tensors()
+            self.metadata = read_metadata(content)
+            self.inputs, self.outputs = _named_tensors(self._interpreter)
+            # The operations as stored: an interpreter that takes no delegate gives them unchanged.
+            plain = interpreter(model_content=content, experimental_op_resolver_type=_plain_operations())
+        except Exception as error:  # LiteRT raises RuntimeError, ValueError and more, and flatbuffers struct.error.
+            raise PolicyFileError(f"{name} can't be read as a TFLite model: {_first_line(error)}") from error
+        self.size = len(content)
+        self.operations = dict(collections.Counter(op["op_name"] for op in plain._get_ops_details()))
+        self._name = name
+        self._rows = 1
+
+    @property
+    def output(self) -> str:
+        """What comes out: as noted by `jaxrl.export`, else "probabilities"."""
+        return (self.metadata or {}).get("output", "probabilities")
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the allowed actions are an input of their own."""
+        return any("mask" in name for name in self.inputs)
+
+    @property
+    def carry(self) -> tuple[str, ...]:
+        """The names of the inputs that take the policy's carry; none without memory."""
+        return carry_names(sum(_is_carry(name) for name in self.inputs))
+
+    def initial_carry(self, batch: int) -> tuple[np.ndarray, ...]:
+        """The carry before an episode's first observation: `[batch, ...]` each, as noted by `jaxrl.export`, else 0."""
+        initial = {entry["input"]: entry["initial"] for entry in (self.metadata or {}).get("carry", [])}
+        details = [(name, self.inputs[name]) for name in self.carry]
+        return tuple(
+            np.broadcast_to(np.asarray(initial.get(name, 0), d["dtype"]), (batch, *_item(d))).copy()
+            for name, d in details
+        )
+
+    def outputs_and_carry(
+        self, carry: tuple[Any, ...], obs: np.ndarray, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Runs the model.
+
+        Args:
+          carry: `initial_carry(batch)` at the start of an episode, then what the last call gave.
+          obs: observations `[batch, ...]`.
+          mask: bool[batch, n], the allowed actions; used where the model takes them.
+
+        Returns:
+          The output `[batch, ...]`, as the model gives it, and the next carry.
+
+        Raises:
+          PolicyFileError: there is no mask or carry, and the model takes one.
+        """
+        if self.takes_mask and mask is None:
+            raise PolicyFileError(f"{self._name} takes a mask of the allowed actions, and none was given")
+        if len(carry) != len(self.carry):
+            raise PolicyFileError(
+                f"{self._name} takes a carry of {len(self.carry)} arrays, and {len(carry)} were given: begin with "
+                "initial_carry(batch), and go on with what the last call gave"
+            )
+        columns: dict[str, Any] = {name: mask if "mask" in name else obs for name in self.inputs if not _is_carry(name)}
+        columns |= dict(zip(self.carry, carry, strict=True))
+        if self.inputs[next(iter(columns))]["shape_signature"][0] == -1:
+            return self._run(columns)
+        rows = [self._run({name: c[i : i + 1] for name, c in columns.items()}) for i in range(len(obs))]
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
+
+    def __call__(self, obs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """The output `[batch, ...]` of a model without memory, or for the first observations of episodes."""
+        return self.outputs_and_carry(self.initial_carry(len(obs)), obs, mask)[0]
+
+    def _run(self, columns: dict[str, Any]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        rows = len(next(iter(columns.values())))
+        if rows != self._rows:
+            for name, column in columns.items():
+                self._interpreter.resize_tensor_input(self.inputs[name]["index"], column.shape)
+            self._interpreter.allocate_tensors()
+            self._rows = rows
+        for name, column in columns.items():
+            detail = self.inputs[name]
+            self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(column, detail["dtype"]))
+        self._interpreter.invoke()
+        given = [self._policy_output, *(f"next_{name}" for name in self.carry)]
+        output, *carry = (self._interpreter.get_tensor(self.outputs[name]["index"]) for name in given)
+        return output, tuple(carry)
+
+    @property
+    def _policy_output(self) -> str:
+        """The name of the output that is no carry."""
+        return next(name for name in self.outputs if not _is_carry(name))
+
+    def check_fits(self, env: Environment) -> None:
+        """Checks that the model's input and output are an environment's.
+
+        Raises:
+          PolicyFileError: they are not.
+        """
+        self._check_names()
+        space, actions = env.observation_space, env.action_space
+        name = type(env).__name__
+        (observed,) = (n for n in self.inputs if "mask" not in n and not _is_carry(n))
+        detail = self.inputs[observed]
+        taken, wanted = tuple(_item(detail)), tuple(space.shape)
+        if taken != wanted or np.dtype(detail["dtype"]) != np.dtype(space.dtype):
+            raise PolicyFileError(
+                f"{self._name} takes {np.dtype(detail['dtype']).name}{list(taken)}, and an observation of {name} is "
+                f"{np.dtype(space.dtype).name}{list(wanted)}: choose the environment that it was trained in"
+            )
+        detail = self.outputs[self._policy_output]
+        given, whole = _item(detail), np.issubdtype(detail["dtype"], np.integer)
+        gives = f"{self._name} gives {self.output} of shape {given} ({np.dtype(detail['dtype']).name})"
+        if isinstance(actions, Discrete):
+            if (given, whole) != (([], True) if self.output == "action" else ([actions.n], False)):
+                raise PolicyFileError(f"{gives}, and {name} has {actions.n} actions")
+        elif given != list(actions.shape) or whole or (self.metadata and self.output != "action"):
+            raise PolicyFileError(
+                f"{gives}, and an action of {name} is continuous, of shape {list(actions.shape)}: choose the "
+                "environment that it was trained in"
+            )
+
+    def _check_names(self) -> None:
+        """Checks that there are one observation and one output, perhaps a mask, and that each carry comes back."""
+        others = [name for name in self.inputs if not _is_carry(name)]
+        single = len(others) - self.takes_mask == 1 and len(self.outputs) - len(self.carry) == 1
+        pairs = [(name, f"next_{name}") for name in self.carry]
+        if not single or not all(name in self.inputs and after in self.outputs for name, after in pairs):
+            raise PolicyFileError(
+                f"{self._name} must have one input (and perhaps a mask) and one output; a policy with memory also "
+                f"inputs carry_0, ... and outputs next_carry_0, ...; it has the inputs {', '.join(self.inputs)} and "
+                f"the outputs {', '.join(self.outputs)}"
+            )
+        for name, after in pairs:
+            if _item(self.inputs[name]) != _item(self.outputs[after]):
+                raise PolicyFileError(
+                    f"{self._name} takes {name} of shape {_item(self.inputs[name])}, and gives {after} of shape "
+                    f"{_item(self.outputs[after])}: they must be the same"
+                )
+
+
+def carry_names(count: int) -> tuple[str, ...]:
+    """The names of the inputs for a carry of so many arrays; the outputs for the next one have "next_" before."""
+    return tuple(f"carry_{number}" for number in range(count))
+
+
+def _is_carry(name: str) -> bool:
+    return re.fullmatch(r"(next_)?carry_\d+", name) is not None
+
+
+def _named_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The details of a model's inputs and outputs, by name."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(signatures := interpreter.get_signature_list()) != 1:
+        return {d["name"]: d for d in inputs}, {d["name"]: d for d in outputs}
+    runner = interpreter.get_signature_runner(next(iter(signatures)))
+
+    def by_name(details: list[Any], named: dict[str, Any]) -> dict[str, Any]:
+        names = {detail["index"]: name for name, detail in named.items()}
+        return {names.get(d["index"], d["name"]): d for d in details}
+
+    return by_name(inputs, runner.get_input_details()), by_name(outputs, runner.get_output_details())
+
+
+def _item(detail: Any) -> list[int]:
+    """The shape of one item of a batch."""
+    return [int(size) for size in detail["shape_signature"][1:]]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _plain_operations() -> Any:
+    return litert().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
