@@ -64,6 +64,10 @@ class Agent:
         # JAX also rebuilds agents with placeholders in place of the environment: those pass unchecked.
         if isinstance(self.env, Environment):
             check_static(self)
+            try:
+                self.env.action_space
+            except ValueError:
+                return
             self._check_action_space()
             self.check()
         elif isinstance(self.env, str | type):

@@ -117,7 +117,7 @@ class OnPolicyState:
     opt_state: Any
     actors: Actors
     moments: normalize.RunningMoments | None
-    return_scale: normalize.ReturnScale | None
+    return_scale: normalize.RewardScale | None
     key: jax.Array
 
 
@@ -226,8 +226,8 @@ class OnPolicy(Agent):
         params = self._model.init(params_key, self.initial_std)
         actors = start_actors(self.env, start_key, self.num_envs, self._initial_carry())
         space = self.env.observation_space
-        moments = normalize.initial_moments(space.shape) if self._normalizes else None
-        scale = normalize.initial_return_scale(self.num_envs) if self.normalize_rewards else None
+        moments = normalize.RunningMoments.empty(space.shape) if self._normalizes else None
+        scale = normalize.RewardScale.empty(self.num_envs) if self.normalize_rewards else None
         return OnPolicyState(params, self._optimizer(0.0).init(params), actors, moments, scale, run_key)
 
     @property
@@ -267,13 +267,13 @@ class OnPolicy(Agent):
         params, opt_state, metrics = self._learn(state.params, state.opt_state, batch, bits[count:], clock)
         moments = state.moments
         if moments is not None:
-            moments = normalize.update(moments, rows.obs.reshape(-1, *rows.obs.shape[2:]))
+            moments = moments.update(rows.obs.reshape(-1, *rows.obs.shape[2:]))
         following = OnPolicyState(params, opt_state, actors, moments, scale, state.key)
         return following, {**episode_metrics(rows), **metrics}
 
     def _observe(self, acting: ActingParams, obs: Any) -> Any:
         """Observations as the network reads them."""
-        return obs if acting.moments is None else normalize.normalized(acting.moments, obs)
+        return obs if acting.moments is None else acting.moments.normalize(obs)
 
     def _exploring(self, acting: ActingParams, clock: Clock) -> Policy:
         """The policy that rollouts are played by; its extras are (action, log-probability, value, previous)."""

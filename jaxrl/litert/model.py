@@ -80,6 +80,27 @@ def write_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     return bytes(builder.Output())
 
 
+def keep_signatures(content: bytes, original: bytes) -> bytes:
+    """A converted TFLite file whose signatures name the same inputs and outputs as those of the original one.
+
+    AI Edge Quantizer may put another tensor in the place of an output without telling the signature; places stay.
+    """
+    import flatbuffers
+
+    schema = _schema()
+    model, before = (schema.ModelT.InitFromObj(schema.Model.GetRootAs(x, 0)) for x in (content, original))
+    for new, old in zip(model.signatureDefs or [], before.signatureDefs or [], strict=True):
+        graph, graph_before = model.subgraphs[new.subgraphIndex], before.subgraphs[old.subgraphIndex]
+        for side in ("inputs", "outputs"):
+            places = {tensor: place for place, tensor in enumerate(getattr(graph_before, side))}
+            originals = {entry.name: entry.tensorIndex for entry in getattr(old, side)}
+            for entry in getattr(new, side):
+                entry.tensorIndex = int(getattr(graph, side)[places[originals[entry.name]]])
+    builder = flatbuffers.Builder(len(content) + 1024)
+    builder.Finish(model.Pack(builder), MAGIC)
+    return bytes(builder.Output())
+
+
 def litert() -> Any:
     """The module of LiteRT's interpreter.
 
