@@ -80,22 +80,26 @@ def write_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     return bytes(builder.Output())
 
 
-def keep_signatures(content: bytes, original: bytes) -> bytes:
-    """A converted TFLite file whose signatures name the same inputs and outputs as those of the original one.
+def give_signed_outputs(content: bytes) -> bytes:
+    """A TFLite file that gives those tensors that its signature names, in the order of its outputs.
 
-    AI Edge Quantizer may put another tensor in the place of an output without telling the signature; places stay.
+    AI Edge Quantizer makes the quantized copy of a tensor an output in its place, where an output is also read by a
+    quantized operation, as a carry is; the signature still names the tensor itself.
     """
     import flatbuffers
 
     schema = _schema()
-    model, before = (schema.ModelT.InitFromObj(schema.Model.GetRootAs(x, 0)) for x in (content, original))
-    for new, old in zip(model.signatureDefs or [], before.signatureDefs or [], strict=True):
-        graph, graph_before = model.subgraphs[new.subgraphIndex], before.subgraphs[old.subgraphIndex]
-        for side in ("inputs", "outputs"):
-            places = {tensor: place for place, tensor in enumerate(getattr(graph_before, side))}
-            originals = {entry.name: entry.tensorIndex for entry in getattr(old, side)}
-            for entry in getattr(new, side):
-                entry.tensorIndex = int(getattr(graph, side)[places[originals[entry.name]]])
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for signature in model.signatureDefs or []:
+        graph = model.subgraphs[signature.subgraphIndex]
+        signed = [int(entry.tensorIndex) for entry in signature.outputs]
+        copied = {
+            int(output): int(operator.inputs[0])
+            for operator in graph.operators
+            if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.QUANTIZE
+            for output in operator.outputs
+        }
+        graph.outputs = [int(x) if int(x) in signed else copied.get(int(x), int(x)) for x in graph.outputs]
     builder = flatbuffers.Builder(len(content) + 1024)
     builder.Finish(model.Pack(builder), MAGIC)
     return bytes(builder.Output())
