@@ -17,6 +17,7 @@ from jaxrl.training import train
 __all__ = [
     "A2C",
     "DQN",
+    "PPO",
     "Agent",
     "Box",
     "Discrete",
@@ -26,7 +27,6 @@ __all__ = [
     "Member",
     "Reinforce",
     "Result",
-    "PPO",
     "RunDirectoryError",
     "SpaceError",
     "Sweep",

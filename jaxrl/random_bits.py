@@ -68,7 +68,7 @@ def normal(bits: jax.Array) -> jax.Array:
     24 bits give numbers between -5.4 and 5.4, all of them finite.
     """
     # The middles of 2^24 equal parts of (-1, 1): symmetric, and never the ends.
-    centred = ((bits >> 8).astype(jnp.float32) + 0.5) * jnp.float32(2**-23) - 1
+    centred = (((bits >> 8).astype(jnp.int32) - 2**23).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)
     return jnp.float32(math.sqrt(2)) * jax.lax.erf_inv(centred)
 
 

@@ -317,5 +317,5 @@ variant(
     "action between 1 and 1",
     "ForbiddenAction",
     action_mask=lambda self, state: jnp.arange(2) == 0,
-    random_action=lambda self, state, word: jnp.int32(1),
+    random_action=lambda self, state, uniform: jnp.int32(1),
 )

@@ -393,7 +393,7 @@ def test_the_bar_tells_steps_rate_and_return(capfd: pytest.CaptureFixture[str]) 
 def test_a_policy_takes_an_observation_as_a_list(result: jaxrl.Result) -> None:
     member = result.member(0)
     obs = [0.0, 0.1, 0.0, -0.1]
-    values = member.agent.outputs(member.params, np.asarray(obs, np.float32))
+    values, _ = member.agent.outputs(member.params, (), np.asarray([obs], np.float32))
     assert int(member.policy(obs)) == int(np.argmax(values))
     with pytest.raises(ValueError, match=r"obs has shape \(3,\), and one observation has shape \(4,\)"):
         member.policy(obs[:3])

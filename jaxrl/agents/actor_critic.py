@@ -129,7 +129,12 @@ class ActorCritic:
         return Heads(*network.unroll(params.network, memory, obs, reset)[0])
 
     def distribution(
-        self, params: Params, policy: jax.Array, mask: Any = None, previous: Previous | None = None, persistence: Any = 0
+        self,
+        params: Params,
+        policy: jax.Array,
+        mask: Any = None,
+        previous: Previous | None = None,
+        persistence: Any = 0,
     ) -> Distribution:
         """The distribution over actions that the policy's outputs f32[..., n] mean.
 
@@ -178,19 +183,21 @@ class ActorCritic:
 
 def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
     """The bounds of every dimension: f32[dimensions] each."""
-    low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high))
+    low, high = (
+        jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high)
+    )
     return low, high
 
 
 def check_action_bounds(owner: str, space: Space) -> None:
-    """Checks that a continuous action space has finite bounds, where they are known.
+    """Checks that a continuous action space has finite bounds, where they are known and the same for all members.
 
     Raises:
       ValueError: it has not, or they are equal.
     """
     if not isinstance(space, Box) or any(isinstance(x, jax.core.Tracer) for x in (space.low, space.high)):
         return
-    low, high = (np.broadcast_to(np.asarray(x, np.float64), space.shape) for x in (space.low, space.high))
+    low, high = (np.asarray(x, np.float64) for x in (space.low, space.high))
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
         raise ValueError(
             f"{owner} needs finite bounds of its actions, low below high, and the action space is {space!r}: give the "

@@ -1,5 +1,6 @@
 """What every agent is."""
 
+import dataclasses
 from typing import Any, ClassVar
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from jaxrl.checks import check_static
 from jaxrl.environment import Environment, Episode, Transition
-from jaxrl.pytree import pytree
+from jaxrl.pytree import is_static, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
 
@@ -46,6 +47,7 @@ class Mean:
 
 
 Metrics = dict[str, Mean]
+_NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
 EPISODE_METRICS = ("steps", "episode_return", "episode_length")
 """The names that `episode_metrics` gives."""
 
@@ -61,15 +63,13 @@ class Agent:
     env: Environment
 
     def __post_init__(self) -> None:
-        # JAX also rebuilds agents with placeholders in place of the environment: those pass unchecked.
+        # JAX also rebuilds agents with placeholders in place of the environment, or of numbers in it: those pass
+        # unchecked.
         if isinstance(self.env, Environment):
             check_static(self)
-            try:
-                self.env.action_space
-            except ValueError:
-                return
-            self._check_action_space()
-            self.check()
+            if not dataclasses.is_dataclass(self.env) or _has_numbers(self.env):
+                self._check_action_space()
+                self.check()
         elif isinstance(self.env, str | type):
             raise TypeError(
                 f"{type(self).__name__}.env = {self.env!r} must be an environment: jaxrl.make(name) makes one"
@@ -158,6 +158,23 @@ class Agent:
     def has_memory(self) -> bool:
         """Whether the policy has a carry."""
         return bool(jax.tree.leaves(jax.eval_shape(lambda: self.initial_carry(1))))
+
+
+def _has_numbers(node: Any) -> bool:
+    """Whether the leaf fields of a pytree dataclass hold concrete numbers, and no placeholders."""
+    fields = [field for field in dataclasses.fields(node) if not is_static(field)]
+    values = [getattr(node, field.name) for field in fields if field.default is not None]
+    return all(
+        _has_numbers(value)
+        if dataclasses.is_dataclass(value)
+        else all(isinstance(x, _NUMBERS) and not isinstance(x, jax.core.Tracer) for x in _parts(value))
+        for value in values
+    )
+
+
+def _parts(value: Any) -> list[Any]:
+    """The arrays inside a field's value, `None` as one of them."""
+    return jax.tree.leaves(value, is_leaf=lambda x: x is None)
 
 
 def policy_of(agent: Agent, params: Any, num_envs: int) -> Policy:

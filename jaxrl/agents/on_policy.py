@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import normalize, optimizers, random_bits, returns, schedules
+from jaxrl import optimizers, random_bits, returns, schedules
 from jaxrl.agents.actor_critic import ActorCritic, Params, Previous, check_action_bounds
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.distributions import Distribution
 from jaxrl.environment import Environment, Episode
+from jaxrl.normalize import RewardScale, RunningMoments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rollout import Actors, Policy, Step, any_member, rollout, start_actors
 from jaxrl.spaces import Box, Discrete
@@ -29,7 +30,7 @@ class ActingParams:
     """What acting needs: parameters, and the moments that observations are normalised by (None: they are not)."""
 
     model: Params
-    moments: normalize.RunningMoments | None
+    moments: RunningMoments | None
 
 
 @pytree
@@ -109,15 +110,15 @@ class OnPolicyState:
       opt_state: of the optimizer.
       actors: the environments, leaves `[num_envs, ...]`; their carry is a `Carry`.
       moments: of observations, or None.
-      return_scale: of rewards, or None.
+      reward_scale: of rewards, or None.
       key: the member's key; every iteration draws by its own index.
     """
 
     params: Params
     opt_state: Any
     actors: Actors
-    moments: normalize.RunningMoments | None
-    return_scale: normalize.RewardScale | None
+    moments: RunningMoments | None
+    reward_scale: RewardScale | None
     key: jax.Array
 
 
@@ -127,7 +128,7 @@ class OnPolicy(Agent):
 
     env: Environment
     """The environment to learn in."""
-    learning_rate: float = leaf(default=3e-4, above=0)
+    learning_rate: float = leaf(default=2e-3, above=0)
     """The optimizer's step size at the start of the run."""
     learning_rate_end_fraction: float = leaf(default=0.0, minimum=0)
     """Share of the step size that is left at the end of the run."""
@@ -154,7 +155,7 @@ class OnPolicy(Agent):
     """Share the hidden layers between policy and value."""
     num_envs: int = static(default=8, minimum=1)
     """Environments that one member plays at once."""
-    rollout_steps: int = static(default=128, minimum=1)
+    rollout_steps: int = static(default=32, minimum=1)
     """Steps of every environment between two updates."""
     schedule: str = static(default="linear", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""
@@ -178,7 +179,9 @@ class OnPolicy(Agent):
         name = type(self).__name__
         check_action_bounds(name, self.env.action_space)
         sequences = self.memory != "none"
-        what, size = ("num_envs", self.num_envs) if sequences else ("num_envs * rollout_steps", self.steps_per_iteration)
+        what, size = (
+            ("num_envs", self.num_envs) if sequences else ("num_envs * rollout_steps", self.steps_per_iteration)
+        )
         if size % self.minibatches:
             fitting = max(count for count in range(1, self.minibatches) if size % count == 0)
             raise ValueError(
@@ -226,8 +229,8 @@ class OnPolicy(Agent):
         params = self._model.init(params_key, self.initial_std)
         actors = start_actors(self.env, start_key, self.num_envs, self._initial_carry())
         space = self.env.observation_space
-        moments = normalize.RunningMoments.empty(space.shape) if self._normalizes else None
-        scale = normalize.RewardScale.empty(self.num_envs) if self.normalize_rewards else None
+        moments = RunningMoments.empty(space.shape) if self._normalizes else None
+        scale = RewardScale.empty(self.num_envs) if self.normalize_rewards else None
         return OnPolicyState(params, self._optimizer(0.0).init(params), actors, moments, scale, run_key)
 
     @property
@@ -257,9 +260,10 @@ class OnPolicy(Agent):
             lambda step: self._row(acting, step),
         )
         last = self._model.step(state.params, actors.carry.memory, self._observe(acting, actors.episodes.obs))[0]
-        rewards, scale = rows.reward, state.return_scale
+        rewards, scale = rows.reward, state.reward_scale
         if scale is not None:
-            rewards, scale = normalize.scale_rewards(scale, rewards, rows.ended, self.discount)
+            scale = scale.update(rewards, rows.ended, self.discount)
+            rewards = scale.scale(rewards)
         advantage = self._advantages(rows, rewards, last.value)
         batch = Batch(
             rows, self._observe(acting, rows.obs), state.actors.carry.memory, advantage, advantage + rows.value
@@ -324,7 +328,7 @@ class OnPolicy(Agent):
         )
 
     def _advantages(self, rows: Rows, rewards: jax.Array, last_value: jax.Array) -> jax.Array:
-        """Generalised advantages f32[time, envs]; `last_value` f32[envs] is that of the observation after the rollout."""
+        """Generalised advantages f32[time, envs]; `last_value` f32[envs] is that of what follows the rollout."""
         following = jnp.concatenate([rows.value[1:], last_value[None]])
         return returns.generalised_advantages(
             rewards,

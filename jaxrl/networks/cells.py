@@ -16,8 +16,8 @@ Arrays = tuple[jax.Array, ...]
 class Cell(NamedTuple):
     """A recurrent cell."""
 
-    widths: tuple[int, ...]
-    """Of the recurrent weight matrices, in multiples of the cell's size."""
+    matrices: dict[str, int]
+    """The recurrent weight matrices: names, and widths in multiples of the cell's size."""
     carries: int
     """Arrays in a carry."""
     forward: Callable[[Arrays, Arrays, Arrays], tuple[Arrays, Arrays]]
@@ -71,8 +71,8 @@ def _lstm_backward(transposed: Arrays, before: Arrays, kept: Arrays, gradient: A
 
 
 CELLS = {
-    "gru": Cell((2, 1), 1, _gru_forward, _gru_backward, _gru_multiplied),
-    "lstm": Cell((4,), 2, _lstm_forward, _lstm_backward, lambda before, kept: before[:1]),
+    "gru": Cell({"gates": 2, "candidate": 1}, 1, _gru_forward, _gru_backward, _gru_multiplied),
+    "lstm": Cell({"gates": 4}, 2, _lstm_forward, _lstm_backward, lambda before, kept: before[:1]),
 }
 """Recurrent cells by name: the equations of `haiku.GRU` (Cho et al., 2014, whose reset gate comes before the product;
 that of cuDNN and Flax comes after) and of `haiku.LSTM` (Zaremba et al., 2014; 1 is added to the forget gate)."""

@@ -1,12 +1,12 @@
 """A policy and a value that remember: layers, a recurrent cell, and layers again."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl.networks import recurrence
 from jaxrl.networks.actor_critic import policy_and_value
@@ -39,9 +39,11 @@ class Recurrent(NamedTuple):
 
 
 class Memory(hk.Module):
-    """A recurrent cell with the parameters of `haiku.GRU`.
+    """A recurrent cell.
 
-    An LSTM's are alike, where `haiku.LSTM` has one matrix that holds `w_i` above `w_h`.
+    A GRU's parameters are those of `haiku.GRU`, cut into those of both gates (`w_i_gates`, `w_h_gates`, `b_gates`) and
+    of the candidate (`w_i_candidate`, ...): slices of one array would be copied in every step. An LSTM has those of all
+    its gates in one, where `haiku.LSTM` has one matrix that holds `w_i` above `w_h`.
     """
 
     def __init__(self, cell: str, size: int, initializer: str | Initializer, name: str | None = None):
@@ -61,26 +63,21 @@ class Memory(hk.Module):
         return recurrence.unroll(self.cell, self._recurrent_weights(), carry, gates, reset)
 
     def _gates(self, features: jax.Array) -> Arrays:
-        inputs = self._cut(self._weights("w_i", features.shape[-1]))
-        biases = self._cut(hk.get_parameter("b", (self._outputs,), init=jnp.zeros))
-        return tuple(product(features, w) + b for w, b in zip(inputs, biases, strict=True))
+        return tuple(
+            product(features, self._weights("w_i", name, features.shape[-1]))
+            + hk.get_parameter(f"b_{name}", (width * self.size,), init=jnp.zeros)
+            for name, width in self.cell.matrices.items()
+        )
 
     def _recurrent_weights(self) -> Arrays:
-        return self._cut(self._weights("w_h", self.size))
+        return tuple(self._weights("w_h", name, self.size) for name in self.cell.matrices)
 
-    def _weights(self, name: str, features: int) -> jax.Array:
-        # All gates share the unit rows of an orthogonal matrix; each gets the scale it would have alone.
-        scale = np.sqrt(sum(self.cell.widths)) if self.initializer == "orthogonal" else 1.0
-        initializer = weights_initializer(self.initializer, features, float(scale))
-        return hk.get_parameter(name, (features, self._outputs), init=initializer)
-
-    @property
-    def _outputs(self) -> int:
-        return sum(self.cell.widths) * self.size
-
-    def _cut(self, parameter: jax.Array) -> Arrays:
-        """Cuts the last axis into what each recurrent weight matrix takes part in."""
-        return tuple(jnp.split(parameter, self.size * np.cumsum(self.cell.widths)[:-1], axis=-1))
+    def _weights(self, kind: str, name: str, features: int) -> jax.Array:
+        width = self.cell.matrices[name]
+        # The gates in one matrix share its unit rows if it is orthogonal; each gets the scale it would have alone.
+        scale = math.sqrt(width) if self.initializer == "orthogonal" else 1.0
+        initializer = weights_initializer(self.initializer, features, scale)
+        return hk.get_parameter(f"{kind}_{name}", (features, width * self.size), init=initializer)
 
 
 def recurrent_actor_critic(

@@ -8,6 +8,7 @@ import rlax
 from sample_environments import Corridor, MaskedRandomWalk
 
 import jaxrl
+from jaxrl import random_bits
 from jaxrl.agents.base import Clock
 from jaxrl.agents.dqn import Experience
 
@@ -65,7 +66,8 @@ def test_dueling_values_are_centred_advantages_plus_value():
     layers = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params.items()}
     hidden = np.maximum(obs @ layers["mlp/~/linear_0"]["w"] + layers["mlp/~/linear_0"]["b"], 0)
     advantages, value = (hidden @ layers[f"head_{i}"]["w"] + layers[f"head_{i}"]["b"] for i in (0, 1))
-    np.testing.assert_allclose(agent.outputs(params, obs), value + advantages - advantages.mean(), rtol=1e-5)
+    found, _ = agent.outputs(params, (), obs[None])
+    np.testing.assert_allclose(found[0], value + advantages - advantages.mean(), rtol=1e-5)
 
 
 def run_iterations(agent, count):
@@ -152,8 +154,7 @@ def test_epsilon_falls_linearly_with_the_environment_steps():
     iterate = jax.jit(agent.iterate)
     shares = []
     for i in range(6):
-        obs = state.episodes.obs
-        greedy = jax.vmap(lambda o: agent.policy(state.learner.params, o))(obs)  # noqa: B023
+        greedy, _, _ = agent.act(state.learner.params, (), state.actors.episodes.obs)
         state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(6)))
         shares.append(float(jnp.mean(state.replay.action != greedy)))
     # A random action is the greedy one half of the time: the expected share is epsilon / 2.
@@ -164,8 +165,8 @@ def test_random_actions_are_uniform_over_those_allowed():
     agent = jaxrl.DQN(MaskedRandomWalk(), epsilon_end=1.0)
     params = agent.init(jax.random.key(0)).learner.params
     mask = jnp.asarray([True, False, True, True])
-    keys = jax.random.split(jax.random.key(1), 9000)
-    actions = jax.vmap(lambda k: agent.policy(params, jnp.zeros(2), k, mask))(keys)
+    bits = random_bits.bits(jax.random.key(1), (9000, agent.action_bits))
+    actions, _, _ = agent.act(params, (), jnp.zeros((9000, 2)), jnp.tile(mask, (9000, 1)), bits)
     counts = np.bincount(actions, minlength=4)
     assert counts[1] == 0
     # Three equal shares of 9,000 draws: a deviation of 250 is 5.6 standard deviations.
@@ -190,7 +191,9 @@ def test_dqn_learns_the_corridor():
         Corridor(cells=4, max_steps=5), hidden=(16,), discount=0.5, batch_size=16, buffer_size=1000,
         learning_starts=100, epsilon_decay_steps=500, learning_rate=1e-2,
     )  # fmt: skip
-    values = [agent.outputs(p, jnp.int32(3)) for p in _members(jaxrl.train(agent, 1500, seeds=2, progress=False))]
+    values = [
+        agent.outputs(p, (), jnp.int32([3]))[0][0] for p in _members(jaxrl.train(agent, 1500, seeds=2, progress=False))
+    ]
     # In cell 3: walking earns 3 and ends; staying earns 3 and leaves at least 3 more, at half.
     for value in values:
         assert value[1] == pytest.approx(3.0, abs=0.3)

@@ -15,6 +15,7 @@ from jaxrl import random_bits
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.dqn import Experience
+from jaxrl.agents.on_policy import OnPolicy, Rows
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
 from jaxrl.environment import Transition
@@ -53,40 +54,108 @@ def reinforce_targets(transitions: Transition) -> list[float]:
     return agent.returns(rollout, jnp.int32(steps))[:, 0].tolist()
 
 
+def on_policy_targets(algorithm: type[OnPolicy]) -> Callable[[Transition], list[float]]:
+    """The values that on-policy agents learn, after a step whose successor is played on and is worth as much."""
+
+    def targets(transitions: Transition) -> list[float]:
+        steps = len(transitions.reward)
+        agent = algorithm(Corridor(), num_envs=4, rollout_steps=steps, discount=DISCOUNT, gae_lambda=0.5)
+        column = jax.tree.map(lambda x: x[:, None], transitions)
+        values = jnp.full((steps, 1), SUCCESSOR_VALUE)
+        rows = Rows(
+            obs=column.obs,
+            mask=None,
+            previous=None,
+            reset=column.length == 1,
+            action=column.action,
+            log_prob=jnp.zeros((steps, 1)),
+            value=values,
+            bootstrap=jnp.where(column.truncated & ~column.terminated, SUCCESSOR_VALUE, 0),
+            **{
+                name: getattr(column, name)
+                for name in ("reward", "terminated", "truncated", "length", "episode_return")
+            },
+        )
+        advantages = agent._advantages(rows, rows.reward, jnp.full(1, 1e6))
+        return (advantages + rows.value)[:, 0].tolist()
+
+    return targets
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One agent: how to make a small one, and how to read off the targets that it learns."""
+    """One agent: how to make a small one, what it plays, and how to read off the targets that it learns.
+
+    Attributes:
+      make: with an environment and fields.
+      env: what most tests play.
+      targets: of transitions.
+      expected_targets: of those in `test_termination_stops_bootstrapping_and_truncation_does_not`.
+    """
 
     make: Callable[..., Agent]
-    targets: Callable[[Transition], list[float]]
-    expected_targets: list[float]
+    env: Callable[..., jaxrl.Environment]
+    targets: Callable[[Transition], list[float]] | None
+    expected_targets: list[float] | None
 
+    @property
+    def algorithm(self) -> type[Agent]:
+        return type(self.make(self.env()))
+
+
+def cart_pole(**parameters: Any) -> jaxrl.Environment:
+    return jaxrl.make("CartPole-v1", **{"max_steps": 20, **parameters})
+
+
+def pendulum(**parameters: Any) -> jaxrl.Environment:
+    return jaxrl.make("Pendulum-v1", **{"max_steps": 20, **parameters})
+
+
+def small_agent(algorithm: type[Agent], **small: Any) -> Callable[..., Agent]:
+    return lambda env, **fields: algorithm(env, **{"hidden": (8,), "num_envs": 2, **small, **fields})
+
+
+PPO = {"rollout_steps": 8, "epochs": 2, "minibatches": 2}
+# Returns of lambda 0.5 with successors worth 10: 4 + 0.5 (0.5 * 10 + 0.5 * 13), the step behind being cut off.
+LAMBDA_RETURNS = [1 + 0.5 * (0.5 * 10 + 0.5 * 2), 2.0, 4 + 0.5 * (0.5 * 10 + 0.5 * 13), 8 + 0.5 * 10]
 
 # Rewards 1, 2, 4, 8; the second step terminates its episode, the fourth is cut off. A one-step method
 # looks one step ahead, a Monte Carlo method to the end of the episode.
 CASES = {
+    "a2c": Case(small_agent(jaxrl.A2C, rollout_steps=4), cart_pole, on_policy_targets(jaxrl.A2C), LAMBDA_RETURNS),
+    "a2c on continuous actions": Case(small_agent(jaxrl.A2C, rollout_steps=4), pendulum, None, None),
+    "ppo": Case(small_agent(jaxrl.PPO, **PPO), cart_pole, on_policy_targets(jaxrl.PPO), LAMBDA_RETURNS),
+    "ppo on continuous actions": Case(
+        small_agent(jaxrl.PPO, **PPO, persistence=0.5, normalize_observations=True, normalize_rewards=True),
+        pendulum,
+        None,
+        None,
+    ),
+    "ppo with memory": Case(
+        small_agent(jaxrl.PPO, **PPO, memory="gru", memory_size=4, target_kl=0.1, value_clip=0.2), cart_pole, None, None
+    ),
     "dqn": Case(
-        lambda env, **fields: jaxrl.DQN(
-            env,
-            **{"hidden": (8,), "batch_size": 4, "buffer_size": 32, "learning_starts": 4, "num_envs": 2} | fields,
-        ),
+        small_agent(jaxrl.DQN, batch_size=4, buffer_size=32, learning_starts=4),
+        cart_pole,
         dqn_targets,
         [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
     ),
     "reinforce": Case(
-        lambda env, **fields: jaxrl.Reinforce(
-            env, **{"hidden": (8,), "num_envs": 2, "episodes_per_update": 4, "baseline": "value"} | fields
-        ),
+        small_agent(jaxrl.Reinforce, episodes_per_update=4, baseline="value"),
+        cart_pole,
         reinforce_targets,
         [1 + 0.5 * 2, 2.0, 4 + 0.5 * (8 + 0.5 * 10), 8 + 0.5 * 10],
     ),
 }
 
-every_agent = pytest.mark.parametrize("name", sorted(ALGORITHMS))
+every_agent = pytest.mark.parametrize("name", sorted(CASES))
+every_algorithm = pytest.mark.parametrize("name", sorted(ALGORITHMS))
+every_agent_with_memory = pytest.mark.parametrize("name", sorted(n for n in CASES if "memory" in n))
+every_agent_with_masks = pytest.mark.parametrize("name", sorted(n for n in CASES if "continuous" not in n))
 
 
 def small(name: str, env: Any = None, **fields: Any) -> Agent:
-    return CASES[name].make(jaxrl.make("CartPole-v1", max_steps=20) if env is None else env, **fields)
+    return CASES[name].make(CASES[name].env() if env is None else env, **fields)
 
 
 def train(agent: Agent, **arguments: Any) -> jaxrl.Result:
@@ -99,7 +168,11 @@ def assert_close(one: Any, other: Any) -> None:
 
 
 def test_every_algorithm_has_a_case():
-    assert set(CASES) == set(ALGORITHMS)
+    assert {name for name in CASES if " " not in name} == set(ALGORITHMS)
+    assert all(CASES[name].algorithm is algorithm for name, algorithm in ALGORITHMS.items())
+    # One with continuous actions where those can be played.
+    for name, algorithm in ALGORITHMS.items():
+        assert (f"{name} on continuous actions" in CASES) == (jaxrl.Box in algorithm.action_spaces)
 
 
 @every_agent
@@ -126,7 +199,7 @@ def test_one_compilation_serves_other_seeds_lengths_and_leaf_values(name, compil
     train(agent, seeds=[8, 9])
     train(agent, seeds=2, iterations=24)
     train(small(name, learning_rate=1, discount=0.5), seeds=2)
-    train(small(name, env=jaxrl.make("CartPole-v1", max_steps=20, length=2)), seeds=2)
+    train(small(name, env=CASES[name].env(gravity=8)), seeds=2)
     assert compilations() == before
     train(small(name, hidden=(9,)), seeds=2)
     assert compilations() > before
@@ -192,7 +265,7 @@ def test_the_key_check_finds_a_reused_key():
         jax.jit(agent.iterate)(agent.init(jax.random.key(0)), Clock(jnp.int32(5), jnp.int32(9)))
 
 
-@every_agent
+@every_algorithm
 def test_termination_stops_bootstrapping_and_truncation_does_not(name):
     flags = {"terminated": [False, True, False, False], "truncated": [False, False, False, True]}
     transitions = Transition(
@@ -209,7 +282,7 @@ def test_termination_stops_bootstrapping_and_truncation_does_not(name):
     np.testing.assert_allclose(CASES[name].targets(transitions), CASES[name].expected_targets)
 
 
-@every_agent
+@every_agent_with_masks
 def test_masks_are_respected_while_training_and_when_greedy(name):
     result = train(small(name, env=MaskedRandomWalk()), seeds=3, iterations=40)
     # A forbidden action earns 100, an episode of allowed ones 5 at most.
@@ -218,7 +291,7 @@ def test_masks_are_respected_while_training_and_when_greedy(name):
     assert np.nanmax(np.abs(result.log["loss"])) < 100
 
 
-@every_agent
+@every_agent_with_masks
 def test_sampled_and_greedy_actions_are_allowed(name):
     env = MaskedRandomWalk()
     agent = small(name, env=env)
@@ -232,17 +305,79 @@ def test_sampled_and_greedy_actions_are_allowed(name):
 
 
 @every_agent
-def test_a_continuous_action_space_is_refused(name):
-    with pytest.raises(TypeError, match=r"on Steering: .* needs a Discrete action space, and this is Box"):
-        small(name, env=Steering())
+@pytest.mark.parametrize("bits", [True, False])
+def test_actions_are_elements_of_the_action_space(name, bits):
+    """Those that training plays too: continuous ones stay inside their bounds, however wide the policy is."""
+    agent = small(name, **({"initial_std": 5.0} if "continuous" in name else {}))
+    space = agent.env.action_space
+    params = agent.params(agent.init(jax.random.key(0)))
+    obs = start_actors(agent.env, jax.random.key(1), 500).episodes.obs
+    drawn = random_bits.bits(jax.random.key(2), (500, agent.action_bits)) if bits else None
+    actions, carry, _ = agent.act(params, agent.initial_carry(500), obs, None, drawn)
+    assert (actions.shape, actions.dtype) == ((500, *space.shape), space.dtype)
+    assert space.contains(actions)
+    assert jax.tree.structure(carry) == jax.tree.structure(agent.initial_carry(500))
+    if bits:
+        assert len(np.unique(actions)) > 1
 
 
 @every_agent
+def test_outputs_say_what_the_deterministic_action_is(name):
+    agent = small(name)
+    params = agent.params(agent.init(jax.random.key(0)))
+    obs = start_actors(agent.env, jax.random.key(1), 50).episodes.obs
+    carry = agent.initial_carry(50)
+    for _ in range(2):
+        outputs, carry_of_outputs = agent.outputs(params, carry, obs)
+        actions, carry, _ = agent.act(params, carry, obs)
+        discrete = isinstance(agent.env.action_space, jaxrl.Discrete)
+        np.testing.assert_array_equal(np.argmax(outputs, -1) if discrete else outputs.reshape(actions.shape), actions)
+        jax.tree.map(np.testing.assert_array_equal, carry, carry_of_outputs)
+    assert agent.has_memory == ("memory" in name)
+
+
+@every_agent_with_memory
+def test_a_policy_s_carry_matters_and_is_batched(name):
+    agent = small(name)
+    params = agent.params(agent.init(jax.random.key(0)))
+    obs = start_actors(agent.env, jax.random.key(1), 6).episodes.obs
+    first, carry = agent.outputs(params, agent.initial_carry(6), obs)
+    second, _ = agent.outputs(params, carry, obs)
+    assert not np.allclose(first, second)
+    alone, _ = agent.outputs(params, jax.tree.map(lambda x: x[2:3], carry), obs[2:3])
+    np.testing.assert_allclose(alone[0], second[2], rtol=1e-5, atol=1e-7)
+
+
+@every_algorithm
+@pytest.mark.parametrize("env", [Steering(), Corridor()])
+def test_an_action_space_that_does_not_suit_is_refused(name, env):
+    known, space = ALGORITHMS[name].action_spaces, type(env.action_space)
+    if space in known:
+        small(name, env=env)
+        return
+    with pytest.raises(TypeError, match=rf"on {type(env).__name__}: .* needs a .* action space, and this is .*"):
+        small(name, env=env)
+
+
+def test_an_agent_of_continuous_actions_refuses_discrete_ones():
+    @jaxrl.pytree
+    class Continuous(jaxrl.A2C):
+        action_spaces = (jaxrl.Box,)
+
+    Continuous(Steering())
+    with pytest.raises(
+        TypeError,
+        match=r"Continuous on Corridor: Continuous needs a Box action space, and this is Discrete\(n=2\): choose",
+    ):
+        Continuous(Corridor())
+
+
+@every_algorithm
 def test_defaults_are_inside_their_bounds(name):
     check_values(ALGORITHMS[name](jaxrl.make("CartPole-v1")))
 
 
-@every_agent
+@every_algorithm
 def test_environment_by_name_is_refused(name):
     with pytest.raises(TypeError, match=r"env = 'CartPole-v1' must be an environment: jaxrl\.make"):
         ALGORITHMS[name]("CartPole-v1")

@@ -178,13 +178,14 @@ def test_random_actions_are_uniform_over_the_untried_cells(size):
     tried = np.random.default_rng(0).permutation(size * size)[: size * size // 2]
     for cell in tried:
         state, _ = env.step(state, jnp.int32(cell), KEY)
-    drawn = jax.vmap(lambda word: env.random_action(state, word))(random_bits.bits(KEY, (40_000,)))
+    uniform = random_bits.uniform(random_bits.bits(KEY, (40_000,)))
+    drawn = jax.vmap(lambda u: env.random_action(state, u))(uniform)
     counts = np.bincount(drawn, minlength=size * size)
     untried = np.asarray(env.action_mask(state))
     assert counts[~untried].sum() == 0
     assert stats.chisquare(counts[untried]).pvalue > 1e-3
-    # The same words choose the same cells by the mask, which is what every other environment does.
-    by_mask = jax.vmap(lambda word: Environment.random_action(env, state, word))(random_bits.bits(KEY, (40_000,)))
+    # The same numbers choose the same cells by the mask, which is what every other environment does.
+    by_mask = jax.vmap(lambda u: Environment.random_action(env, state, u))(uniform)
     np.testing.assert_array_equal(drawn, by_mask)
 
 

@@ -7,14 +7,20 @@ import pytest
 
 from jaxrl.envs.plane_strike import PlaneStrike
 from jaxrl.envs.plane_strike_score import score, strikes
+from jaxrl.rollout import Policy
 
 ENVS = [PlaneStrike(), PlaneStrike(placement="published"), PlaneStrike(size=5), PlaneStrike(size=10)]
+
+
+def one_by_one(choose):
+    """The policy that chooses a cell i32[] for each game by its board and its mask."""
+    return Policy(lambda carry, games, noise: (jax.vmap(choose)(games.obs, games.mask), carry, ()))
 
 
 def in_order(order):
     """A policy that strikes the untried cell that comes first in `order`, i32[size * size]."""
     rank = jnp.argsort(jnp.asarray(order))
-    return lambda obs, mask: jnp.argmin(jnp.where(mask, rank, rank.size)).astype(jnp.int32)
+    return one_by_one(lambda obs, mask: jnp.argmin(jnp.where(mask, rank, rank.size)).astype(jnp.int32))
 
 
 def counted(env, order):
@@ -32,7 +38,7 @@ def likeliest(env):
         fits = (planes @ (known == 1) == jnp.sum(known == 1)) & (planes @ (known == -1) == 0)
         return jnp.argmax(jnp.where(mask, fits @ planes, -1.0)).astype(jnp.int32)
 
-    return act
+    return one_by_one(act)
 
 
 def numpy_planner_strikes(env):
@@ -101,11 +107,11 @@ def test_a_numpy_policy_plays_through_a_callback():
         shape = jax.ShapeDtypeStruct((), jnp.int32)
         return jax.pure_callback(choose, shape, obs, mask, vmap_method="sequential")
 
-    np.testing.assert_array_equal(strikes(env, act), counted(env, np.arange(25)[::-1]))
+    np.testing.assert_array_equal(strikes(env, one_by_one(act)), counted(env, np.arange(25)[::-1]))
 
 
 def test_a_policy_that_repeats_itself_counts_as_all_cells():
-    own = strikes(PlaneStrike(), lambda obs, mask: jnp.int32(27))
+    own = strikes(PlaneStrike(), one_by_one(lambda obs, mask: jnp.int32(27)))
     np.testing.assert_array_equal(own, np.full(120, 64))
 
 
@@ -120,3 +126,10 @@ def test_rewards_and_the_time_limit_play_no_part():
     order = np.arange(64)
     changed = PlaneStrike(hit_reward=-4.0, finish_reward=9.0, max_steps=3)
     np.testing.assert_array_equal(strikes(changed, in_order(order)), counted(PlaneStrike(), order))
+
+
+def test_a_policy_may_remember():
+    """Cell by cell in order, by the carry alone: boards and masks are not looked at."""
+    env = PlaneStrike(size=5)
+    policy = Policy(lambda cell, games, noise: (cell, cell + 1, ()), jnp.zeros(len(env.placements), jnp.int32))
+    np.testing.assert_array_equal(strikes(env, policy), counted(env, np.arange(25)))

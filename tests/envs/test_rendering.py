@@ -16,6 +16,7 @@ from jaxrl.environment import Environment
 from jaxrl.envs.cartpole import CartPole, CartPoleState
 from jaxrl.envs.plane_strike import PlaneStrike
 from jaxrl.rendering import episode_frames, save_gif
+from jaxrl.rollout import Policy
 
 KEY = jax.random.key(3)
 
@@ -98,30 +99,34 @@ def test_plane_strike_picture_grows_with_the_board(size):
 
 
 def test_episode_frames_show_every_state_of_a_cartpole_episode():
-    frames = episode_frames(CartPole(), lambda obs, mask, key: 1, KEY)
+    right = Policy(lambda carry, episodes, noise: (jnp.ones(1, jnp.int32), carry, ()))
+    frames = episode_frames(CartPole(), right, KEY)
     assert 9 <= len(frames) <= 12
     assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(frames))
     assert orange(frames[-2]).any()
     assert not orange(frames[-1]).any()
-    assert len(episode_frames(CartPole(max_steps=4), lambda obs, mask, key: 1, KEY)) == 5
+    assert len(episode_frames(CartPole(max_steps=4), right, KEY)) == 5
 
 
 def test_episode_frames_pass_the_policy_what_it_needs():
     env = PlaneStrike(size=5)
     seen = []
 
-    def act(obs, mask, key):
-        seen.append((np.asarray(obs), np.asarray(mask), np.asarray(jax.random.key_data(key)).tobytes()))
-        return np.flatnonzero(mask)[0]
+    def act(carry, games, noise):
+        assert noise is None
+        jax.debug.callback(lambda *step: seen.append(step), carry, games.obs, games.mask, ordered=True)
+        return jnp.argmax(games.mask, axis=-1).astype(jnp.int32), carry + 1, ()
 
-    frames = episode_frames(env, act, KEY)
-    again = episode_frames(env, act, KEY)
+    policy = Policy(act, jnp.zeros(1, jnp.int32))
+    frames = episode_frames(env, policy, KEY)
+    jax.effects_barrier()
     steps = len(frames) - 1
     assert 8 <= steps <= 25
-    np.testing.assert_array_equal(frames, again)
-    assert [mask.sum() for _, mask, _ in seen[:steps]] == [25 - step for step in range(steps)]
-    assert all(np.array_equal(obs.reshape(-1) == 0, mask) for obs, mask, _ in seen)
-    assert len({key for *_, key in seen[:steps]}) == steps
+    # The policy is asked once for every step.
+    assert [int(carry[0]) for carry, _, _ in seen] == list(range(steps))
+    assert [mask.sum() for _, _, mask in seen] == [25 - step for step in range(steps)]
+    assert all(np.array_equal(obs.reshape(-1) == 0, mask[0]) for _, obs, mask in seen)
+    np.testing.assert_array_equal(frames, episode_frames(env, policy, KEY))
 
 
 def test_an_environment_without_render_says_so():

@@ -109,3 +109,11 @@ def test_head_scales_multiply_the_heads_alone(initializer):
 def test_unknown_options_are_named(options, error, message):
     with pytest.raises(error, match=message):
         networks.mlp(SPACE, (8,), (2, 1), **options)
+
+
+def test_no_key_is_used_twice():
+    def forward(x):
+        return hk.Linear(3, w_init=hk.initializers.RandomUniform(5, 6), name="uniform")(hk.Linear(8, name="normal")(x))
+
+    with jax.debug_key_reuse(True):
+        jax.jit(lambda key: transform(forward).init(key, OBS))(jax.random.key(0))

@@ -13,11 +13,14 @@ from jaxrl.networks.recurrent import Memory
 from jaxrl.spaces import Box
 
 FEATURES, SIZE, TIME, BATCH = 5, 6, 9, 3
+KINDS = ("w_i", "w_h", "b")
 
 
 def haiku_s(cell, params, carry, features, reset):
     """Outputs [time, batch, size] and the last carry by Haiku's own cell, of parameters of `Memory`."""
-    (weights,) = params.values()
+    weights = {
+        kind: jnp.concatenate([params[cell][f"{kind}_{name}"] for name in CELLS[cell].matrices], -1) for kind in KINDS
+    }
     if cell == "gru":
         core = hk.without_apply_rng(hk.transform(lambda x, state: hk.GRU(SIZE)(x, state)))
         params, state, initial = {"gru": weights}, carry[0], jnp.zeros((BATCH, SIZE))
@@ -41,11 +44,11 @@ def ours(cell, params, carry, features, reset):
 
 def inputs(cell, seed=0):
     keys = jax.random.split(jax.random.key(seed), 6)
-    gates = sum(CELLS[cell].widths) * SIZE
+    shapes = {"w_i": (FEATURES,), "w_h": (SIZE,), "b": ()}
     weights = {
-        "w_i": jax.random.normal(keys[0], (FEATURES, gates)) / 2,
-        "w_h": jax.random.normal(keys[1], (SIZE, gates)) / 2,
-        "b": jax.random.normal(keys[2], (gates,)),
+        f"{kind}_{name}": jax.random.normal(jax.random.fold_in(keys[i], j), (*shapes[kind], width * SIZE)) / 2
+        for i, kind in enumerate(KINDS)
+        for j, (name, width) in enumerate(CELLS[cell].matrices.items())
     }
     carry = tuple(jax.random.normal(keys[3], (CELLS[cell].carries, BATCH, SIZE)))
     reset = jax.random.bernoulli(keys[4], 0.3, (TIME, BATCH))
@@ -123,9 +126,9 @@ def test_layers_are_where_they_are_said_to_be():
     def shapes(**options):
         network = networks.recurrent_actor_critic(Box(shape=(4,)), (16, 8), 3, memory_size=SIZE, **options)
         params = network.init(jax.random.key(0), jnp.zeros((1, 4)))
-        return {name: layer.get("w", layer.get("w_h")).shape for name, layer in params.items()}
+        return {name: layer.get("w", layer.get("w_h_gates")).shape for name, layer in params.items()}
 
-    before = {"mlp/~/linear_0": (4, 16), "mlp/~/linear_1": (16, 8), "gru": (SIZE, 3 * SIZE)}
+    before = {"mlp/~/linear_0": (4, 16), "mlp/~/linear_1": (16, 8), "gru": (SIZE, 2 * SIZE)}
     apart = {"policy/~/linear_0": (SIZE, 8), "value/~/linear_0": (SIZE, 8)}
     assert shapes() == before | apart | {"policy_head": (8, 3), "value_head": (8, 1)}
     assert shapes(after=()) == before | {"policy_head": (SIZE, 3), "value_head": (SIZE, 1)}

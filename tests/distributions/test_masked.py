@@ -1,10 +1,10 @@
-"""What all agents share: masks, and the shape of numbers."""
+"""Masked values: forbidden actions are never the best ones."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.agents.base import masked
+from jaxrl.distributions import masked
 
 INFINITY = float("inf")
 
