@@ -23,29 +23,3 @@ def taken(values: jax.Array, actions: jax.Array) -> jax.Array:
     """
     chosen = actions[:, None] == jnp.arange(values.shape[-1])
     return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
-
-
-def policy_gradient(logits: jax.Array, actions: jax.Array, advantages: jax.Array, weights: jax.Array) -> jax.Array:
-    """The sum of -log probability * advantage (Williams, 1992; `rlax.policy_gradient_loss` is its mean): f32[].
-
-    Args:
-      logits: f32[batch, n].
-      actions: i32[batch].
-      advantages: f32[batch]; no gradient flows into them.
-      weights: f32[batch].
-    """
-    log_probabilities = taken(jax.nn.log_softmax(logits), actions)
-    return -jnp.sum(log_probabilities * jax.lax.stop_gradient(advantages) * weights)
-
-
-def entropy(logits: jax.Array, weights: jax.Array) -> jax.Array:
-    """The sum of the policies' entropies, in nats (`-rlax.entropy_loss` is its mean): f32[].
-
-    Args:
-      logits: f32[batch, n].
-      weights: f32[batch].
-    """
-    probabilities, logarithms = jax.nn.softmax(logits), jax.nn.log_softmax(logits)
-    # What can't happen counts 0, and its logarithm, about -3e38, may not reach the gradient.
-    each = -jnp.sum(probabilities * jnp.where(probabilities > 0, logarithms, 0.0), axis=-1)
-    return jnp.sum(each * weights)

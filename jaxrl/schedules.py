@@ -1,27 +1,28 @@
-"""Schedules that accept traced numbers everywhere (optax's refuse traced lengths)."""
+"""Schedules over the share of a run that is over, which may be traced like their ends.
 
+optax's schedules are built with a length of 1, and count by that share.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import optax
 
 
 def linear(start: Any, end: Any, fraction: Any) -> jax.Array:
     """A straight line from `start` at 0 to `end` at 1, and `end` after that: f32[]."""
-    return start + (end - start) * jnp.clip(fraction, 0, 1)
+    return optax.linear_schedule(start, end, 1)(fraction)
 
 
 def cosine(start: Any, end: Any, fraction: Any) -> jax.Array:
-    """Half a cosine from `start` at 0 to `end` at 1, and `end` after that: f32[].
-
-    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5.
-    """
-    return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(fraction, 0, 1)))
+    """Half a cosine from `start` at 0 to `end` at 1, and `end` after that: f32[] (Loshchilov and Hutter, 2017)."""
+    return end + optax.cosine_decay_schedule(start - end, 1)(fraction)
 
 
-SHAPES = {
+SHAPES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "constant": lambda start, end, fraction: start,
     "linear": linear,
     "cosine": cosine,
 }
-"""Schedule functions by name, all with the arguments (start, end, fraction)."""
+"""Schedules by name, all with the arguments (start, end, fraction)."""

@@ -15,7 +15,7 @@ import optax
 
 from jaxrl import buffers, losses, networks, optimizers, random_bits, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
-from jaxrl.distributions import masked
+from jaxrl.distributions import EpsilonGreedy, masked
 from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rollout import Actors, Policy, rollout, start_actors
@@ -114,7 +114,7 @@ class DQN(Agent):
     dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
 
-    action_bits = 2
+    action_bits = EpsilonGreedy.bits
     output_kinds = ("q-values",)
     metrics = (*EPISODE_METRICS, "loss")
 
@@ -196,7 +196,8 @@ class DQN(Agent):
         )
 
         def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[jax.Array, Any, Any]:
-            return self._explore(self._values(params, episodes.obs), episodes.mask, epsilon, bits), carry, ()
+            values = self._values(params, episodes.obs)
+            return EpsilonGreedy(values, epsilon, episodes.mask).sample(bits), carry, ()
 
         return Policy(act)
 
@@ -235,9 +236,11 @@ class DQN(Agent):
 
     def _move_target(self, target_params: Any, params: Any, clock: Clock) -> Any:
         if self.target_period == 1:
-            return towards(target_params, params, self.tau)
+            return optax.incremental_update(params, target_params, self.tau)
         due = clock.iteration % self.target_period == 0
-        return jax.lax.cond(due, lambda old: towards(old, params, self.tau), lambda old: old, target_params)
+        return jax.lax.cond(
+            due, lambda old: optax.incremental_update(params, old, self.tau), lambda old: old, target_params
+        )
 
     def _move_average(self, average: Any, params: Any, clock: Clock) -> Any:
         """The polynomial-decay average of Shamir and Zhang, 2013: as long as it should be at any length of run."""
@@ -245,7 +248,7 @@ class DQN(Agent):
             return None
         before = -(-self.learning_starts // self.steps_per_iteration)
         updates = clock.iteration + 2 - max(before, 1)
-        return towards(average, params, 1 / jnp.maximum(self.average_share * updates, 1.0))
+        return optax.incremental_update(params, average, 1 / jnp.maximum(self.average_share * updates, 1.0))
 
     def _optimizer(self, learning_rate: Any) -> Any:
         return optimizers.optimizer("adam", learning_rate, self.max_grad_norm)
@@ -258,14 +261,6 @@ class DQN(Agent):
         advantages, value = heads
         return value + advantages - jnp.mean(advantages, axis=-1, keepdims=True)
 
-    def _explore(self, values: jax.Array, mask: Any, epsilon: Any, bits: jax.Array) -> jax.Array:
-        """Epsilon-greedy actions i32[batch] by bits u32[batch, 2]; random ones are uniform over those allowed."""
-        greedy = jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32)
-        coin, pick = bits[:, 0], bits[:, 1]
-        any_action = mask is None
-        random = random_bits.randint(values.shape[-1], pick) if any_action else random_bits.masked_choice(mask, pick)
-        return jnp.where(random_bits.uniform(coin) < epsilon, random, greedy)
-
     def params(self, state: DQNState) -> Any:
         """The averaged parameters, or the online network's where there is no average."""
         learner = state.learner
@@ -277,16 +272,9 @@ class DQN(Agent):
 
     def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
         """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""
-        values = self._values(params, obs)
-        if bits is None:
-            return jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32), carry, ()
-        return self._explore(values, mask, self.epsilon_end, bits), carry, ()
+        choice = EpsilonGreedy(self._values(params, obs), self.epsilon_end, mask)
+        return choice.mode() if bits is None else choice.sample(bits), carry, ()
 
     def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """The value of every action: f32[batch, n]."""
         return self._values(params, obs), carry
-
-
-def towards(old: Any, new: Any, share: Any) -> Any:
-    """Moves every number of a pytree a share of the way from `old` to `new`."""
-    return jax.tree.map(lambda o, n: o + share * (n - o), old, new)

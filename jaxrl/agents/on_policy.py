@@ -128,7 +128,7 @@ class OnPolicy(Agent):
 
     env: Environment
     """The environment to learn in."""
-    learning_rate: float = leaf(default=3e-4, above=0)
+    learning_rate: float = leaf(default=2e-3, above=0)
     """The optimizer's step size at the start of the run."""
     learning_rate_end_fraction: float = leaf(default=0.0, minimum=0)
     """Share of the step size that is left at the end of the run."""
@@ -155,7 +155,7 @@ class OnPolicy(Agent):
     """Share the hidden layers between policy and value."""
     num_envs: int = static(default=8, minimum=1)
     """Environments that one member plays at once."""
-    rollout_steps: int = static(default=128, minimum=1)
+    rollout_steps: int = static(default=32, minimum=1)
     """Steps of every environment between two updates."""
     schedule: str = static(default="linear", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""

@@ -32,7 +32,7 @@ class PPO(OnPolicy):
     """Divergence from the policy that played, in nats, at which learning from a rollout stops; none: it does not."""
     normalize_advantages: bool = static(default=True, choices=(False, True))
     """Normalise the advantages of every minibatch to mean 0 and deviation 1."""
-    epochs: int = static(default=4, minimum=1)
+    epochs: int = static(default=8, minimum=1)
     """How often every rollout is learned from."""
     minibatches: int = static(default=4, minimum=1)
     """Updates of an epoch; they must divide the rollout."""

@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import losses, networks, optimizers, random_bits, schedules
+from jaxrl import networks, optimizers, random_bits, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
-from jaxrl.distributions import masked
+from jaxrl.distributions import categorical
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
+from jaxrl.returns import episode_returns
 from jaxrl.rollout import Policy, Step, any_member, blank_rows, play_episodes, start_actors
 
 
@@ -177,7 +178,7 @@ class Reinforce(Agent):
 
         def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[jax.Array, Any, jax.Array]:
             logits, values = self._heads(params, episodes.obs)
-            return sample(logits, episodes.mask, bits[:, 0]), carry, values
+            return categorical(logits, episodes.mask).sample(bits), carry, values
 
         return Policy(act)
 
@@ -202,17 +203,8 @@ class Reinforce(Agent):
         Returns:
           f32[time, envs]; an episode that was cut off counts its learned value as what follows.
         """
-
-        def back(steps_done: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            returns, following = carry
-            row = time - 1 - steps_done
-            played = rollout.played
-            following = jnp.where(played.ended[row], rollout.bootstrap[row], following)
-            following = played.reward[row] + self.discount * following
-            return returns.at[row].set(following), following
-
-        nothing = (jnp.zeros_like(rollout.value), jnp.zeros(self.num_envs, jnp.float32))
-        return jax.lax.fori_loop(0, time, back, nothing)[0]
+        played = rollout.played
+        return episode_returns(played.reward, played.ended, rollout.bootstrap, time, discount=self.discount)
 
     def advantages(self, rollout: Rollout, returns: jax.Array) -> jax.Array:
         """Returns less the baseline, divided by their deviation if so wished: f32[time, envs]."""
@@ -270,9 +262,9 @@ class Reinforce(Agent):
         flat, returns, advantages = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (rollout, returns, advantages))
         weights = flat.valid.astype(jnp.float32)
         logits, values = self._heads(params, flat.played.obs)
-        logits = masked(logits, flat.played.mask)
-        policy_loss = losses.policy_gradient(logits, flat.played.action, advantages, weights)
-        entropy = losses.entropy(logits, weights)
+        policy = categorical(logits, flat.played.mask)
+        policy_loss = -jnp.sum(policy.log_prob(flat.played.action) * jax.lax.stop_gradient(advantages) * weights)
+        entropy = jnp.sum(policy.entropy() * weights)
         loss = policy_loss - entropy_cost * entropy
         if self.baseline == "value":
             loss += self.value_cost * jnp.sum(optax.l2_loss(values, returns) * weights)
@@ -291,22 +283,9 @@ class Reinforce(Agent):
     def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
         """The actions i32[batch]: sampled with bits, the likeliest without."""
         logits, _ = self._heads(params, obs)
-        if bits is None:
-            return jnp.argmax(masked(logits, mask), axis=-1).astype(jnp.int32), carry, ()
-        return sample(logits, mask, bits[:, 0]), carry, ()
+        policy = categorical(logits, mask)
+        return policy.mode() if bits is None else policy.sample(bits), carry, ()
 
     def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """The logit of every action: f32[batch, n]."""
         return self._heads(params, obs)[0], carry
-
-
-def sample(logits: jax.Array, mask: Any, drawn: jax.Array) -> jax.Array:
-    """Draws actions i32[batch] in proportion to exp(logits[batch, n]) among those allowed, by words u32[batch].
-
-    By the inverse of the cumulated probabilities: one random number an action, not one a choice.
-    """
-    probabilities = jax.nn.softmax(masked(logits, mask))
-    cumulated = jnp.cumsum(probabilities, axis=-1)
-    # Kept below the total after rounding, so that the first sum above it is that of a possible action.
-    level = random_bits.uniform(drawn) * cumulated[:, -1] * (1 - 2e-7)
-    return jnp.argmax(cumulated > level[:, None], axis=-1).astype(jnp.int32)

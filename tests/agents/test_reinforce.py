@@ -9,7 +9,7 @@ from sample_environments import Corridor, MaskedRandomWalk
 import jaxrl
 from jaxrl import random_bits
 from jaxrl.agents.base import Clock
-from jaxrl.agents.reinforce import sample
+from jaxrl.distributions import categorical
 
 
 def collected(agent, seed=0):
@@ -151,9 +151,8 @@ def test_gradient_equals_that_of_the_plain_formula(env):
 def test_sampling_follows_the_softmax_of_those_allowed():
     logits = jnp.log(jnp.asarray([0.1, 0.5, 0.2, 0.2]))
     mask = jnp.asarray([True, False, True, True])
-    actions = sample(
-        jnp.tile(logits, (10_000, 1)), jnp.tile(mask, (10_000, 1)), random_bits.bits(jax.random.key(0), (10_000,))
-    )
+    policy = categorical(jnp.tile(logits, (10_000, 1)), jnp.tile(mask, (10_000, 1)))
+    actions = policy.sample(random_bits.bits(jax.random.key(0), (10_000, 1)))
     shares = np.bincount(actions, minlength=4) / 10_000
     assert shares[1] == 0
     np.testing.assert_allclose(shares[[0, 2, 3]], [0.2, 0.4, 0.4], atol=0.025)
