@@ -62,7 +62,11 @@ def check_environment(env: Environment) -> None:
 
 @once_a_structure
 def check_iteration(agent: Agent) -> None:
-    """Raises a ValueError where an iteration does not measure what the agent says, or changes the form of the state."""
+    """Raises a ValueError where an iteration does not measure what the agent says, or changes the form of the state.
+
+    Or where the policy's carry changes its form from one call to the next.
+    """
+    _check_carry(agent)
 
     def iterate(agent: Agent) -> Any:
         state = agent.init(jax.random.key(0))
@@ -80,6 +84,29 @@ def check_iteration(agent: Agent) -> None:
             f"{name}.iterate gives the state {_shapes(after)}, and must keep structure, shapes and dtypes of what "
             f"{name}.init gives: {_shapes(before)}"
         )
+
+
+def _check_carry(agent: Agent) -> None:
+    batch = 2
+
+    def act(agent: Agent, bits: jax.Array | None) -> Any:
+        key, space = jax.random.key(0), agent.env.observation_space
+        obs = jnp.zeros((batch, *space.shape), space.dtype)
+        carry = agent.initial_carry(batch)
+        state, _ = agent.env.reset(key)
+        mask = jax.tree.map(lambda x: jnp.stack([x] * batch), agent.env.action_mask(state))
+        params = agent.params(agent.init(key))
+        return carry, agent.act(params, carry, obs, mask, bits)[1], agent.outputs(params, carry, obs)[1]
+
+    exploring = jax.ShapeDtypeStruct((batch, agent.action_bits), jnp.uint32)
+    for bits in (exploring, None):
+        before, by_act, by_outputs = jax.eval_shape(act, agent, bits)
+        for method, after in {"act": by_act, "outputs": by_outputs}.items():
+            if _shapes(before) != _shapes(after):
+                raise ValueError(
+                    f"{type(agent).__name__}.{method} gives the carry {_shapes(after)}, and must keep structure, "
+                    f"shapes and dtypes of what {type(agent).__name__}.initial_carry gives: {_shapes(before)}"
+                )
 
 
 def _shapes(tree: Any) -> str:

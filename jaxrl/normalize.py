@@ -37,7 +37,7 @@ class RunningMoments:
     @staticmethod
     def empty(shape: tuple[int, ...] = ()) -> "RunningMoments":
         """Moments of no rows of this shape: `normalize` only clips."""
-        return RunningMoments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
+        return RunningMoments(jnp.float32(0), jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32))
 
     def update(self, rows: jax.Array) -> "RunningMoments":
         """Merges rows `[rows, ...]` in, by the formulas of Chan, Golub and LeVeque, 1983."""
@@ -85,7 +85,7 @@ class RewardScale:
     @staticmethod
     def empty(envs: int) -> "RewardScale":
         """Before the first step: `scale` only clips."""
-        return RewardScale(RunningMoments.empty(), jnp.zeros(envs))
+        return RewardScale(RunningMoments.empty(), jnp.zeros(envs, jnp.float32))
 
     def update(self, reward: jax.Array, ended: jax.Array, discount: jax.Array | float) -> "RewardScale":
         """Goes on by a rollout.

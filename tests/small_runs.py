@@ -21,5 +21,14 @@ def reinforce(**fields: Any) -> jaxrl.Reinforce:
     return jaxrl.Reinforce(**{"env": cart_pole(), "hidden": (8,), "num_envs": 2, "episodes_per_update": 3, **fields})
 
 
+def ppo(**fields: Any) -> jaxrl.PPO:
+    small = {"hidden": (8,), "num_envs": 2, "rollout_steps": 4, "epochs": 2, "minibatches": 2}
+    return jaxrl.PPO(**{"env": cart_pole(), **small, **fields})
+
+
+def a2c(**fields: Any) -> jaxrl.A2C:
+    return jaxrl.A2C(**{"env": cart_pole(), "hidden": (8,), "num_envs": 2, "rollout_steps": 4, **fields})
+
+
 def train(agent: Any = None, steps: int | None = STEPS, **arguments: Any) -> jaxrl.Result:
     return jaxrl.train(agent or dqn(), steps, **{"slots": SLOTS, "progress": False, "devices": 1, **arguments})

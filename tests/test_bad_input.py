@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import SLOTS, STEPS, cart_pole, dqn, reinforce, train
+from small_runs import SLOTS, STEPS, a2c, cart_pole, dqn, ppo, reinforce, train
 
 import jaxrl
 from jaxrl import loop
@@ -48,7 +48,7 @@ def outside(field: dataclasses.Field) -> list[Any]:
 
 
 def bad_fields() -> Iterator[Any]:
-    for cls in (jaxrl.DQN, jaxrl.Reinforce, type(cart_pole())):
+    for cls in (jaxrl.DQN, jaxrl.Reinforce, jaxrl.PPO, jaxrl.A2C, type(cart_pole())):
         for field in dataclasses.fields(cls):
             for value in outside(field) if field.name != "env" else ["CartPole-v1", jaxrl.DQN, 3]:
                 name = f"{cls.__name__}.{field.name}={value!r}"
@@ -57,7 +57,8 @@ def bad_fields() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("cls", "name", "value"), list(bad_fields()))
 def test_a_bad_field_is_named(cls: Any, name: str, value: Any, never_compiled: None) -> None:
-    build = {jaxrl.DQN: dqn, jaxrl.Reinforce: reinforce}.get(cls, lambda **fields: dqn(env=cart_pole(**fields)))
+    builders = {jaxrl.DQN: dqn, jaxrl.Reinforce: reinforce, jaxrl.PPO: ppo, jaxrl.A2C: a2c}
+    build = builders.get(cls, lambda **fields: dqn(env=cart_pole(**fields)))
     with pytest.raises((TypeError, ValueError)) as caught:
         train(build(**{name: value}))
     message = str(caught.value)
@@ -143,10 +144,115 @@ class Endless(Discretised):
 
 @pytest.mark.parametrize("algorithm", [jaxrl.DQN, jaxrl.Reinforce])
 def test_continuous_actions_do_not_suit(algorithm: Any, never_compiled: None) -> None:
-    with pytest.raises(
-        TypeError, match=f"{algorithm.__name__} needs a Discrete action space, and Continuous has .*Box"
-    ):
+    words = (
+        f"{algorithm.__name__} on Continuous: {algorithm.__name__} needs a Discrete action space, and this is Box.*:"
+    )
+    with pytest.raises(TypeError, match=words + " choose an algorithm for Box actions, or make the actions Discrete"):
         train(algorithm(Continuous()))
+
+
+def test_discrete_actions_do_not_suit_an_agent_of_continuous_ones(never_compiled: None) -> None:
+    @jaxrl.pytree
+    class OnlyContinuous(jaxrl.PPO):
+        action_spaces = (jaxrl.Box,)
+
+    words = r"OnlyContinuous needs a Box action space, and this is Discrete\(n=2\): choose an algorithm for Discrete"
+    with pytest.raises(TypeError, match=words):
+        train(OnlyContinuous(Discretised()))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        jaxrl.Box(shape=(1,)),
+        jaxrl.Box(-1.0, np.inf, (1,)),
+        jaxrl.Box(np.float32([-1, 0]), np.float32([1, 0]), (2,)),
+        jaxrl.Box(1.0, -1.0, (1,)),
+    ],
+    ids=["none", "half", "equal", "exchanged"],
+)
+@pytest.mark.parametrize("algorithm", [jaxrl.A2C, jaxrl.PPO])
+def test_actions_need_finite_bounds(algorithm: Any, space: Any, never_compiled: None) -> None:
+    @jaxrl.pytree
+    class Unbounded(Continuous):
+        action_space = space
+
+    words = f"{algorithm.__name__} needs finite bounds of its actions, low below high, .*Box.*: give .*jaxrl.Box"
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        train(algorithm(Unbounded()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"num_envs": 3, "rollout_steps": 5, "minibatches": 4},
+            r"PPO.minibatches = 4 must divide num_envs \* rollout_steps = 15: minibatches = 3 does",
+        ),
+        (
+            {"num_envs": 6, "rollout_steps": 4, "minibatches": 4, "memory": "gru"},
+            "PPO.minibatches = 4 must divide num_envs = 6, because .* whole sequences: minibatches = 3 does",
+        ),
+    ],
+)
+def test_a_batch_that_does_not_divide_into_minibatches(fields: Any, words: str, never_compiled: None) -> None:
+    with pytest.raises(ValueError, match=words):
+        train(ppo(**fields))
+
+
+@pytest.mark.parametrize("build", [ppo, a2c])
+def test_a_rollout_that_is_longer_than_the_run(build: Any, never_compiled: None) -> None:
+    agent = build(num_envs=4, rollout_steps=32)
+    words = f"steps = 100 is less than one iteration of {type(agent).__name__}, .* 128 environment steps"
+    with pytest.raises(ValueError, match=words):
+        train(agent, 100)
+
+
+@jaxrl.pytree
+class Growing(jaxrl.PPO):
+    """Remembers one more number at every step."""
+
+    def initial_carry(self, batch: int) -> Any:
+        return jnp.zeros((batch, 1))
+
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> Any:
+        action, _, extras = super().act(params, (), obs, mask, bits)
+        return action, jnp.concatenate([carry, carry[:, :1]], axis=1), extras
+
+
+@jaxrl.pytree
+class GrowingGreedily(Growing):
+    """Only when it does not explore."""
+
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> Any:
+        action, following, extras = super().act(params, carry, obs, mask, bits)
+        return action, carry if bits is not None else following, extras
+
+
+@jaxrl.pytree
+class Counting(Growing):
+    """Its `outputs` give another dtype."""
+
+    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> Any:
+        action, _, extras = super().act(params, carry, obs, mask, bits)
+        return action, carry, extras
+
+    def outputs(self, params: Any, carry: Any, obs: Any) -> Any:
+        return super().outputs(params, (), obs)[0], carry.astype(jnp.int32)
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [
+        (Growing, r"Growing.act gives the carry .*\(2, 2\).* what Growing.initial_carry gives: .*\(2, 1\)"),
+        (GrowingGreedily, r"GrowingGreedily.act gives the carry .*\(2, 2\)"),
+        (Counting, r"Counting.outputs gives the carry .*int32.*initial_carry gives: .*float32"),
+    ],
+)
+def test_a_carry_that_changes_its_form(cls: Any, words: str, never_compiled: None) -> None:
+    agent = ppo()
+    with pytest.raises(ValueError, match=words):
+        train(cls(**{field.name: getattr(agent, field.name) for field in dataclasses.fields(agent)}))
 
 
 @pytest.mark.parametrize(

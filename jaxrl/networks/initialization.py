@@ -48,7 +48,7 @@ def weights_initializer(initializer: str | Initializer, features: int, scale: fl
       scale: what all weights are multiplied by.
     """
     if initializer == "truncated_normal":
-        return hk.initializers.TruncatedNormal(scale / np.sqrt(features))
+        return hk.initializers.TruncatedNormal(scale / math.sqrt(features))
     if initializer == "orthogonal":
         return hk.initializers.Orthogonal(scale)
     assert callable(initializer)

@@ -141,7 +141,7 @@ def recurrent_actor_critic(
         return jax.tree.map(lambda x: x.reshape(*reset.shape, *x.shape[1:]), outputs), carry
 
     def initial_carry(batch: int) -> Arrays:
-        return (jnp.zeros((batch, memory_size)),) * CELLS[memory].carries
+        return (jnp.zeros((batch, memory_size), jnp.float32),) * CELLS[memory].carries
 
     one_step = transform(step)
     return Recurrent(
