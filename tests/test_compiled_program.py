@@ -71,8 +71,9 @@ class Careless(jaxrl.DQN):
         return dataclasses.replace(state, replay=replay), metrics
 
 
-@pytest.mark.parametrize(("fields", "branches"), [({}, 1), ({"target_period": 5, "tau": 1.0}, 2)])
+@pytest.mark.parametrize(("fields", "branches"), [({}, 2), ({"target_period": 5, "tau": 1.0}, 3)])
 def test_learning_stays_a_branch_and_the_replay_buffer_is_never_copied(fields, branches):
+    """The branches: drawing spare starts, learning, and moving the target network."""
     text = compiled(dqn(**fields)).as_text()
     assert len(conditionals(text)) == branches
     assert copies_of_replay(text) == []
@@ -80,7 +81,7 @@ def test_learning_stays_a_branch_and_the_replay_buffer_is_never_copied(fields, b
 
 def test_the_checks_see_what_they_are_for():
     text = compiled(Careless(**{f.name: getattr(dqn(), f.name) for f in dataclasses.fields(jaxrl.DQN)})).as_text()
-    assert len(conditionals(text)) == 2
+    assert len(conditionals(text)) == 3
     assert copies_of_replay(text)
 
 

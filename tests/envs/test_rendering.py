@@ -102,7 +102,8 @@ def test_episode_frames_show_every_state_of_a_cartpole_episode():
     right = Policy(lambda carry, episodes, noise: (jnp.ones(1, jnp.int32), carry, ()))
     frames = episode_frames(CartPole(), right, KEY)
     assert 9 <= len(frames) <= 12
-    assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(frames))
+    # The first push moves the cart by less than a pixel.
+    assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(frames[1:]))
     assert orange(frames[-2]).any()
     assert not orange(frames[-1]).any()
     assert len(episode_frames(CartPole(max_steps=4), right, KEY)) == 5
