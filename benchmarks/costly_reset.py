@@ -20,8 +20,8 @@ from jaxrl import random_bits
 from jaxrl.environment import Episode
 from jaxrl.rollout import Policy, rollout, start_actors, start_each
 
-ROUNDS_OF_A_STEP = 1
-ROUNDS_OF_A_RESET = 1000
+ROUNDS_OF_A_STEP = 10
+ROUNDS_OF_A_RESET = 10_000
 STEPS = 800
 TRIALS = 3
 
