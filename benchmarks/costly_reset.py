@@ -83,7 +83,7 @@ def play(env: Costly, num_envs: int, steps: int, key: jax.Array) -> tuple[jax.Ar
 def play_resetting_always(env: Costly, num_envs: int, steps: int, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The same with a reset of every environment in every step."""
 
-    def one(carry: tuple[State, jax.Array], index: jax.Array) -> tuple[Any, jax.Array]:
+    def one(carry: tuple[State, jax.Array], index: jax.Array) -> tuple[Any, None]:
         state, count = carry
         keys = random_bits.bits_and_keys(key, index, bits=0, keys=num_envs)[1]
         after, step = jax.vmap(lambda s: env.step(s, 0, key))(state)
