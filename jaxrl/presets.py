@@ -33,7 +33,58 @@ class Preset:
         return build(**{"env": make(self.env), **self.fields, **fields})
 
 
+_MEMORY = {"num_envs": 16, "rollout_steps": 64, "epochs": 4, "memory": "gru", "learning_rate": 1e-3}
+
 PRESETS = {
+    "ppo-cartpole": Preset(
+        "ppo", "CartPole-v1", {}, iterations=390, description="PPO's defaults, 100,000 steps", default=True
+    ),
+    "ppo-acrobot": Preset(
+        "ppo",
+        "Acrobot-v1",
+        {
+            "rollout_steps": 128,
+            "epochs": 10,
+            "minibatches": 8,
+            "learning_rate": 1e-3,
+            "normalize_observations": True,
+            "normalize_rewards": True,
+        },
+        iterations=97,
+        description="normalised observations and rewards, 100,000 steps",
+        default=True,
+    ),
+    "ppo-pendulum": Preset(
+        "ppo",
+        "Pendulum-v1",
+        {
+            "rollout_steps": 256,
+            "epochs": 10,
+            "minibatches": 32,
+            "learning_rate": 1e-3,
+            "discount": 0.9,
+            "normalize_rewards": True,
+        },
+        iterations=146,
+        description="many small minibatches, a short horizon, 300,000 steps",
+        default=True,
+    ),
+    "ppo-mountain-car-continuous": Preset(
+        "ppo",
+        "MountainCarContinuous-v0",
+        {
+            "rollout_steps": 128,
+            "epochs": 10,
+            "minibatches": 8,
+            "learning_rate": 1e-3,
+            "normalize_observations": True,
+            "normalize_rewards": True,
+            "persistence": 0.95,
+        },
+        iterations=195,
+        description="exploration noise that persists from step to step, 200,000 steps",
+        default=True,
+    ),
     "plane-strike": Preset(
         "reinforce",
         "PlaneStrike-v0",

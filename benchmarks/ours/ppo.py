@@ -2,8 +2,8 @@
 
 purejaxrl's: 4 environments of 128 steps an iteration, 4 epochs of 4 minibatches, Adam at 2.5e-4 falling to 0, discount
 0.99, lambda 0.95, clipping of policy and values at 0.2, entropy 0.01, values 0.5, gradients' norm 0.5; two networks of
-64-64 tanh units, or a GRU of 128 units. The GRU reads a layer of 128 relu units, as theirs does; it has no further
-layer in the heads if jaxrl's recurrent networks have none.
+64-64 tanh units, or a GRU of 128 units between a layer of 128 relu units that policy and value share and one of 128
+for each of them.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from jaxrl.presets import PRESETS
 def agent(memory: bool = False) -> Any:
     """The agent that all contenders train."""
     network = (
-        {"hidden": (128,), "activation": "relu", "shared": True, "memory": "gru", "memory_size": 128}
+        {"hidden": (128,), "activation": "relu", "memory": "gru", "memory_size": 128}
         if memory
         else {"hidden": (64, 64), "activation": "tanh", "shared": False}
     )
@@ -36,7 +36,7 @@ def agent(memory: bool = False) -> Any:
         rollout_steps=128,
         epochs=4,
         minibatches=4,
-        value_clip=True,
+        value_clip=0.2,
         target_kl=None,
         normalize_observations=False,
         normalize_rewards=False,

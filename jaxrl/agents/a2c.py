@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxrl.agents.base import Clock
 from jaxrl.agents.on_policy import Batch, OnPolicy
 from jaxrl.distributions import Distribution
+from jaxrl.optimizers import OPTIMIZERS
 from jaxrl.pytree import leaf, pytree, static
 
 
@@ -18,12 +19,14 @@ from jaxrl.pytree import leaf, pytree, static
 class A2C(OnPolicy):
     """Advantage actor-critic: one update from every rollout."""
 
-    learning_rate: float = leaf(default=1e-3, above=0)
+    learning_rate: float = leaf(default=2e-3, above=0)
     """The optimizer's step size at the start of the run."""
-    num_envs: int = static(default=8, minimum=1)
-    """Environments that one member plays at once."""
-    rollout_steps: int = static(default=5, minimum=1)
+    gae_lambda: float = leaf(default=1.0, minimum=0, maximum=1)
+    """Decay of the traces of generalised advantages; 1: n-step returns."""
+    rollout_steps: int = static(default=8, minimum=1)
     """Steps of every environment between two updates."""
+    optimizer: str = static(default="rmsprop", choices=tuple(OPTIMIZERS))
+    """The optimizer."""
 
     def policy_loss(
         self, distribution: Distribution, batch: Batch, advantage: jax.Array, clock: Clock

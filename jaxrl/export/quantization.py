@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.litert import Layer, weighted_layers
+from jaxrl.litert import Layer, give_signed_outputs, weighted_layers
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 """How a TFLite file holds numbers: f32; weights f16; weights i8; weights i8 and arithmetic in integers."""
@@ -115,7 +115,8 @@ def quantized(content: bytes, form: Form, examples: dict[str, np.ndarray]) -> by
             calibrator.calibrate({"serving_default": data}, recipe)
             ranges = calibrator.get_model_qsvs()
         made = quantizer.Quantizer(content, recipe.get_quantization_recipe())
-        return bytes(made.quantize(ranges, enable_progress_report=False).quantized_model)
+        rounded = bytes(made.quantize(ranges, enable_progress_report=False).quantized_model)
+    return give_signed_outputs(rounded)
 
 
 def _add(recipe: Any, name: str, operation: str, form: Form) -> None:

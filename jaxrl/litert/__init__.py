@@ -1,7 +1,7 @@
 """TFLite files: what is in them, and playing with them by the LiteRT interpreter."""
 
 from jaxrl.litert.file_agent import FileAgent, evaluate_file, greedy
-from jaxrl.litert.model import Layer, read_metadata, weighted_layers, write_metadata
+from jaxrl.litert.model import Layer, give_signed_outputs, read_metadata, weighted_layers, write_metadata
 from jaxrl.litert.policy_file import PolicyFile, PolicyFileError, carry_names
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "PolicyFileError",
     "carry_names",
     "evaluate_file",
+    "give_signed_outputs",
     "greedy",
     "read_metadata",
     "weighted_layers",

@@ -80,6 +80,31 @@ def write_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
     return bytes(builder.Output())
 
 
+def give_signed_outputs(content: bytes) -> bytes:
+    """A TFLite file that gives those tensors that its signature names, in the order of its outputs.
+
+    AI Edge Quantizer makes the quantized copy of a tensor an output in its place, where an output is also read by a
+    quantized operation, as a carry is; the signature still names the tensor itself.
+    """
+    import flatbuffers
+
+    schema = _schema()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for signature in model.signatureDefs or []:
+        graph = model.subgraphs[signature.subgraphIndex]
+        signed = [int(entry.tensorIndex) for entry in signature.outputs]
+        copied = {
+            int(output): int(operator.inputs[0])
+            for operator in graph.operators
+            if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.QUANTIZE
+            for output in operator.outputs
+        }
+        graph.outputs = [int(x) if int(x) in signed else copied.get(int(x), int(x)) for x in graph.outputs]
+    builder = flatbuffers.Builder(len(content) + 1024)
+    builder.Finish(model.Pack(builder), MAGIC)
+    return bytes(builder.Output())
+
+
 def litert() -> Any:
     """The module of LiteRT's interpreter.
 

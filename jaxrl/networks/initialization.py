@@ -150,31 +150,40 @@ def _truncated_normal(bits: jax.Array, parameters: list[_Parameter]) -> list[jax
 
 def _orthogonal(bits: jax.Array, parameters: list[_Parameter]) -> list[jax.Array]:
     """Orthogonal parameters from u32[all their elements]."""
+    if not parameters:
+        return []
+    shapes = [(math.prod(p.shape[:-1]), p.shape[-1]) for p in parameters]
+    tall = (max(map(max, shapes)), max(map(min, shapes)))
+    matrices = []
+    for shape, part in zip(shapes, _parts(random_bits.normal(bits), parameters), strict=True):
+        matrix = part.reshape(shape)
+        matrix = matrix.T if shape[0] < shape[1] else matrix
+        matrices.append(jnp.pad(matrix, [(0, size - given) for size, given in zip(tall, matrix.shape, strict=True)]))
     drawn = []
-    for p, part in zip(parameters, _parts(random_bits.normal(bits), parameters), strict=True):
-        matrix = part.reshape(-1, p.shape[-1])
-        wide = matrix.shape[0] < matrix.shape[1]
-        q = _orthonormal(matrix.T if wide else matrix)
-        drawn.append(p.initializer.scale * (q.T if wide else q).reshape(p.shape))
+    for p, shape, q in zip(parameters, shapes, _orthonormal(jnp.stack(matrices)), strict=True):
+        q = q[: max(shape), : min(shape)]
+        drawn.append(p.initializer.scale * (q.T if shape[0] < shape[1] else q).reshape(p.shape))
     return drawn
 
 
-def _orthonormal(matrix: jax.Array) -> jax.Array:
-    """Orthonormal columns f32[m, n] from a normal matrix of independent columns, m >= n: uniform among all such.
+def _orthonormal(matrices: jax.Array) -> jax.Array:
+    """Orthonormal columns f32[count, m, n] from normal matrices of independent columns, m >= n: uniform among all such.
 
-    By the Gram-Schmidt process, run twice over every column for the sake of rounding (Giraud et al., 2005): it is the
-    QR decomposition whose R has a positive diagonal, which makes Q uniform (Mezzadri, 2007). Not by `jnp.linalg.qr`:
-    on several CPU devices of one process, programs with several decompositions never end (JAX 0.10.1).
+    Rows and columns of zeros, which fill up smaller matrices, stay zeros. By the Gram-Schmidt process, run twice over
+    every column for the sake of rounding (Giraud et al., 2005): it is the QR decomposition whose R has a positive
+    diagonal, which makes Q uniform (Mezzadri, 2007). Not by `jnp.linalg.qr`: on several CPU devices of one process,
+    programs with several decompositions never end (JAX 0.10.1).
     """
 
     def column(index: jax.Array, done: jax.Array) -> jax.Array:
-        vector = jax.lax.dynamic_index_in_dim(matrix, index, axis=1, keepdims=False)
+        vectors = jax.lax.dynamic_index_in_dim(matrices, index, axis=2, keepdims=False)
         for _ in range(2):
-            vector -= done @ (vector @ done)
-        return done.at[:, index].set(vector / jnp.linalg.norm(vector))
+            shares = jnp.einsum("cm,cmn->cn", vectors, done, precision="highest")
+            vectors -= jnp.einsum("cmn,cn->cm", done, shares, precision="highest")
+        lengths = jnp.linalg.norm(vectors, axis=1, keepdims=True)
+        return done.at[:, :, index].set(vectors / jnp.where(lengths > 0, lengths, 1))
 
-    with jax.default_matmul_precision("highest"):
-        return jax.lax.fori_loop(0, matrix.shape[1], column, jnp.zeros_like(matrix))
+    return jax.lax.fori_loop(0, matrices.shape[2], column, jnp.zeros_like(matrices))
 
 
 def _parts(flat: jax.Array, parameters: list[_Parameter]) -> list[jax.Array]:

@@ -13,7 +13,9 @@ import jaxrl
 from jaxrl.cli import main
 from jaxrl.evaluation import evaluation_key, greedy_returns
 from jaxrl.export import ExportError, to_saved_model, to_tflite
+from jaxrl.export.conversion import tflite
 from jaxrl.export.parity import Comparison, Subject
+from jaxrl.export.quantization import Form, quantized
 from jaxrl.litert import FileAgent, PolicyFile, PolicyFileError, evaluate_file
 from jaxrl.pytree import concrete
 
@@ -31,7 +33,7 @@ def member():
     def make(env, memory="gru", size=16):
         key = (env, memory, size)
         if key not in made:
-            made[key] = decided(jaxrl.PPO(jaxrl.make(env), hidden=(16,), memory=memory, memory_size=size))
+            made[key] = decided(jaxrl.PPO(jaxrl.make(env), hidden=(size,), memory=memory, memory_size=size))
         return made[key]
 
     return make
@@ -157,6 +159,21 @@ def test_quantized_memory(quantize, memory, member, tmp_path):
     assert report.form.startswith("float16" if quantize == "float16" else "int8")
     numbers = {d["dtype"] for d in PolicyFile(report.path)._interpreter.get_tensor_details() if len(d["shape"]) == 2}
     assert (np.float16 if quantize == "float16" else np.int8) in numbers
+
+
+@pytest.mark.parametrize("arithmetic", ["int8", "int16"])
+def test_a_carry_that_quantized_layers_read_comes_out_in_float(arithmetic, member):
+    own = member("MemoryChain-v0", size=64)  # Its recurrent layer and the one after it are both quantized.
+    subject = Subject(own, "logits", False)
+    steps = subject.columns(subject.play(128, seed=0).spread(128))
+    whole = tflite(subject.function(own.params), subject.inputs, False)
+    content = quantized(whole, Form("int8", arithmetic), steps)
+    file, plain = PolicyFile(content), PolicyFile(whole)
+    for name, detail in file.outputs.items():
+        assert (detail["dtype"], list(detail["shape"])) == (np.float32, list(plain.outputs[name]["shape"]))
+    carry, obs = (steps["carry_0"],), steps["observation"]
+    _, (following,) = file.outputs_and_carry(carry, obs)
+    np.testing.assert_allclose(following, plain.outputs_and_carry(carry, obs)[1][0], atol=0.05)
 
 
 def test_a_mask_and_a_carry(tmp_path):
