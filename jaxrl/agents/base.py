@@ -196,13 +196,17 @@ def num_actions(agent: Agent) -> int:
 class Played(Protocol):
     """Steps with these fields of a `Transition`: leaves of one shape."""
 
-    reward: jax.Array
-    length: jax.Array
-    episode_return: jax.Array
+    @property
+    def reward(self) -> jax.Array: ...  # noqa: D102
 
     @property
-    def ended(self) -> jax.Array:
-        """Whether the episode is over."""
+    def length(self) -> jax.Array: ...  # noqa: D102
+
+    @property
+    def episode_return(self) -> jax.Array: ...  # noqa: D102
+
+    @property
+    def ended(self) -> jax.Array: ...  # noqa: D102
 
 
 def episode_metrics(transitions: Played, valid: Any = True) -> Metrics:
