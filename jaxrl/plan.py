@@ -1,5 +1,6 @@
 """What a run will do, checked and sized before anything is compiled."""
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete, get_at, leaf_paths
+from jaxrl.pytree import concrete, field_at, get_at, is_static, leaf_paths
 from jaxrl.registry import nearest
 
 _SLOT_STEPS = 2**24
@@ -209,6 +210,7 @@ def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndar
     varied = {}
     for path, values in vary.items():
         if path not in known:
+            _refuse_switched_off(agent, path)
             raise ValueError(
                 f"vary has no leaf {path!r}{nearest(path, known)}; {type(agent).__name__} has: {', '.join(known)}"
             )
@@ -218,6 +220,16 @@ def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndar
         if leaf.dtype.kind in "iub" and np.any(varied[path] != array):
             raise ValueError(f"vary[{path!r}] = {values!r} must be whole numbers of type {leaf.dtype.name}")
     return dict(sorted(varied.items()))
+
+
+def _refuse_switched_off(agent: Agent, path: str) -> None:
+    """Raises a ValueError where a path leads to a leaf that is None."""
+    with contextlib.suppress(AttributeError, StopIteration):
+        if get_at(agent, path) is None and not is_static(field_at(agent, path)):
+            raise ValueError(
+                f"vary[{path!r}] can't switch on what is off in the agent, where {path} = None: make the agent with "
+                "any number there, which the values take the place of"
+            )
 
 
 def _varied(agent: Agent, path: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:

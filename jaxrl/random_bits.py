@@ -31,6 +31,16 @@ def bits_and_keys(key: jax.Array, index: jax.Array | int, *, bits: int, keys: in
     return _blocks(key, index, bits, keys)
 
 
+def keys_at(key: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
+    """Keys[n] that are a function of two counts i32[n] each, in one pass; `key` may have no other use."""
+    if jax.random.key_impl(key) != _THREEFRY:
+        return jax.vmap(lambda i, j: jax.random.fold_in(jax.random.fold_in(key, i), j))(first, second)
+    counters = [jnp.asarray(count).astype(jnp.uint32) for count in (first, second)]
+    key_data = (jnp.broadcast_to(half + 0 * counters[0], counters[0].shape) for half in jax.random.key_data(key))
+    drawn = threefry2x32_p.bind(*key_data, *counters)
+    return jax.random.wrap_key_data(jnp.stack(drawn, axis=-1), impl=_THREEFRY)
+
+
 def _blocks(key: jax.Array, index: jax.Array | int, count: int, keys: int) -> tuple[jax.Array, jax.Array]:
     """Random bits and keys by Threefry (Salmon et al., 2011), if the key is a Threefry key, as JAX's are by default.
 
@@ -44,7 +54,7 @@ def _blocks(key: jax.Array, index: jax.Array | int, count: int, keys: int) -> tu
     # All four of one shape, batched alike: under `vmap` of an index alone the primitive would get unequal ones.
     index = jnp.asarray(index).astype(jnp.uint32)
     blocks = jnp.arange(pairs + keys, dtype=jnp.uint32) + 0 * index
-    key_data = (jnp.broadcast_to(word + 0 * index, blocks.shape) for word in jax.random.key_data(key))
+    key_data = (jnp.broadcast_to(half + 0 * index, blocks.shape) for half in jax.random.key_data(key))
     first, second = threefry2x32_p.bind(*key_data, jnp.full_like(blocks, index), blocks)
     drawn = jnp.concatenate([first[:pairs], second[:pairs]])[:count]
     return drawn, jax.random.wrap_key_data(jnp.stack([first[pairs:], second[pairs:]], axis=-1), impl=_THREEFRY)

@@ -120,24 +120,31 @@ class Member:
                 f"the policy of this {type(self.agent).__name__} has memory: action, carry = member.act(obs, carry), "
                 "from member.initial_carry() at the start of every episode"
             )
-        return self.act(obs, (), key, mask)[0]
+        return self.act(obs, None, key, mask)[0]
 
     def initial_carry(self) -> Any:
         """What the policy remembers at the start of an episode; () without memory."""
         return jax.tree.map(lambda x: x[0], self.agent.initial_carry(1))
 
-    def act(self, obs: Any, carry: Any = (), key: jax.Array | None = None, mask: Any = None) -> tuple[jax.Array, Any]:
+    def act(self, obs: Any, carry: Any = None, key: jax.Array | None = None, mask: Any = None) -> tuple[jax.Array, Any]:
         """The action for one observation, and the carry for the next one.
 
         Args:
           obs: array or nested lists of the observation space's shape.
-          carry: `initial_carry()` at the start of an episode, then what the last call gave.
+          carry: what the last call gave; None, or `initial_carry()`, at the start of an episode.
           key: to explore with, as in training; None for the policy's deterministic action.
           mask: bool[n], the allowed actions, or None where all are.
 
         Raises:
-          ValueError: `obs` or `mask` is of another shape.
+          ValueError: `obs`, `carry` or `mask` is of another shape.
         """
+        first = self.initial_carry()
+        carry = first if carry is None else carry
+        if _shapes(carry) != _shapes(first):
+            raise ValueError(
+                f"carry is {_shapes(carry)}, and must be {_shapes(first)}: start every episode with "
+                "carry = member.initial_carry(), and pass on what act gives"
+            )
         space, actions = self.agent.env.observation_space, self.agent.env.action_space
         obs = np.asarray(obs, space.dtype)
         if obs.shape != tuple(space.shape):
@@ -149,6 +156,10 @@ class Member:
                     f"mask has shape {mask.shape}, and must have one flag for each of the actions {actions}"
                 )
         return _act(concrete(self.agent), self.params, carry, obs, key, mask)
+
+
+def _shapes(tree: Any) -> str:
+    return str(jax.tree.map(np.shape, tree))
 
 
 @jax.jit

@@ -25,6 +25,9 @@ from jaxrl import random_bits
 from jaxrl.environment import Environment, Episode, Transition, start, take
 from jaxrl.pytree import pytree
 
+LEAST_RESERVE = 32
+"""The fewest starts that are drawn ahead at once, so that members of few environments seldom do, and together."""
+
 Act = Callable[[Any, Episode, Any], tuple[Any, Any, Any]]
 """(carry, episodes under way, a row of noise), leaves `[envs, ...]` -> (actions, carry, extras)."""
 
@@ -89,7 +92,7 @@ class Actors:
       carry: of the policy.
       spare: the next start of each environment.
       spare_used: bool[envs], whether it was taken already.
-      draws: i32[], how often spares were drawn.
+      drawn: i32[envs], how many starts were drawn for each environment; not counted where there is a reserve.
       reserve: where spares come from if a reset is costly; else None.
       key: of all starts.
     """
@@ -98,7 +101,7 @@ class Actors:
     carry: Any
     spare: Episode
     spare_used: jax.Array
-    draws: jax.Array
+    drawn: jax.Array
     reserve: Reserve | None
     key: jax.Array
 
@@ -120,8 +123,8 @@ def start_actors(env: Environment, key: jax.Array, num_envs: int, initial_carry:
     if _reserve_size(env, num_envs):
         episodes = start_each(env, _reserved_keys(env, key, jnp.arange(num_envs)))
     else:
-        episodes = start_each(env, random_bits.bits_and_keys(key, 0, bits=0, keys=num_envs)[1])
-    return actors_at(env, episodes, key, initial_carry, drawn=num_envs)
+        episodes = start_each(env, _own_keys(key, jnp.zeros(num_envs, jnp.int32)))
+    return actors_at(env, episodes, key, initial_carry, drawn=1)
 
 
 def actors_at(env: Environment, episodes: Episode, key: jax.Array, initial_carry: Any = (), drawn: int = 0) -> Actors:
@@ -132,7 +135,7 @@ def actors_at(env: Environment, episodes: Episode, key: jax.Array, initial_carry
       episodes: to go on from.
       key: of the starts of later episodes.
       initial_carry: of the policy, leaves `[envs, ...]`.
-      drawn: how many starts were drawn by this key already: none, or one for each environment.
+      drawn: how many starts were drawn for each environment by this key already.
     """
     num_envs = episodes.length.shape[0]
     size = _reserve_size(env, num_envs)
@@ -140,13 +143,13 @@ def actors_at(env: Environment, episodes: Episode, key: jax.Array, initial_carry
     if size:
         # Contents that are never taken, because `first` says that none was drawn.
         starts = jax.tree.map(lambda x: x[jnp.arange(size) % num_envs], episodes)
-        reserve = Reserve(starts, jnp.int32(-size - 1), jnp.int32(drawn))
+        reserve = Reserve(starts, jnp.int32(-size - 1), jnp.int32(drawn * num_envs))
     return Actors(
         episodes=episodes,
         carry=initial_carry,
         spare=episodes,
         spare_used=jnp.ones(num_envs, bool),
-        draws=jnp.int32(bool(drawn)),
+        drawn=jnp.full(num_envs, drawn, jnp.int32),
         reserve=reserve,
         key=key,
     )
@@ -173,6 +176,8 @@ def rollout(
     Returns:
       The actors after the steps, and what was recorded, leaves `[steps, envs, ...]`.
     """
+    if not jax.tree.leaves(noise):
+        raise ValueError("noise must have a row for every step, as that is how many are played; give jnp.zeros(steps)")
     steps = jax.tree.leaves(noise)[0].shape[0]
 
     def one_step(actors: Actors, row: tuple[jax.Array | int, Any]) -> tuple[Actors, Any]:
@@ -314,9 +319,11 @@ def _step(
     # Without the barrier, XLA on a CPU computes the whole step once more for every array that depends on this.
     restart = jax.lax.optimization_barrier(restarts(transition.ended))
     takes, waiting = restart & ~actors.spare_used, restart & actors.spare_used
+    # Where an episode is over and no other begins, the environment idles in a state that it may be in.
+    idles = transition.ended & ~restart
     after = dataclasses.replace(
         actors,
-        episodes=_where(takes, actors.spare, following),
+        episodes=_where(takes | idles, actors.spare, following),
         carry=_where(restart, policy.initial_carry, carry),
         spare_used=actors.spare_used | takes,
     )
@@ -328,35 +335,41 @@ def _step(
 def _draw_spares(env: Environment, actors: Actors, waiting: jax.Array) -> Actors:
     """Gives starts to the environments that wait for one, bool[envs], and new spares to those that used theirs.
 
-    A member of which no environment waits stays as it is, so that its numbers depend on no other member's.
+    This runs for all members where any environment of any of them waits, and yet no member's numbers depend on
+    another's. An environment's own starts follow in order, whenever they are drawn, so every member draws its spares
+    anew; from a reserve, the order is that of the environments that ask, so only members that need one take any.
     """
-    needed = jnp.any(waiting)
-    wanted = actors.spare_used & needed
-    if actors.reserve is None:
-        _, keys = random_bits.bits_and_keys(actors.key, actors.draws, bits=0, keys=actors.num_envs)
-        starts, reserve = start_each(env, keys), None
+    wanted, reserve = actors.spare_used, actors.reserve
+    if reserve is None:
+        starts = start_each(env, _own_keys(actors.key, actors.drawn))
     else:
-        starts, reserve = _take_reserved(env, actors.reserve, actors.key, wanted)
+        wanted &= jnp.any(waiting)
+        starts, reserve = _take_reserved(env, reserve, actors.key, wanted)
     return dataclasses.replace(
         actors,
         episodes=_where(waiting, starts, actors.episodes),
         spare=_where(wanted & ~waiting, starts, actors.spare),
-        spare_used=jnp.where(needed, waiting, actors.spare_used),
-        draws=actors.draws + needed,
+        spare_used=(actors.spare_used & ~wanted) | waiting,
+        drawn=actors.drawn + wanted,
         reserve=reserve,
     )
 
 
+def _own_keys(key: jax.Array, drawn: jax.Array) -> jax.Array:
+    """Keys[envs] of the next start of every environment, of which so many were drawn before, i32[envs]."""
+    return random_bits.keys_at(key, drawn, jnp.arange(drawn.shape[0]))
+
+
 def _reserve_size(env: Environment, num_envs: int) -> int:
     """How many starts are drawn ahead; 0 where each environment draws its own."""
-    return env.distinct_starts or (num_envs if env.costly_reset else 0)
+    return env.distinct_starts or (max(num_envs, LEAST_RESERVE) if env.costly_reset else 0)
 
 
 def _reserved_keys(env: Environment, key: jax.Array, indices: jax.Array) -> jax.Array:
     """Keys[n] of the starts with the indices i32[n]: a function of nothing else, so that any may be drawn again."""
     if env.distinct_starts:
         indices = indices % env.distinct_starts
-    return jax.vmap(lambda index: random_bits.bits_and_keys(key, index, bits=0, keys=1)[1][0])(indices)
+    return random_bits.keys_at(key, indices, jnp.zeros_like(indices))
 
 
 def _take_reserved(env: Environment, reserve: Reserve, key: jax.Array, wanted: jax.Array) -> tuple[Episode, Reserve]:

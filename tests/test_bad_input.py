@@ -400,3 +400,33 @@ def test_blocks_shrink_before_a_run_is_refused() -> None:
     tight = make_plan(agent, steps=STEPS, seeds=32, memory_limit=1_200_000, **sizes)
     assert roomy.block == 16
     assert 1 < tight.block < 16
+
+
+def test_integer_boxes_are_refused_by_agents_of_real_actions() -> None:
+    @jaxrl.pytree
+    class Whole(type(jaxrl.make("Pendulum-v1"))):  # type: ignore[misc]
+        @property
+        def action_space(self) -> jaxrl.Box:
+            return jaxrl.Box(0, 10, (2,), np.int32)
+
+    with pytest.raises(ValueError, match=r"PPO needs actions of a floating dtype.*jaxrl\.Discrete"):
+        jaxrl.PPO(Whole())
+
+
+def test_a_leaf_that_is_switched_off_can_t_be_varied() -> None:
+    with pytest.raises(ValueError, match=r"vary\['target_kl'\] can't switch on.*target_kl = None: make the agent with"):
+        train(ppo(), seeds=2, vary={"target_kl": [0.1, 0.2]})
+
+
+def test_a_carry_that_is_none_of_the_policy_s_is_named(result: jaxrl.Result) -> None:
+    member = jaxrl.train(ppo(memory="gru", memory_size=4, num_envs=4), iterations=1, progress=False).member(0)
+    obs = np.zeros(4)
+    with pytest.raises(ValueError, match=r"carry is .*, and must be .*: start every episode with"):
+        member.act(obs, np.zeros(3))
+    with pytest.raises(ValueError, match="has memory: action, carry = member.act"):
+        member.policy(obs)
+    first, carry = member.act(obs)
+    assert int(first) == int(member.act(obs, member.initial_carry())[0])
+    member.act(obs, carry)
+    with pytest.raises(ValueError, match="carry is "):
+        result.member(0).act(obs, carry)

@@ -7,6 +7,7 @@ import pytest
 import rollout_environments
 from rollout_environments import Called, Host, Short, start_numbers, steps_of_start
 
+import jaxrl
 from jaxrl.rollout import Policy, blank_rows, play_episodes, start_actors
 
 KEY = jax.random.key(3)
@@ -99,3 +100,34 @@ def test_members_are_played_as_if_alone(costly):
         np.testing.assert_array_equal(active[number], alone_active)
         for a, b in zip(jax.tree.leaves(steps), jax.tree.leaves(alone), strict=True):
             np.testing.assert_array_equal(a[number][np.asarray(alone_active)], b[np.asarray(alone_active)])
+
+
+@jaxrl.pytree
+class BreaksAfterItsEnd(jaxrl.Environment):
+    """Ends after two steps; who steps it on gets NaN."""
+
+    max_steps: int = jaxrl.static(default=10)
+
+    @property
+    def observation_space(self):
+        return jaxrl.Box(shape=(1,))
+
+    @property
+    def action_space(self):
+        return jaxrl.Discrete(2)
+
+    def reset(self, key):
+        age = jax.random.randint(key, (), 0, 2).astype(jnp.float32)
+        return age, age[None]
+
+    def step(self, state, action, key):
+        age = jnp.where(state >= 3, jnp.nan, state + 1)
+        return age, jaxrl.TimeStep(age[None], age, age >= 3)
+
+
+@pytest.mark.parametrize("baseline", ["none", "time", "value"])
+def test_an_environment_without_an_episode_left_idles_in_a_state_that_it_may_be_in(baseline):
+    agent = jaxrl.Reinforce(BreaksAfterItsEnd(), num_envs=4, episodes_per_update=6, baseline=baseline, hidden=(4,))
+    result = jaxrl.train(agent, iterations=3, seeds=2, progress=False)
+    assert not result.log["diverged"].any()
+    assert np.isfinite(result.log["loss"]).all()

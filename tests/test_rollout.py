@@ -305,3 +305,20 @@ def test_random_play_lasts_as_long_as_on_gymnasium_s_own_cartpole():
         lengths.append(steps)
     ours = first_lengths(jaxrl.make("CartPole-v1"), 6000)
     assert stats.ks_2samp(ours, lengths).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("num_envs", [1, 8])
+def test_members_draw_their_spares_together(num_envs):
+    """Sixteen members whose episodes last 1 to 8 steps: a reset in every step would be 4.5 an episode."""
+    env, members, steps = Short(longest=8), 16, 200
+
+    def play(key):
+        actors, ended = random_rollout(
+            env, start_actors(env, key, num_envs), steps, jax.random.fold_in(key, 1), lambda step: step.transition.ended
+        )
+        return jnp.sum(actors.drawn), jnp.sum(ended)
+
+    drawn, episodes = jax.jit(jax.vmap(play))(jax.random.split(KEY, members))
+    # What is drawn is the next start of an environment and no other: at most one spare each is left over.
+    assert (drawn - episodes <= 2 * num_envs).all()
+    assert (drawn >= episodes).all()

@@ -60,7 +60,7 @@ class ActorCritic:
     """The model: networks and what their outputs mean.
 
     Attributes:
-      observation_space: read by the networks, unless `features` says that they read flat features.
+      observation_space: of what the networks read.
       action_space: of the policy.
       hidden: widths of the hidden layers.
       activation: of the hidden layers.
@@ -82,6 +82,11 @@ class ActorCritic:
         """How many numbers the policy's head has."""
         space = self.action_space
         return space.n if isinstance(space, Discrete) else int(np.prod(space.shape, dtype=int))
+
+    @property
+    def values_are_free(self) -> bool:
+        """Whether acting computes the values too, or most of them."""
+        return self.shared or self.memory != "none"
 
     @property
     def _network(self) -> networks.Recurrent | hk.Transformed:
@@ -194,10 +199,15 @@ def check_action_bounds(owner: str, space: Space) -> None:
     """Checks that a continuous action space has finite bounds, where they are known and the same for all members.
 
     Raises:
-      ValueError: it has not, or they are equal.
+      ValueError: it has not, or they are equal, or its numbers are integers.
     """
     if not isinstance(space, Box) or any(isinstance(x, jax.core.Tracer) for x in (space.low, space.high)):
         return
+    if not jnp.issubdtype(space.dtype, jnp.floating):
+        raise ValueError(
+            f"{owner} needs actions of a floating dtype, and the action space is {space!r}: give it dtype=jnp.float32 "
+            "and round inside the environment's step, or make the actions jaxrl.Discrete"
+        )
     low, high = (np.asarray(x, np.float64) for x in (space.low, space.high))
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
         raise ValueError(

@@ -104,7 +104,7 @@ class Collector:
         """
         actors, rows = rollout(self.env, actors, self._policy(actors.num_envs), bits, key, self._row)
         after = actors.episodes.obs
-        if self.model.memory == "none":
+        if not self.model.values_are_free:
             # All values at once: many small products in the loop cost more than one large one after it.
             obs = jnp.concatenate([rows.obs, after[None]])
             values = self._values((), obs.reshape(-1, *obs.shape[2:])).reshape(obs.shape[:2])
@@ -127,7 +127,7 @@ class Collector:
             following = None
             if carry.previous is not None:
                 following = model.next_previous(params, heads.policy, action)
-            value = jnp.zeros_like(log_prob) if model.memory == "none" else heads.value
+            value = heads.value if model.values_are_free else jnp.zeros_like(log_prob)
             extras = (action, log_prob, value, carry.previous)
             return model.shaped(distribution.clip(action)), Carry(memory, following), extras
 

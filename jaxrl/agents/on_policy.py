@@ -205,7 +205,7 @@ class OnPolicy(Agent):
         )
 
     def scratch(self) -> Any:
-        """The rollout of one update, and the batch made of it."""
+        """A rollout, the batch made of it, its random bits, and what a gradient keeps of a minibatch."""
 
         def one(key: jax.Array) -> Any:
             state = self.init(key)
@@ -215,7 +215,11 @@ class OnPolicy(Agent):
             _, rows, values = collector.collect(state.actors, bits, key)
             return rows, batch_of(rows, collector.acting.observe(rows.obs), values, state.actors.carry.memory)
 
-        return jax.eval_shape(one, jax.random.key(0))
+        # Before and after the activation of every layer, for the policy and the value, and the gates of the memory.
+        numbers = 4 * sum(self.hidden) + (8 * self.memory_size if self.memory != "none" else 0)
+        kept = jax.ShapeDtypeStruct((self.steps_per_iteration // self.minibatches, numbers), jnp.float32)
+        bits = jax.ShapeDtypeStruct((self.steps_per_iteration * self.action_bits + self._partition_bits,), jnp.uint32)
+        return jax.eval_shape(one, jax.random.key(0)), kept, bits
 
     @property
     def _partition_bits(self) -> int:
@@ -240,8 +244,7 @@ class OnPolicy(Agent):
             if stop is not None:
                 stopped |= stop
                 after = jax.tree.map(lambda old, new: jnp.where(stopped, old, new), (params, opt_state), after)
-            weight = (~stopped).astype(jnp.float32)
-            return (*after, stopped), {name: Mean(value * weight, weight) for name, value in measured.items()}
+            return (*after, stopped), {name: Mean.of(value, ~stopped) for name, value in measured.items()}
 
         carry = (params, opt_state, jnp.bool_(False))
         if self.minibatches == 1:
@@ -304,7 +307,10 @@ class OnPolicy(Agent):
     def act(
         self, params: ActingParams, carry: Any, obs: Any, mask: Any = None, bits: Any = None
     ) -> tuple[Any, Any, Any]:
-        """Actions `[batch, ...]` inside their bounds: sampled with bits, the mode without; the extras are values."""
+        """Actions `[batch, ...]` inside their bounds: sampled with bits, the mode without; the extras are values.
+
+        Samples do not persist from step to step (`persistence`): that is how rollouts explore at first, and falls to 0.
+        """
         heads, carry = self._model.step(params.model, carry, params.observe(obs))
         distribution = self._model.distribution(params.model, heads.policy, mask)
         action = distribution.mode() if bits is None else distribution.clip(distribution.sample(bits))

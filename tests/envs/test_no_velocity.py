@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import advance, start
+from jaxrl.environment import start, take
 from jaxrl.envs.no_velocity import CartPoleNoVelocity, PendulumNoVelocity
 
 PAIRS = [("CartPoleNoVelocity-v1", "CartPole-v1", [0, 2]), ("PendulumNoVelocity-v1", "Pendulum-v1", [0, 1])]
@@ -21,7 +21,9 @@ def test_it_is_the_full_environment_seen_through_a_mask(name, full, seen):
         def one(episode, row):
             key, action = row
             step_key, fresh_key = jax.random.split(key)
-            episode, played = advance(env, episode, action, step_key, start(env, fresh_key))
+            following, played = take(env, episode, action, step_key)
+            fresh = start(env, fresh_key)
+            episode = jax.tree.map(lambda new, old: jnp.where(played.ended, new, old), fresh, following)
             return episode, (episode.state, episode.obs, played)
 
         keys = jax.random.split(jax.random.key(1), len(actions))
