@@ -20,8 +20,8 @@ from jaxrl import random_bits
 from jaxrl.environment import Episode
 from jaxrl.rollout import Policy, rollout, start_actors, start_each
 
-ROUNDS_OF_A_STEP = 1
-ROUNDS_OF_A_RESET = 1000
+ROUNDS_OF_A_STEP = 10
+ROUNDS_OF_A_RESET = 10_000
 STEPS = 800
 TRIALS = 3
 
@@ -83,7 +83,7 @@ def play(env: Costly, num_envs: int, steps: int, key: jax.Array) -> tuple[jax.Ar
 def play_resetting_always(env: Costly, num_envs: int, steps: int, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The same with a reset of every environment in every step."""
 
-    def one(carry: tuple[State, jax.Array], index: jax.Array) -> tuple[Any, jax.Array]:
+    def one(carry: tuple[State, jax.Array], index: jax.Array) -> tuple[Any, None]:
         state, count = carry
         keys = random_bits.bits_and_keys(key, index, bits=0, keys=num_envs)[1]
         after, step = jax.vmap(lambda s: env.step(s, 0, key))(state)

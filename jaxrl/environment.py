@@ -100,6 +100,7 @@ class Environment:
         find than the whole mask.
         """
         mask = self.action_mask(state)
+        assert mask is not None
         counts = jnp.cumsum(mask, dtype=jnp.int32)
         return jnp.argmax(counts > (uniform * counts[-1]).astype(jnp.int32)).astype(jnp.int32)
 

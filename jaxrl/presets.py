@@ -33,7 +33,15 @@ class Preset:
         return build(**{"env": make(self.env), **self.fields, **fields})
 
 
-_MEMORY = {"num_envs": 16, "rollout_steps": 64, "epochs": 4, "memory": "gru", "learning_rate": 1e-3}
+_RECALL = {
+    "num_envs": 16,
+    "epochs": 4,
+    "learning_rate": 1e-3,
+    "entropy_cost": 0.01,
+    "memory": "gru",
+    "memory_size": 32,
+}
+"""Settings of recurrent policies that have to recall one observation."""
 
 PRESETS = {
     "ppo-cartpole": Preset(
@@ -83,6 +91,42 @@ PRESETS = {
         },
         iterations=195,
         description="exploration noise that persists from step to step, 200,000 steps",
+        default=True,
+    ),
+    "ppo-mountain-car": Preset(
+        "ppo",
+        "MountainCar-v0",
+        {
+            "num_envs": 16,
+            "rollout_steps": 64,
+            "epochs": 4,
+            "learning_rate": 1e-3,
+            "gae_lambda": 0.98,
+            "normalize_observations": True,
+            "normalize_rewards": True,
+            "persistence": 0.9,
+        },
+        iterations=976,
+        description="actions that are repeated with a probability that falls to 0, 1,000,000 steps",
+        default=True,
+    ),
+    "ppo-cartpole-no-velocity": Preset(
+        "ppo",
+        "CartPoleNoVelocity-v1",
+        {"num_envs": 16, "rollout_steps": 64, "learning_rate": 1e-3, "memory": "gru"},
+        iterations=390,
+        description="a GRU of 64, 400,000 steps",
+        default=True,
+    ),
+    "ppo-memory-chain": Preset(
+        "ppo", "MemoryChain-v0", _RECALL, iterations=195, description="a GRU of 32, 100,000 steps", default=True
+    ),
+    "ppo-t-maze": Preset(
+        "ppo",
+        "TMaze-v0",
+        {**_RECALL, "rollout_steps": 64},
+        iterations=292,
+        description="a GRU of 32, 300,000 steps",
         default=True,
     ),
     "plane-strike": Preset(

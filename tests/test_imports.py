@@ -19,7 +19,7 @@ ORDER = [
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]
-AGENTS = ["base", "actor_critic", "on_policy", "a2c", "ppo", "dqn", "reinforce", "__init__"]
+AGENTS = ["base", "actor_critic", "collection", "minibatches", "on_policy", "a2c", "ppo", "dqn", "reinforce", "__init__"]
 """Those of `jaxrl.agents`, likewise."""
 ROOT = Path(jaxrl.__file__).parent
 

@@ -16,7 +16,7 @@ from jaxrl.presets import PRESETS
 
 def agent(memory: bool = False) -> Any:
     """The agent that all contenders train."""
-    network = (
+    network: dict[str, Any] = (
         {"hidden": (128,), "activation": "relu", "memory": "gru", "memory_size": 128}
         if memory
         else {"hidden": (64, 64), "activation": "tanh", "shared": False}

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.base import Clock
-from jaxrl.agents.on_policy import Batch, OnPolicy
+from jaxrl.agents.minibatches import Batch
+from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.distributions import Distribution
 from jaxrl.optimizers import OPTIMIZERS
 from jaxrl.pytree import leaf, pytree, static
@@ -32,4 +33,4 @@ class A2C(OnPolicy):
         self, distribution: Distribution, batch: Batch, advantage: jax.Array, clock: Clock
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The mean of -log probability * advantage (Mnih et al., 2016, algorithm S3)."""
-        return -jnp.mean(distribution.log_prob(batch.rows.action) * jax.lax.stop_gradient(advantage)), {}
+        return -jnp.mean(distribution.log_prob(batch.action) * jax.lax.stop_gradient(advantage)), {}

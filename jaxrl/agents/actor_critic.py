@@ -85,12 +85,11 @@ class ActorCritic:
 
     @property
     def _network(self) -> networks.Recurrent | hk.Transformed:
-        make = networks.actor_critic
+        layers = (self.observation_space, self.hidden, self.outputs)
         options: dict[str, Any] = {"shared": self.shared, "activation": self.activation}
-        if self.memory != "none":
-            make = networks.recurrent_actor_critic
-            options |= {"memory": self.memory, "memory_size": self.memory_size}
-        return make(self.observation_space, self.hidden, self.outputs, **options)
+        if self.memory == "none":
+            return networks.actor_critic(*layers, **options)
+        return networks.recurrent_actor_critic(*layers, memory=self.memory, memory_size=self.memory_size, **options)
 
     def init(self, key: jax.Array, initial_std: Any) -> Params:
         """Draws parameters; `initial_std` is the first deviation of a Gaussian policy, as `Params.log_std` has it."""
@@ -142,20 +141,22 @@ class ActorCritic:
           params: parameters.
           policy: `Heads.policy`.
           mask: bool[..., n], the allowed actions, or None.
-          previous: of the step before, where exploration persists; else None.
-          persistence: f32[] in [0, 1): how far exploration persists from step to step.
+          previous: of the step before; None for exploration that does not persist.
+          persistence: f32[] in [0, 1), how far exploration persists from step to step; None as `previous`.
         """
         if isinstance(self.action_space, Discrete):
-            if previous is None:
+            if previous is None or persistence is None:
                 return categorical(policy, mask)
             return persistent(policy, mask, previous.action, persistence)
         mean, scale, low, high = self._scaled(params, policy)
-        if previous is None:
+        if previous is None or persistence is None:
             return Gaussian(mean, scale, low, high)
         return autoregressive(mean, scale, previous.action, persistence * previous.weight, low, high)
 
     def _scaled(self, params: Params, policy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """Means f32[..., d], deviations, and bounds f32[d], of flat actions."""
+        assert isinstance(self.action_space, Box)
+        assert params.log_std is not None
         low, high = flat_bounds(self.action_space)
         half = (high - low) / 2
         return (high + low) / 2 + half * policy, half * jnp.exp(params.log_std), low, high

@@ -1,14 +1,14 @@
 """What every agent is."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.checks import check_static
-from jaxrl.environment import Environment, Episode, Transition
+from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import is_static, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
@@ -193,7 +193,23 @@ def num_actions(agent: Agent) -> int:
     return space.n
 
 
-def episode_metrics(transitions: Transition, valid: Any = True) -> Metrics:
+class Played(Protocol):
+    """Steps with these fields of a `Transition`: leaves of one shape."""
+
+    @property
+    def reward(self) -> jax.Array: ...  # noqa: D102
+
+    @property
+    def length(self) -> jax.Array: ...  # noqa: D102
+
+    @property
+    def episode_return(self) -> jax.Array: ...  # noqa: D102
+
+    @property
+    def ended(self) -> jax.Array: ...  # noqa: D102
+
+
+def episode_metrics(transitions: Played, valid: Any = True) -> Metrics:
     """Steps taken, and the mean return and length of the episodes that ended."""
     valid = jnp.broadcast_to(valid, transitions.reward.shape)
     ended = transitions.ended & valid

@@ -5,100 +5,28 @@ An algorithm adds its loss, and how often it learns from a rollout (`A2C`: once,
 
 import dataclasses
 import functools
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import optimizers, random_bits, returns, schedules
-from jaxrl.agents.actor_critic import ActorCritic, Params, Previous, check_action_bounds
+from jaxrl import optimizers, random_bits, schedules
+from jaxrl.agents.actor_critic import ActorCritic, Params, check_action_bounds
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
+from jaxrl.agents.collection import ActingParams, Collector, Rows, initial_carry
+from jaxrl.agents.minibatches import Batch, batch_of, partitions, take
 from jaxrl.distributions import Distribution
-from jaxrl.environment import Environment, Episode
+from jaxrl.environment import Environment
 from jaxrl.normalize import RewardScale, RunningMoments
 from jaxrl.pytree import leaf, pytree, static
-from jaxrl.rollout import Actors, Policy, Step, any_member, rollout, start_actors
+from jaxrl.returns import generalised_advantages
+from jaxrl.rollout import Actors, start_actors
 from jaxrl.spaces import Box, Discrete
 
 GRADIENT_EPSILON = 1e-5
 """What Adam and RMSProp add to the root of the second moment (as in OpenAI's baselines; Huang et al., 2022)."""
-
-
-@pytree
-class ActingParams:
-    """What acting needs: parameters, and the moments that observations are normalised by (None: they are not)."""
-
-    model: Params
-    moments: RunningMoments | None
-
-
-@pytree
-class Carry:
-    """What the exploring policy remembers from step to step; leaves `[envs, ...]`.
-
-    Attributes:
-      memory: of the network; () without one.
-      previous: how the step before explored; None where exploration does not persist.
-    """
-
-    memory: Any
-    previous: Previous | None
-
-
-@pytree
-class Rows:
-    """A rollout: leaves `[time, envs, ...]`.
-
-    Attributes:
-      obs: raw, as the environment gave it.
-      mask: the allowed actions, or None.
-      previous: as `Carry.previous`, before the step.
-      reset: bool, whether an episode begins with the observation.
-      action: flat, before clipping to the bounds.
-      log_prob: f32, of the action when it was taken.
-      value: f32, of the observation.
-      bootstrap: f32, the value of the true successor of an episode that was cut off; 0 elsewhere.
-      reward, terminated, truncated, length, episode_return: as in `Transition`.
-    """
-
-    obs: Any
-    mask: Any
-    previous: Previous | None
-    reset: jax.Array
-    action: jax.Array
-    log_prob: jax.Array
-    value: jax.Array
-    bootstrap: jax.Array
-    reward: jax.Array
-    terminated: jax.Array
-    truncated: jax.Array
-    length: jax.Array
-    episode_return: jax.Array
-
-    @property
-    def ended(self) -> jax.Array:
-        """bool[time, envs], whether the episode is over, for either reason."""
-        return self.terminated | self.truncated
-
-
-@pytree
-class Batch:
-    """What an update learns from: a rollout or a part of it.
-
-    Attributes:
-      rows: leaves `[time, envs, ...]`, or `[batch, ...]` where the policy has no memory.
-      obs: as the network reads them, likewise.
-      memory: before the first observations, leaves `[envs, ...]`; () where the policy has none.
-      advantage: f32, likewise.
-      target: f32, the values to learn.
-    """
-
-    rows: Rows
-    obs: Any
-    memory: Any
-    advantage: jax.Array
-    target: jax.Array
 
 
 @pytree
@@ -108,7 +36,7 @@ class OnPolicyState:
     Attributes:
       params: of the model.
       opt_state: of the optimizer.
-      actors: the environments, leaves `[num_envs, ...]`; their carry is a `Carry`.
+      actors: the environments, leaves `[num_envs, ...]`, whose carry is a `Carry`; None once the run is over.
       moments: of observations, or None.
       reward_scale: of rewards, or None.
       key: the member's key; every iteration draws by its own index.
@@ -116,7 +44,7 @@ class OnPolicyState:
 
     params: Params
     opt_state: Any
-    actors: Actors
+    actors: Actors | None
     moments: RunningMoments | None
     reward_scale: RewardScale | None
     key: jax.Array
@@ -200,7 +128,7 @@ class OnPolicy(Agent):
         """Probabilities and logits of discrete actions."""
         return ("probabilities", "logits") if isinstance(self.env.action_space, Discrete) else ()
 
-    metrics = (*EPISODE_METRICS, "loss", "value_loss", "entropy")
+    metrics: ClassVar[tuple[str, ...]] = (*EPISODE_METRICS, "loss", "value_loss", "entropy")
 
     @property
     def steps_per_iteration(self) -> int:
@@ -227,7 +155,8 @@ class OnPolicy(Agent):
         """Draws parameters, starts the environments."""
         params_key, start_key, run_key = random_bits.split(key, 3)
         params = self._model.init(params_key, self.initial_std)
-        actors = start_actors(self.env, start_key, self.num_envs, self._initial_carry())
+        first = initial_carry(self._model, self.num_envs, self.persistence is not None)
+        actors = start_actors(self.env, start_key, self.num_envs, first)
         space = self.env.observation_space
         moments = RunningMoments.empty(space.shape) if self._normalizes else None
         scale = RewardScale.empty(self.num_envs) if self.normalize_rewards else None
@@ -238,102 +167,37 @@ class OnPolicy(Agent):
         """Whether observations are normalised: those that are numbers."""
         return self.normalize_observations and isinstance(self.env.observation_space, Box)
 
-    def _initial_carry(self) -> Carry:
-        model = self._model
-        previous = None if self.persistence is None else model.initial_previous(self.num_envs)
-        return Carry(model.initial_memory(self.num_envs), previous)
+    def _collector(self, params: Params, moments: RunningMoments | None, clock: Clock) -> Collector:
+        return Collector(self.env, self._model, ActingParams(params, moments), self._persistence(clock))
+
+    def _persistence(self, clock: Clock) -> jax.Array | None:
+        return None if self.persistence is None else schedules.linear(self.persistence, 0.0, clock.fraction)
 
     def iterate(self, state: OnPolicyState, clock: Clock) -> tuple[OnPolicyState, Metrics]:
         """Plays a rollout, and learns from it."""
         shape = (self.rollout_steps, self.num_envs, self.action_bits)
-        count = shape[0] * shape[1] * shape[2]
-        bits, (step_key,) = random_bits.bits_and_keys(
-            state.key, clock.iteration, bits=count + self._partition_bits, keys=1
-        )
-        acting = ActingParams(state.params, state.moments)
-        actors, rows = rollout(
-            self.env,
-            state.actors,
-            self._exploring(acting, clock),
-            bits[:count].reshape(shape),
-            step_key,
-            lambda step: self._row(acting, step),
-        )
-        last = self._model.step(state.params, actors.carry.memory, self._observe(acting, actors.episodes.obs))[0]
-        rewards, scale = rows.reward, state.reward_scale
+        count = math.prod(shape)
+        assert state.actors is not None
+        bits, (key,) = random_bits.bits_and_keys(state.key, clock.iteration, bits=count + self._partition_bits, keys=1)
+        collector = self._collector(state.params, state.moments, clock)
+        actors, rows, next_value = collector.collect(state.actors, bits[:count].reshape(shape), key)
+        reward, scale, moments = rows.reward, state.reward_scale, state.moments
         if scale is not None:
-            scale = scale.update(rewards, rows.ended, self.discount)
-            rewards = scale.scale(rewards)
-        advantage = self._advantages(rows, rewards, last.value)
-        batch = Batch(
-            rows, self._observe(acting, rows.obs), state.actors.carry.memory, advantage, advantage + rows.value
-        )
-        params, opt_state, metrics = self._learn(state.params, state.opt_state, batch, bits[count:], clock)
-        moments = state.moments
+            scale = scale.update(reward, rows.ended, self.discount)
+            reward = scale.scale(reward)
         if moments is not None:
             moments = moments.update(rows.obs.reshape(-1, *rows.obs.shape[2:]))
+        advantage = self._advantages(rows, reward, next_value)
+        batch = batch_of(rows, collector.acting.observe(rows.obs), advantage, state.actors.carry.memory)
+        params, opt_state, metrics = self._learn(state.params, state.opt_state, batch, bits[count:], clock)
         following = OnPolicyState(params, opt_state, actors, moments, scale, state.key)
         return following, {**episode_metrics(rows), **metrics}
 
-    def _observe(self, acting: ActingParams, obs: Any) -> Any:
-        """Observations as the network reads them."""
-        return obs if acting.moments is None else acting.moments.normalize(obs)
-
-    def _exploring(self, acting: ActingParams, clock: Clock) -> Policy:
-        """The policy that rollouts are played by; its extras are (action, log-probability, value, previous)."""
-        model = self._model
-
-        def act(carry: Carry, episodes: Episode, bits: jax.Array) -> tuple[Any, Carry, Any]:
-            heads, memory = model.step(acting.model, carry.memory, self._observe(acting, episodes.obs))
-            distribution = self._distribution(acting.model, heads.policy, episodes.mask, carry.previous, clock)
-            action, log_prob = distribution.sample_with_log_prob(bits)
-            following = None
-            if carry.previous is not None:
-                following = model.next_previous(acting.model, heads.policy, action)
-            extras = (action, log_prob, heads.value, carry.previous)
-            return model.shaped(distribution.clip(action)), Carry(memory, following), extras
-
-        return Policy(act, self._initial_carry())
-
-    def _distribution(
-        self, params: Params, policy: jax.Array, mask: Any, previous: Previous | None, clock: Clock
-    ) -> Distribution:
-        persistence = 0.0 if previous is None else schedules.linear(self.persistence, 0.0, clock.fraction)
-        return self._model.distribution(params, policy, mask, previous, persistence)
-
-    def _row(self, acting: ActingParams, step: Step) -> Rows:
-        """What learning needs of a step."""
-        played, (action, log_prob, value, previous) = step.transition, step.extras
-        cut_off = played.truncated & ~played.terminated
-
-        def successor_value() -> jax.Array:
-            return self._model.step(acting.model, step.carry.memory, self._observe(acting, played.next_obs))[0].value
-
-        # Few steps are cut off, and only those need the value of a successor that is not acted from.
-        following = jax.lax.cond(any_member(jnp.any(cut_off)), successor_value, lambda: jnp.zeros_like(value))
-        return Rows(
-            obs=played.obs,
-            mask=played.mask,
-            previous=previous,
-            reset=step.before.length == 0,
-            action=action,
-            log_prob=log_prob,
-            value=value,
-            bootstrap=jnp.where(cut_off, following, 0),
-            reward=played.reward,
-            terminated=played.terminated,
-            truncated=played.truncated,
-            length=played.length,
-            episode_return=played.episode_return,
-        )
-
-    def _advantages(self, rows: Rows, rewards: jax.Array, last_value: jax.Array) -> jax.Array:
-        """Generalised advantages f32[time, envs]; `last_value` f32[envs] is that of what follows the rollout."""
-        following = jnp.concatenate([rows.value[1:], last_value[None]])
-        return returns.generalised_advantages(
-            rewards,
+    def _advantages(self, rows: Rows, reward: jax.Array, next_value: jax.Array) -> jax.Array:
+        return generalised_advantages(
+            reward,
             rows.value,
-            jnp.where(rows.ended, rows.bootstrap, following),
+            next_value,
             rows.terminated,
             rows.truncated,
             discount=self.discount,
@@ -344,13 +208,12 @@ class OnPolicy(Agent):
         """The rollout of one update, and the batch made of it."""
 
         def one(key: jax.Array) -> Any:
-            state, clock = self.init(key), Clock(jnp.int32(0), jnp.int32(1))
-            acting = ActingParams(state.params, state.moments)
+            state = self.init(key)
+            assert state.actors is not None
+            collector = self._collector(state.params, state.moments, Clock(jnp.int32(0), jnp.int32(1)))
             bits = jnp.zeros((self.rollout_steps, self.num_envs, self.action_bits), jnp.uint32)
-            rows = rollout(
-                self.env, state.actors, self._exploring(acting, clock), bits, key, lambda step: self._row(acting, step)
-            )[1]
-            return rows, self._observe(acting, rows.obs), rows.value, rows.value
+            _, rows, values = collector.collect(state.actors, bits, key)
+            return rows, batch_of(rows, collector.acting.observe(rows.obs), values, state.actors.carry.memory)
 
         return jax.eval_shape(one, jax.random.key(0))
 
@@ -368,11 +231,10 @@ class OnPolicy(Agent):
             self.learning_rate, self.learning_rate * self.learning_rate_end_fraction, clock.fraction
         )
         gradient = jax.grad(functools.partial(self._measured_loss, clock=clock), has_aux=True)
-        flat = batch if self.memory != "none" else _flattened(batch)
 
         def update(carry: tuple[Params, Any, jax.Array], indices: jax.Array | None) -> tuple[Any, Any]:
             params, opt_state, stopped = carry
-            gradients, measured = gradient(params, flat if indices is None else self._taken(flat, indices))
+            gradients, measured = gradient(params, batch if indices is None else take(batch, indices))
             after = optimizers.apply(self._optimizer(rate), gradients, opt_state, params)
             stop = self._stops(measured)
             if stop is not None:
@@ -389,22 +251,14 @@ class OnPolicy(Agent):
             (params, opt_state, _), sums = jax.lax.scan(update, carry, indices)
         return params, opt_state, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
 
-    def _taken(self, batch: Batch, indices: jax.Array) -> Batch:
-        """The rows, or the environments where the policy has memory, of a minibatch."""
-        if self.memory == "none":
-            return jax.tree.map(lambda x: x[indices], batch)
-        memory = jax.tree.map(lambda x: x[indices], batch.memory)
-        rest = jax.tree.map(lambda x: x[:, indices], dataclasses.replace(batch, memory=()))
-        return dataclasses.replace(rest, memory=memory)
-
     def _measured_loss(self, params: Params, batch: Batch, clock: Clock) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The loss of a minibatch, and what is measured on the way."""
         if self.memory == "none":
             heads = self._model.step(params, (), batch.obs)[0]
         else:
-            heads = self._model.unroll(params, batch.memory, batch.obs, batch.rows.reset)
-        rows = batch.rows
-        distribution = self._distribution(params, heads.policy, rows.mask, rows.previous, clock)
+            heads = self._model.unroll(params, batch.memory, batch.obs, batch.reset)
+        persistence = self._persistence(clock)
+        distribution = self._model.distribution(params, heads.policy, batch.mask, batch.previous, persistence)
         advantage = batch.advantage
         if self.normalize_advantages:
             advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
@@ -451,39 +305,14 @@ class OnPolicy(Agent):
         self, params: ActingParams, carry: Any, obs: Any, mask: Any = None, bits: Any = None
     ) -> tuple[Any, Any, Any]:
         """Actions `[batch, ...]` inside their bounds: sampled with bits, the mode without; the extras are values."""
-        heads, carry = self._model.step(params.model, carry, self._observe(params, obs))
+        heads, carry = self._model.step(params.model, carry, params.observe(obs))
         distribution = self._model.distribution(params.model, heads.policy, mask)
         action = distribution.mode() if bits is None else distribution.clip(distribution.sample(bits))
         return self._model.shaped(action), carry, heads.value
 
     def outputs(self, params: ActingParams, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """Logits f32[batch, n] of discrete actions; continuous ones: the mode, f32[batch, dimensions]."""
-        heads, carry = self._model.step(params.model, carry, self._observe(params, obs))
+        heads, carry = self._model.step(params.model, carry, params.observe(obs))
         if isinstance(self.env.action_space, Discrete):
             return heads.policy, carry
         return self._model.distribution(params.model, heads.policy).mode(), carry
-
-
-def partitions(bits: jax.Array, minibatches: int) -> jax.Array:
-    """Random partitions of rows into minibatches, one partition an epoch.
-
-    Of every `minibatches` rows in succession each goes to another minibatch, in random order: minibatches are spread
-    over the whole rollout, and nothing has to be sorted but so few numbers.
-
-    Args:
-      bits: random bits u32[epochs, rows].
-      minibatches: how many; they divide the rows.
-
-    Returns:
-      Indices of rows, i32[epochs * minibatches, rows / minibatches].
-    """
-    epochs, rows = bits.shape
-    groups = bits.reshape(epochs, rows // minibatches, minibatches)
-    order = jnp.argsort(groups, axis=-1).astype(jnp.int32)
-    indices = order + minibatches * jnp.arange(rows // minibatches, dtype=jnp.int32)[:, None]
-    return jnp.moveaxis(indices, -1, 1).reshape(epochs * minibatches, -1)
-
-
-def _flattened(batch: Batch) -> Batch:
-    """Leaves `[time * envs, ...]` for `[time, envs, ...]`."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)

@@ -4,7 +4,7 @@ Schulman et al., "Proximal policy optimization algorithms", 2017, with generalis
 and the details that Huang et al., "The 37 implementation details of proximal policy optimization", 2022, list.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ import optax
 from jaxrl import schedules
 from jaxrl._rlax import rlax
 from jaxrl.agents.base import Clock
-from jaxrl.agents.on_policy import Batch, OnPolicy
+from jaxrl.agents.minibatches import Batch
+from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.distributions import Distribution
 from jaxrl.pytree import leaf, pytree, static
 
@@ -41,13 +42,13 @@ class PPO(OnPolicy):
     memory_size: int = static(default=64, minimum=1)
     """Width of the recurrent cell."""
 
-    metrics = (*OnPolicy.metrics, "kl", "clip_fraction")
+    metrics: ClassVar[tuple[str, ...]] = (*OnPolicy.metrics, "kl", "clip_fraction")
 
     def policy_loss(
         self, distribution: Distribution, batch: Batch, advantage: jax.Array, clock: Clock
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The clipped surrogate objective (Schulman et al., 2017, equation 7), negated."""
-        log_ratio = distribution.log_prob(batch.rows.action) - batch.rows.log_prob
+        log_ratio = distribution.log_prob(batch.action) - batch.log_prob
         ratio = jnp.exp(log_ratio)
         clip = self._clip(clock)
         loss = rlax().clipped_surrogate_pg_loss(ratio.reshape(-1), advantage.reshape(-1), clip)
@@ -63,7 +64,7 @@ class PPO(OnPolicy):
         errors = super().value_errors(value, batch, clock)
         if self.value_clip is None:
             return errors
-        near = batch.rows.value + jnp.clip(value - batch.rows.value, -self.value_clip, self.value_clip)
+        near = batch.value + jnp.clip(value - batch.value, -self.value_clip, self.value_clip)
         return jnp.maximum(errors, optax.l2_loss(near, batch.target))
 
     def _stops(self, measured: dict[str, Any]) -> jax.Array | None:
