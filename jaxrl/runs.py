@@ -35,11 +35,11 @@ from jaxrl.config import differences, from_config, to_config
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan
 
-_FORMAT = "jaxrl run, version 4"
+_FORMAT = "jaxrl run, version 5"
 _RETURNS = "greedy_returns.npz"
 _LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots", "evaluation")
-_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax")
+_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
 
 
 class RunDirectoryError(ValueError):

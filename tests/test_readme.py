@@ -15,6 +15,7 @@ from jaxrl.cli import main
 README = Path(__file__).parent.parent / "README.md"
 SHORTER = {
     r"steps=[\d_]+": "steps=1_100",
+    r"evaluate_every=[\d_]+": "evaluate_every=1_000",
     r"seeds=\d+": "seeds=2",
     r"members = \d+": "members = 2",
     r"trials=\d+": "trials=5",

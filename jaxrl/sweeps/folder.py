@@ -27,7 +27,7 @@ from jaxrl.sweeps.work import Outcome
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "jaxrl sweep, version 2"
+FORMAT = "jaxrl sweep, version 3"
 _MADE = ("made_with", "format")
 
 

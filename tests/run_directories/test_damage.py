@@ -131,6 +131,8 @@ CONFIGURATIONS = [
     (lambda _: "[]", "is not of a run that this jaxrl knows"),
     (lambda _: "{}", "is not of a run that this jaxrl knows"),
     (lambda _: '{"format": "another program"}', "is not of a run that this jaxrl knows"),
+    # Its random numbers were drawn otherwise.
+    (changed(format="jaxrl run, version 4"), "is not of a run that this jaxrl knows"),
     (changed(made_with=None), "made_with.block is no whole number"),
     (changed(made_with={"block": "2"}), "made_with.block is no whole number"),
     (changed(made_with={"block": -2}), "made_with.block is no whole number"),

@@ -443,9 +443,11 @@ def test_damage_is_found(whole, folder, tmp_path):
     (out / "results.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(jaxrl.RunDirectoryError, match="is damaged"):
         jaxrl.load(out)
-    (out / "config.json").write_text(json.dumps({"format": "jaxrl sweep, version 9"}))
-    with pytest.raises(jaxrl.RunDirectoryError):
-        jaxrl.load(out)
+    config = json.loads((out / "config.json").read_text())
+    for version in (2, 9):
+        (out / "config.json").write_text(json.dumps({**config, "format": f"jaxrl sweep, version {version}"}))
+        with pytest.raises(jaxrl.RunDirectoryError, match="not of a run that this jaxrl knows"):
+            jaxrl.load(out)
 
 
 # Memory.
