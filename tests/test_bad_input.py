@@ -423,7 +423,7 @@ def test_a_carry_that_is_none_of_the_policy_s_is_named(result: jaxrl.Result) -> 
     obs = np.zeros(4)
     with pytest.raises(ValueError, match=r"carry is .*, and must be .*: start every episode with"):
         member.act(obs, np.zeros(3))
-    with pytest.raises(ValueError, match="has memory: action, carry = member.act"):
+    with pytest.raises(ValueError, match=r"has memory: action, carry = member\.act"):
         member.policy(obs)
     first, carry = member.act(obs)
     assert int(first) == int(member.act(obs, member.initial_carry())[0])

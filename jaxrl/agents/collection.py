@@ -73,6 +73,15 @@ class Rows:
         """bool[time, envs], whether the episode is over, for either reason."""
         return self.terminated | self.truncated
 
+    def next_values(self, last: jax.Array) -> jax.Array:
+        """The values f32[time, envs] of the true successors, of no meaning where the episode terminated.
+
+        Args:
+          last: f32[envs], the values of the observations after the rollout.
+        """
+        following = jnp.concatenate([self.value[1:], last[None]])
+        return jnp.where(self.ended, self.bootstrap, following)
+
 
 @dataclasses.dataclass(frozen=True)
 class Collector:
@@ -99,19 +108,16 @@ class Collector:
           key: of the environments' own randomness.
 
         Returns:
-          The environments after the rollout, the rollout, and the values f32[time, envs] of the true successors (of no
-          meaning where the episode terminated).
+          The environments after the rollout, the rollout, and the values f32[envs] of the observations after it.
         """
         actors, rows = rollout(self.env, actors, self._policy(actors.num_envs), bits, key, self._row)
         after = actors.episodes.obs
-        if not self.model.values_are_free:
-            # All values at once: many small products in the loop cost more than one large one after it.
-            obs = jnp.concatenate([rows.obs, after[None]])
-            values = self._values((), obs.reshape(-1, *obs.shape[2:])).reshape(obs.shape[:2])
-        else:
-            values = jnp.concatenate([rows.value, self._values(actors.carry.memory, after)[None]])
-        rows = dataclasses.replace(rows, value=values[:-1])
-        return actors, rows, jnp.where(rows.ended, rows.bootstrap, values[1:])
+        if self.model.values_are_free:
+            return actors, rows, self._values(actors.carry.memory, after)
+        # All values at once: many small products in the loop cost more than one large one after it.
+        obs = jnp.concatenate([rows.obs, after[None]])
+        values = self._values((), obs.reshape(-1, *obs.shape[2:])).reshape(obs.shape[:2])
+        return actors, dataclasses.replace(rows, value=values[:-1]), values[-1]
 
     def _values(self, memory: Any, obs: jax.Array) -> jax.Array:
         return self.model.step(self.acting.model, memory, self.acting.observe(obs))[0].value

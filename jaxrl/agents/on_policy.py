@@ -180,24 +180,25 @@ class OnPolicy(Agent):
         assert state.actors is not None
         bits, (key,) = random_bits.bits_and_keys(state.key, clock.iteration, bits=count + self._partition_bits, keys=1)
         collector = self._collector(state.params, state.moments, clock)
-        actors, rows, next_value = collector.collect(state.actors, bits[:count].reshape(shape), key)
+        actors, rows, last_value = collector.collect(state.actors, bits[:count].reshape(shape), key)
         reward, scale, moments = rows.reward, state.reward_scale, state.moments
         if scale is not None:
             scale = scale.update(reward, rows.ended, self.discount)
             reward = scale.scale(reward)
         if moments is not None:
             moments = moments.update(rows.obs.reshape(-1, *rows.obs.shape[2:]))
-        advantage = self._advantages(rows, reward, next_value)
+        advantage = self._advantages(rows, reward, last_value)
         batch = batch_of(rows, collector.acting.observe(rows.obs), advantage, state.actors.carry.memory)
         params, opt_state, metrics = self._learn(state.params, state.opt_state, batch, bits[count:], clock)
         following = OnPolicyState(params, opt_state, actors, moments, scale, state.key)
         return following, {**episode_metrics(rows), **metrics}
 
-    def _advantages(self, rows: Rows, reward: jax.Array, next_value: jax.Array) -> jax.Array:
+    def _advantages(self, rows: Rows, reward: jax.Array, last_value: jax.Array) -> jax.Array:
+        """f32[time, envs]; `last_value` f32[envs] is that of the observations after the rollout."""
         return generalised_advantages(
             reward,
             rows.value,
-            next_value,
+            rows.next_values(last_value),
             rows.terminated,
             rows.truncated,
             discount=self.discount,
@@ -212,8 +213,8 @@ class OnPolicy(Agent):
             assert state.actors is not None
             collector = self._collector(state.params, state.moments, Clock(jnp.int32(0), jnp.int32(1)))
             bits = jnp.zeros((self.rollout_steps, self.num_envs, self.action_bits), jnp.uint32)
-            _, rows, values = collector.collect(state.actors, bits, key)
-            return rows, batch_of(rows, collector.acting.observe(rows.obs), values, state.actors.carry.memory)
+            _, rows, _ = collector.collect(state.actors, bits, key)
+            return rows, batch_of(rows, collector.acting.observe(rows.obs), rows.value, state.actors.carry.memory)
 
         # Before and after the activation of every layer, for the policy and the value, and the gates of the memory.
         numbers = 4 * sum(self.hidden) + (8 * self.memory_size if self.memory != "none" else 0)

@@ -9,9 +9,10 @@ from scipy import stats
 
 import jaxrl
 from jaxrl import random_bits
-from jaxrl.agents import on_policy
+from jaxrl.agents import collection
 from jaxrl.agents.base import Clock
-from jaxrl.agents.on_policy import Rows, partitions
+from jaxrl.agents.collection import Collector, Rows
+from jaxrl.agents.minibatches import partitions
 from jaxrl.rollout import rollout
 
 CLOCK = Clock(jnp.int32(0), jnp.int32(10))
@@ -98,23 +99,23 @@ def test_the_ratio_is_one_before_the_first_update(name, persistence, monkeypatch
     agent = AGENTS[name](num_envs=4, rollout_steps=25, persistence=persistence, hidden=(8,), minibatches=1)
     params, batch = batch_of(agent, monkeypatch)
     # Not the policy's first parameters only: none is near 0.
-    assert bool(batch.rows.reset.any() & ~batch.rows.reset.all())
-    flat = batch if agent.memory != "none" else on_policy._flattened(batch)
+    assert bool(batch.reset.any() & ~batch.reset.all())
+    flat = batch
     clock = Clock(jnp.int32(1), jnp.int32(10))
     _, measured = agent._measured_loss(params, flat, clock)
     assert float(measured["kl"]) == pytest.approx(0, abs=1e-7)
     assert float(measured["clip_fraction"]) == 0
     heads = (
-        agent._model.unroll(params, flat.memory, flat.obs, flat.rows.reset)
+        agent._model.unroll(params, flat.memory, flat.obs, flat.reset)
         if agent.memory != "none"
         else agent._model.step(params, (), flat.obs)[0]
     )
-    distribution = agent._distribution(params, heads.policy, flat.rows.mask, flat.rows.previous, clock)
-    np.testing.assert_allclose(distribution.log_prob(flat.rows.action), flat.rows.log_prob, rtol=1e-4, atol=2e-5)
-    np.testing.assert_allclose(heads.value, flat.rows.value, rtol=1e-4, atol=2e-5)
+    distribution = agent._model.distribution(params, heads.policy, flat.mask, flat.previous, agent._persistence(clock))
+    np.testing.assert_allclose(distribution.log_prob(flat.action), flat.log_prob, rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(heads.value, flat.value, rtol=1e-4, atol=2e-5)
     if persistence:
-        without = agent._distribution(params, heads.policy, flat.rows.mask, None, clock)
-        assert not np.allclose(without.log_prob(flat.rows.action), flat.rows.log_prob, atol=1e-2)
+        without = agent._model.distribution(params, heads.policy, flat.mask)
+        assert not np.allclose(without.log_prob(flat.action), flat.log_prob, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -123,15 +124,15 @@ def test_the_ratio_is_one_before_the_first_update(name, persistence, monkeypatch
 def test_only_a_truncated_step_bootstraps_and_from_its_true_successor(env, monkeypatch):
     agent = jaxrl.PPO(env, num_envs=4, rollout_steps=25, hidden=(8,), minibatches=1)
     kept = []
-    original = on_policy.OnPolicy._row
+    original = Collector._row
 
     def keep(*arguments):
         kept.append(rollout(*arguments))
         actors, (rows, _) = kept[-1]
         return actors, rows
 
-    monkeypatch.setattr(on_policy.OnPolicy, "_row", lambda self, acting, step: (original(self, acting, step), step))
-    monkeypatch.setattr(on_policy, "rollout", keep)
+    monkeypatch.setattr(Collector, "_row", lambda self, step: (original(self, step), step))
+    monkeypatch.setattr(collection, "rollout", keep)
     state = agent.init(jax.random.key(0))
     agent.iterate(state, CLOCK)
     rows, steps = kept[0][1]
@@ -155,13 +156,13 @@ def test_actions_are_played_inside_their_bounds_and_learned_from_as_drawn(monkey
     _, batch = batch_of(agent, monkeypatch)
     jax.effects_barrier()
     assert np.abs(played).max() == 1
-    assert np.abs(batch.rows.action).max() > 1
-    assert np.isfinite(batch.rows.log_prob).all()
+    assert np.abs(batch.action).max() > 1
+    assert np.isfinite(batch.log_prob).all()
 
 
 def test_masks_are_kept_in_every_row(monkeypatch):
     _, batch = batch_of(AGENTS["masked"](num_envs=4, rollout_steps=50, hidden=(8,), minibatches=1), monkeypatch)
-    rows = batch.rows
+    rows = batch
     assert np.take_along_axis(np.asarray(rows.mask), np.asarray(rows.action)[..., None], -1).all()
     # Two actions of four are allowed: an untrained policy gives each about one half.
     np.testing.assert_allclose(np.exp(rows.log_prob), 0.5, atol=0.25)

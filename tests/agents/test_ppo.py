@@ -1,5 +1,7 @@
 """PPO's losses against rlax and against numbers by hand, in float64."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,6 @@ from sample_environments import Corridor
 
 import jaxrl
 from jaxrl.agents.base import Clock
-from jaxrl.agents.on_policy import Batch
 from jaxrl.distributions import categorical
 
 CLOCK = Clock(jnp.int32(0), jnp.int32(10))
@@ -78,7 +79,7 @@ def test_the_whole_loss_adds_its_parts():
     logits, value = np.asarray(heads.policy, np.float64), np.asarray(heads.value, np.float64)
     target, old = np.array([1.0, 2, 3, 4, 5]), np.log([0.4, 0.6, 0.3, 0.5, 0.9])
     batch = batch_of(action=action, log_prob=old, target=target)
-    batch = Batch(batch.rows, jnp.asarray(obs), (), jnp.asarray(ADVANTAGES, jnp.float32), batch.target)
+    batch = dataclasses.replace(batch, obs=jnp.asarray(obs), advantage=jnp.asarray(ADVANTAGES, jnp.float32))
     loss, measured = agent._measured_loss(params, batch, CLOCK)
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     ratio = np.exp(log_probabilities[np.arange(5), action] - old)

@@ -14,8 +14,9 @@ import jaxrl
 from jaxrl import random_bits
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
+from jaxrl.agents.collection import Rows
 from jaxrl.agents.dqn import Experience
-from jaxrl.agents.on_policy import OnPolicy, Rows
+from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
 from jaxrl.environment import Transition
