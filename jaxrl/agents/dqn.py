@@ -57,13 +57,13 @@ class DQNState:
     Attributes:
       learner: networks and optimizer.
       replay: `Experience` with leaves `[capacity, ...]`.
-      actors: the environments, leaves `[num_envs, ...]`.
+      actors: the environments, leaves `[num_envs, ...]`; None once the run is over.
       key: the member's key; every iteration draws by its own index.
     """
 
     learner: Learner
     replay: Any
-    actors: Actors
+    actors: Actors | None
     key: jax.Array
 
 
@@ -166,6 +166,7 @@ class DQN(Agent):
 
     def iterate(self, state: DQNState, clock: Clock) -> tuple[DQNState, Metrics]:
         """Plays `train_every` steps, stores them, and learns from one batch."""
+        assert state.actors is not None
         # One pass of the random generator for everything that an iteration draws.
         explore = (self.train_every, self.num_envs, self.action_bits)
         drawn, keys = random_bits.bits_and_keys(
@@ -267,8 +268,8 @@ class DQN(Agent):
         return learner.params if self.average_share is None else learner.average_params
 
     def kept(self, state: DQNState) -> DQNState:
-        """The state without its replay buffer."""
-        return dataclasses.replace(state, replay=None)
+        """The state without its replay buffer and its environments."""
+        return dataclasses.replace(state, replay=None, actors=None)
 
     def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
         """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""
