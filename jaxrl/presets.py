@@ -44,6 +44,9 @@ _RECALL = {
 """Settings of recurrent policies that have to recall one observation."""
 
 PRESETS = {
+    "a2c-cartpole": Preset(
+        "a2c", "CartPole-v1", {}, iterations=7_800, description="A2C's defaults, 500,000 steps", default=True
+    ),
     "ppo-cartpole": Preset(
         "ppo", "CartPole-v1", {}, iterations=390, description="PPO's defaults, 100,000 steps", default=True
     ),
