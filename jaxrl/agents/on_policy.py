@@ -248,11 +248,9 @@ class OnPolicy(Agent):
             return (*after, stopped), {name: Mean.of(value, ~stopped) for name, value in measured.items()}
 
         carry = (params, opt_state, jnp.bool_(False))
-        if self.minibatches == 1:
-            (params, opt_state, _), sums = jax.lax.scan(lambda c, _: update(c, None), carry, length=self.epochs)
-        else:
-            indices = partitions(bits.reshape(self.epochs, -1), self.minibatches)
-            (params, opt_state, _), sums = jax.lax.scan(update, carry, indices)
+        whole = self.minibatches == 1
+        indices = None if whole else partitions(bits.reshape(self.epochs, -1), self.minibatches)
+        (params, opt_state, _), sums = jax.lax.scan(update, carry, indices, length=self.epochs * self.minibatches)
         return params, opt_state, jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
 
     def _measured_loss(self, params: Params, batch: Batch, clock: Clock) -> tuple[jax.Array, dict[str, jax.Array]]:
