@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -159,6 +160,8 @@ def load(path: str | os.PathLike[str]) -> Result:
         raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
     template = kept_template(plan)
     result = join(plan, [_read_block(run, template, number) for number in finished])
+    if result.complete and run.has_reports() and (damaged := run.damaged_reports()):
+        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True to write it again", stacklevel=2)
     returns = run.load_returns(result.members) if result.complete else None
     if returns is not None:
         result.remember_returns(returns)
@@ -172,11 +175,20 @@ def _report(run: RunDirectory, result: Result) -> None:
         run.save_returns(result.returns)
     else:
         result.remember_returns(stored)
-    if not run.has_reports():
+    damaged = run.damaged_reports()
+    if damaged and run.has_reports():
+        warnings.warn(f"{run.path}: {_names(damaged)}, and is written again", stacklevel=3)
+    if damaged:
         reports.write_metrics(result, run.path / "metrics.parquet")
         reports.write_tensorboard(result, run.path / "tensorboard")
         charts.write_curves(result, run.path / "curves.png", result.returns)
+        run.note_reports()
     run.tidy()
+
+
+def _names(damaged: list[str]) -> str:
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    return f"{damaged[0]}{more} is not as it was written"
 
 
 @contextmanager

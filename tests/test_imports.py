@@ -11,7 +11,8 @@ import pytest
 import jaxrl
 
 ORDER = [
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
+    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "storage"),
+    *("rendering", "checking"),
     *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
     *("losses", "buffers", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),

@@ -1,5 +1,28 @@
 """What reaches the disk: whole or not at all, and checked when it comes back."""
 
 from jaxrl.storage.atomic import clear_leftovers, is_leftover, new_file, new_folder, sync, write_file
+from jaxrl.storage.checksums import (
+    CHECKSUMS,
+    DamagedFileError,
+    checksum_of,
+    file_checksum,
+    read_checksums,
+    require_as_written,
+    write_checksums,
+)
 
-__all__ = ["clear_leftovers", "is_leftover", "new_file", "new_folder", "sync", "write_file"]
+__all__ = [
+    "CHECKSUMS",
+    "DamagedFileError",
+    "checksum_of",
+    "clear_leftovers",
+    "file_checksum",
+    "is_leftover",
+    "new_file",
+    "new_folder",
+    "read_checksums",
+    "require_as_written",
+    "sync",
+    "write_checksums",
+    "write_file",
+]

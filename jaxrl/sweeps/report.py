@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl.runs import write_whole
+from jaxrl.storage import write_file
 from jaxrl.sweeps import drawing, effects, figures
 from jaxrl.sweeps.page import Column, Page
 from jaxrl.sweeps.scales import Trials, make_trials, plain_values, score_text, value_text
@@ -75,7 +75,7 @@ def write_report(
         _pairs(page, shown, colours)
     _parallel(page, trials, shown, colours)
     _everything(page, trials, ranking, results, axes, threshold)
-    write_whole(Path(path), page.html().encode())
+    write_file(path, page.html().encode())
 
 
 def _best(page: Page, trials: Trials, threshold: float | None) -> None:

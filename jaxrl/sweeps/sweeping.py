@@ -14,7 +14,7 @@ from jaxrl.devices import free_host_memory
 from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
-from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for
+from jaxrl.sweeps.adaptive import Advisor, adapt
 from jaxrl.sweeps.engines import ENGINES, engine_named
 from jaxrl.sweeps.folder import FORMAT, SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, make_batches
@@ -145,7 +145,7 @@ def sweep(
         if advising is None:
             tables = _halve(plan, runner, say)
         else:
-            tables = _adapt(plan, Advisor(plan.space, advising, path), runner)
+            tables = _adapt(plan, Advisor(plan.space, advising, folder), runner)
         return _finished(plan, runner, tables, keep, say)
 
 
@@ -308,7 +308,9 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
 def _values_of(folder: SweepFolder) -> list[dict[str, Any]]:
     stored = folder.config["trials"]
-    return asked_for(folder.path) if isinstance(stored, int) else from_config(stored)
+    if isinstance(stored, int):
+        return [values for trials in folder.rounds() for values in trials]
+    return from_config(stored)
 
 
 def load(path: str | os.PathLike[str]) -> Any:

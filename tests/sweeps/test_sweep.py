@@ -20,12 +20,14 @@ from small_runs import cart_pole, dqn, reinforce
 import jaxrl
 from jaxrl import checkpoints, loop
 from jaxrl.pytree import replace_at
+from jaxrl.storage import new_folder
 from jaxrl.sweeps import work
 from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.planning import plan_sweep
 from jaxrl.sweeps.work import do
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
+TESTS = Path(__file__).parents[1]
 SPACE = {"learning_rate": [1e-3, 1e-2, 3e-2], "double": [False, True], "env.length": [0.5, 1.0]}
 SETTINGS = {"seeds": [5, 2], "steps": 120, "slots": 12, "episodes": 2, "block": 4, "devices": 1, "progress": False}
 
@@ -117,7 +119,7 @@ def test_a_sweep_comes_back_from_its_folder(whole, folder):
     assert again.best() == whole.best()
     assert again.complete
     assert sorted(p.name for p in (folder / "whole").iterdir()) == [
-        *("batches", "config.json", "curves.parquet", "results.parquet")
+        *("batches", "checksums.json", "config.json", "curves.parquet", "results.parquet")
     ]
 
 
@@ -286,7 +288,7 @@ def _until(batch, slot):
 def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, folder, tmp_path):
     out = tmp_path / "killed"
     kills = 0
-    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
     for moment in ("config", 1, 2, 4, "results"):
         process = subprocess.Popen([sys.executable, __file__, str(out), str(moment)], env=paths)
         process.wait(timeout=300)
@@ -300,7 +302,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, folder, tmp_pa
     pd.testing.assert_frame_equal(timeless(found), timeless(whole))
     pd.testing.assert_frame_equal(found.curves(), whole.curves())
     assert (out / "results.parquet").exists()
-    assert not list(out.glob("**/*.partial"))
+    assert not list(out.glob("**/.jaxrl-*"))
     assert {p.name for p in out.iterdir()} == {p.name for p in (folder / "whole").iterdir()}
     assert {p.name for p in out.glob("batches/*")} == {p.name for p in (folder / "whole").glob("batches/*")}
     for one, other in zip(jax.tree.leaves(found.member().params), jax.tree.leaves(whole.member().params), strict=True):
@@ -317,8 +319,9 @@ def _sweep_and_die(out: Path, moment: str) -> None:
     def save_and_count(self, batch, outcome):
         if batches[0] + len(before) == int(moment):
             # In the middle of it: its folder is there in part.
-            (self.path / "batches" / f"{batch.name}.partial").mkdir()
-            die()
+            with new_folder(self.path / "batches" / batch.name) as half:
+                half.mkdir()
+                die()
         save(self, batch, outcome)
         batches[0] += 1
 
@@ -326,7 +329,7 @@ def _sweep_and_die(out: Path, moment: str) -> None:
     if moment == "config":
         SweepFolder.begin = die
         out.mkdir(parents=True)
-        (out / "config.json.partial").write_text('{"format": "jaxrl')
+        (out / f".jaxrl-{32 * '0'}.part").write_text('{"format": "jaxrl')
     elif moment == "results":
 
         def finish_in_part(self, results):
@@ -354,14 +357,14 @@ def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch,
         patch.setattr(checkpoints, "save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             sweep(out=tmp_path / "s", keep="best:3")
-    note = checkpoints.read_note(tmp_path / "s" / "checkpoint")
+    note = checkpoints.read_note(tmp_path / "s" / "checkpoint.npz")
     assert (note["batch"], note["slot"]) == ("000-000001", 4)
     begun, run = [], loop.run
     monkeypatch.setattr(loop, "run", lambda *a, **k: begun.append(int(a[3])) or run(*a, **k))
     found = sweep(out=tmp_path / "s", keep="best:3")
     assert begun[0] == 4
     pd.testing.assert_frame_equal(timeless(found), timeless(whole))
-    assert not (tmp_path / "s" / "checkpoint").exists()
+    assert not (tmp_path / "s" / "checkpoint.npz").exists()
 
 
 def test_stopped_before_any_trial_has_all_its_seeds(tmp_path, monkeypatch):
@@ -438,15 +441,66 @@ def test_another_sweep_in_the_folder_is_refused_with_the_difference(whole, folde
         sweep(out=tmp_path / "run")
 
 
-def test_damage_is_found(whole, folder, tmp_path):
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("name", ["results.parquet", "curves.parquet", "config.json", "checksums.json"])
+def test_no_flipped_byte_gives_other_numbers(name, whole, folder, tmp_path):
     out = shutil.copytree(folder / "whole", tmp_path / "copy")
-    (out / "results.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(jaxrl.RunDirectoryError, match="is damaged"):
+    content, found = (out / name).read_bytes(), 0
+    places = np.random.default_rng(0).integers(len(content), size=40)
+    for place in places:
+        (out / name).write_bytes(flipped(content, place))
+        try:
+            again = jaxrl.load(out)
+            pd.testing.assert_frame_equal(again.table(), whole.table())
+            pd.testing.assert_frame_equal(again.curves(), whole.curves())
+            pd.testing.assert_frame_equal(again.ranking(), whole.ranking())
+        except jaxrl.RunDirectoryError as error:
+            found += 1
+            assert name in str(error)
+    # In JSON only a space between two values, or what makes it one, may be another.
+    assert found == 40 if name.endswith("parquet") else found >= 25
+
+
+@pytest.mark.parametrize("name", ["results.parquet", "curves.parquet", "params.npz", "checksums.json"])
+def test_no_flipped_byte_of_a_batch_gives_other_numbers(name, whole, folder, tmp_path):
+    out = shutil.copytree(folder / "whole", tmp_path / "copy")
+    if name == "curves.parquet":  # Of a sweep under way.
+        (out / "results.parquet").unlink()
+        (out / "curves.parquet").unlink()
+        sweep_batch(out, whole)
+    batch = sorted((out / "batches").iterdir())[-1]
+    content = (batch / name).read_bytes()
+    for place in np.random.default_rng(0).integers(len(content), size=10):
+        (batch / name).write_bytes(flipped(content, place))
+        trial = whole.best().number
+        with pytest.raises(jaxrl.RunDirectoryError, match=f"{batch.name}.*(damaged|can't be read).*remove .*{batch}"):
+            found = jaxrl.load(out)
+            if name == "curves.parquet":
+                found.curves()
+            for kept in whole.ranked.trials[:3]:
+                found.member(int(kept))
+        assert trial == whole.best().number
+    assert sweep  # The remedy is tested where batches are removed.
+
+
+def test_a_changed_value_is_refused(whole, folder, tmp_path):
+    out = shutil.copytree(folder / "whole", tmp_path / "copy")
+    text = (out / "config.json").read_text()
+    (out / "config.json").write_text(text.replace("0.03", "0.04"))
+    for read in (lambda: jaxrl.load(out), lambda: sweep(out=out, keep="best:3")):
+        with pytest.raises(jaxrl.RunDirectoryError, match=r"config\.json is damaged or was changed"):
+            read()
+    # Even with the right checksum, nothing on disk is of the other sweep.
+    write_config(out, json.loads(text.replace("0.03", "0.04")))
+    with pytest.raises(jaxrl.RunDirectoryError, match=r"checksums\.json is of another run or sweep: remove"):
         jaxrl.load(out)
-    config = json.loads((out / "config.json").read_text())
-    for version in (2, 9):
-        (out / "config.json").write_text(json.dumps({**config, "format": f"jaxrl sweep, version {version}"}))
-        with pytest.raises(jaxrl.RunDirectoryError, match="not of a run that this jaxrl knows"):
+    config = json.loads(text)
+    for version in (3, 9):
+        write_config(out, {**config, "format": f"jaxrl sweep, version {version}"})
+        with pytest.raises(jaxrl.RunDirectoryError, match="not of a sweep that this jaxrl knows"):
             jaxrl.load(out)
 
 
