@@ -75,8 +75,9 @@ def _played(env: Environment, policy: Policy, key: jax.Array) -> tuple[Any, Any,
 def save_gif(path: str | os.PathLike[str], frames: Sequence[np.ndarray], frames_per_second: float = 30) -> None:
     """Writes frames as a GIF that plays again and again.
 
-    What was there before stays whole if the write is interrupted. A GIF counts time in hundredths of a second; each frame's time is rounded such
-    that the rate holds over the whole. Equal frames in a row are stored as one that stays longer.
+    What was there before stays whole if the write is interrupted. A GIF counts time in hundredths of a
+    second; each frame's time is rounded such that the rate holds over the whole. Equal frames in a row are
+    stored as one that stays longer.
 
     Args:
       path: the file; its folder must exist.

@@ -45,6 +45,7 @@ from jaxrl.storage import (
     write_checksums,
     write_file,
 )
+from jaxrl.trust import Trust
 
 _FORMAT = "jaxrl run, version 6"
 _RETURNS = "greedy_returns.npz"
@@ -160,14 +161,17 @@ class RunDirectory:
         """Members of one block of this run."""
         return self.config["made_with"]["block"]
 
-    def request(self) -> dict[str, Any]:
+    def request(self, trust: Trust) -> dict[str, Any]:
         """What was asked for, as arguments: agent, vary, seeds, iterations, slots, evaluation.
+
+        Args:
+          trust: the modules whose classes may be imported.
 
         Raises:
           RunDirectoryError: the configuration can't be used, such as one whose classes can't be imported.
         """
         try:
-            agent, vary = from_config(self.config["agent"]), from_config(self.config["vary"])
+            agent, vary = from_config(self.config["agent"], trust, Agent), from_config(self.config["vary"], trust)
             evaluation = self.config.get("evaluation")
             if not isinstance(agent, Agent) or not isinstance(vary, dict):
                 raise TypeError("it has no agent, or no vary")
@@ -179,7 +183,7 @@ class RunDirectory:
                 "slots": int(self.config["slots"]),
                 "evaluation": None if evaluation is None else EvaluationPlan(**evaluation),
             }
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise RunDirectoryError(f"{self.path / 'config.json'} can't be used: {error}") from error
 
     def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Files and folders that appear whole or not at all: kills, leftovers, links, and what errors name."""
 
+import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -58,22 +60,18 @@ def content(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["file.txt", "folder"])
 def test_every_moment_leaves_the_old_or_the_new(name: str, tmp_path: Path) -> None:
-    path, number, seen = tmp_path / name, 0, set()
-    while not number or killed:
-        number += 1
+    path, seen = tmp_path / name, set()
+    for number in itertools.count(1):
         write(path, "old")
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
             operations = dying_at(number, patch)
-            try:
-                write(path, "new")
-            except Killed:
-                killed = True
-            else:
-                killed = False
+            write(path, "new")
         clear_leftovers(tmp_path)
         assert [item.name for item in tmp_path.iterdir()] == [name], operations
         seen.add(*content(path))
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if len(operations) < number:
+            break
     assert seen == {"old", "new"}
     assert number > 5
 
@@ -182,12 +180,17 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     write_file(tmp_path / "a.txt", b"old")
     write(tmp_path / "b", "old")
-    with pytest.raises(OSError, match=r"No space.*a\.txt"), new_file(tmp_path / "a.txt") as file:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-    with pytest.raises(RuntimeError), new_folder(tmp_path / "b") as folder:
-        folder.mkdir()
-        raise RuntimeError
+
+    def fail(error: Exception) -> None:
+        with new_file(tmp_path / "a.txt") as file, new_folder(tmp_path / "b") as folder:
+            file.write(b"half")
+            folder.mkdir()
+            raise error
+
+    with pytest.raises(OSError, match=r"No space left on device: '\S+/(a\.txt|b)'"):
+        fail(OSError(28, "No space left on device"))
+    with pytest.raises(RuntimeError):
+        fail(RuntimeError())
     with pytest.MonkeyPatch.context() as patch:
         real = Path.rename
 
