@@ -34,12 +34,12 @@ def require_initial(carry: list[dict[str, Any]], inputs: Mapping[str, Any]) -> N
       ValueError: it does not.
     """
     for entry in carry:
-        detail = inputs.get(entry["input"])
-        shape = [] if detail is None else [int(size) for size in detail["shape_signature"][1:]]
         try:
-            np.broadcast_to(np.asarray(entry["initial"], detail["dtype"] if detail is not None else float), shape)
+            values = np.asarray(entry["initial"], np.float64)
+            if (detail := inputs.get(entry["input"])) is not None:
+                np.broadcast_to(values, [int(size) for size in detail["shape_signature"][1:]])
         except (ValueError, TypeError, OverflowError):
-            raise ValueError(f"carry in its metadata begins with what does not fit {entry['input']}{shape}") from None
+            raise ValueError(f"carry in its metadata begins with what does not fit {entry['input']}") from None
 
 
 def _is_carry(entry: Any) -> bool:

@@ -211,8 +211,8 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
 
     The area under the curve is the mean training return over environment steps, each slot standing for its
     own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
-    keeps the returns that it reached here; the ranking counts it as less than any. Where members are evaluated in training, their last evaluation
-    has a column too.
+    keeps the returns that it reached here; the ranking counts it as less than any. Where members are evaluated in
+    training, their last evaluation has a column too.
     """
     import pyarrow as pa
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -21,6 +23,8 @@ from small_runs import cart_pole, dqn, reinforce
 
 import jaxrl
 from jaxrl import checkpoints, loop
+from jaxrl.agents.base import Mean
+from jaxrl.cli.sweep import print_sweep
 from jaxrl.pytree import replace_at
 from jaxrl.storage import new_folder
 from jaxrl.sweeps import work
@@ -167,6 +171,37 @@ def test_a_member_that_diverges_costs_nothing_but_its_row():
     np.testing.assert_allclose(table["greedy_return"][:2], good.table()["greedy_return"], rtol=1e-4)
     assert found.best().number == 0
     assert ("diverged", "2 of 4 members") in found.facts()
+
+
+@jaxrl.pytree
+class Lossy(jaxrl.DQN):
+    """An agent whose loss is infinite, but for its parameters and what it plays, where `broken` is not 0."""
+
+    broken: float = jaxrl.leaf(default=0.0)
+
+    def iterate(self, state, clock):
+        state, metrics = super().iterate(state, clock)
+        loss = metrics["loss"]
+        total = jnp.where((self.broken > 0) & (loss.count > 0), jnp.inf, loss.total)
+        return state, metrics | {"loss": Mean(total, loss.count)}
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_a_trial_whose_loss_is_never_finite_is_not_the_best(out, tmp_path, capsys):
+    agent = Lossy(**{f.name: getattr(dqn(), f.name) for f in dataclasses.fields(jaxrl.DQN)})
+    found = sweep({"broken": [1.0, 0.0]}, agent, seeds=2, out=tmp_path / "s" if out else None)
+    table = found.table()
+    np.testing.assert_array_equal(table["greedy_return"][:2], table["greedy_return"][2:])
+    assert table["diverged"].tolist() == [True, True, False, False]
+    assert found.ranking()["trial"].tolist() == [1, 0]
+    assert found.ranking()["diverged"].tolist() == [0, 2]
+    assert found.best().number == 1
+    assert np.isnan(found.trial(0).score)
+    assert str(found.trial(0)).endswith(", 2 diverged")
+    print_sweep("lossy", found)
+    assert re.search(r"│ 0 .* none .* 2 of 2 ", capsys.readouterr().out)
+    found.report(tmp_path / "page.html")
+    assert "2 of 2" in (tmp_path / "page.html").read_text()
 
 
 @jaxrl.pytree
