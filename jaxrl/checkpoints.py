@@ -108,7 +108,7 @@ def _checked_manifest(path: Path, stored: np.ndarray | None) -> tuple[dict[str, 
 
 def write_arrays(file: Any, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays by name to an open file, as .npz."""
-    np.savez(file, **arrays)
+    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_arrays(path: str | os.PathLike[str], names: list[str] | None = None) -> dict[str, np.ndarray]:

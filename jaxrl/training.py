@@ -18,7 +18,8 @@ from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory, RunDirectoryError, exclusive
+from jaxrl.runs import RunDirectory
+from jaxrl.storage import RunDirectoryError, exclusive
 from jaxrl.trust import checked_trust
 
 

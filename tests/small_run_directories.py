@@ -11,8 +11,7 @@ import pytest
 import jaxrl
 from jaxrl import checkpoints
 from jaxrl.progress import Progress
-from jaxrl.runs import RunDirectoryError
-from jaxrl.storage import checksum_of
+from jaxrl.storage import RunDirectoryError, checksum_of
 
 STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
 

@@ -320,6 +320,11 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
+    return _spelled(text)
+
+
+def _spelled(text: str) -> str:
+    """A message in one line, with the options of the shell for Python's arguments."""
     for python, shell in _SPELLINGS.items():
         text = text.replace(python, shell)
     text = re.sub(r"trust=\['([\w.]+)'\]", r"--trust \1", text)
@@ -327,7 +332,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:
-    print(f"jaxrl: warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
+    print(f"jaxrl: warning: {_spelled(str(message))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,25 @@ from jaxrl.storage.checksums import (
     require_as_written,
     write_checksums,
 )
+from jaxrl.storage.folders import RunDirectoryError, exclusive, read_config, stored_format, write_config
 
 __all__ = [
     "CHECKSUMS",
     "DamagedFileError",
+    "RunDirectoryError",
     "checksum_of",
     "clear_leftovers",
+    "exclusive",
     "file_checksum",
     "is_leftover",
     "new_file",
     "new_folder",
     "read_checksums",
+    "read_config",
     "require_as_written",
+    "stored_format",
     "sync",
     "write_checksums",
+    "write_config",
     "write_file",
 ]

@@ -25,16 +25,20 @@ import jax
 
 from jaxrl import checkpoints
 from jaxrl.config import differences, from_config, to_config
-from jaxrl.runs import RunDirectoryError, read_config, stored_format, warn_of_other_settings, write_config
+from jaxrl.runs import warn_of_other_settings
 from jaxrl.storage import (
     DamagedFileError,
+    RunDirectoryError,
     checksum_of,
     clear_leftovers,
     file_checksum,
     new_file,
     new_folder,
+    read_config,
     require_as_written,
+    stored_format,
     write_checksums,
+    write_config,
     write_file,
 )
 from jaxrl.sweeps.plan import Batch

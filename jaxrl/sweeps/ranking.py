@@ -86,11 +86,11 @@ def _resampled(values: np.ndarray, able: np.ndarray, lost: np.ndarray) -> tuple[
         leader = np.maximum(leader, kept[-1].max(axis=0))
     # Of equals each has its share of a resample: the greatest return that there is is often reached by many.
     leads = [part >= leader for part in kept]
+    counts = [lost[first : first + step, None] for first in range(0, trials, step)]
     fewest = np.full(RESAMPLES, np.inf)
-    parts = [lost[first : first + step, None] for first in range(0, trials, step)]
-    for part, ahead in zip(parts, leads, strict=True):
-        fewest = np.minimum(fewest, np.where(ahead, part, np.inf).min(axis=0))
-    leads = [ahead & (part == fewest) for part, ahead in zip(parts, leads, strict=True)]
+    for count, ahead in zip(counts, leads, strict=True):
+        fewest = np.minimum(fewest, np.where(ahead, count, np.inf).min(axis=0))
+    leads = [ahead & (count == fewest) for count, ahead in zip(counts, leads, strict=True)]
     equals = sum(part.sum(axis=0) for part in leads)
     share = np.concatenate([(part / equals).mean(axis=1) for part in leads])
     blank = np.isneginf(low) | np.isneginf(high)

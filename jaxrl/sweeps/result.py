@@ -192,9 +192,16 @@ class Sweep:
         if not len(found):
             raise IndexError(f"trial {number} is not there: there are {len(self.ranked.trials)} that are done")
         ranked, place = self.ranked, found[0]
-        numbers = (ranked.score[place], ranked.low[place], ranked.high[place], ranked.probability_best[place])
-        lost = int(ranked.diverged[place])
-        return Trial(number, self.values[number], self.trial_agent(number), *map(float, numbers), lost)
+        return Trial(
+            number=number,
+            values=self.values[number],
+            agent=self.trial_agent(number),
+            score=float(ranked.score[place]),
+            low=float(ranked.low[place]),
+            high=float(ranked.high[place]),
+            probability_best=float(ranked.probability_best[place]),
+            diverged=int(ranked.diverged[place]),
+        )
 
     def trial_agent(self, number: int) -> Agent:
         """The agent of a trial.

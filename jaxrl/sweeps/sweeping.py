@@ -13,7 +13,8 @@ from jaxrl.config import from_config
 from jaxrl.devices import free_host_memory
 from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
-from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
+from jaxrl.runs import made_with, warn_of_local_classes
+from jaxrl.storage import RunDirectoryError, exclusive
 from jaxrl.sweeps.adaptive import Advisor, adapt
 from jaxrl.sweeps.engines import ENGINES, engine_named
 from jaxrl.sweeps.folder import FORMAT, SweepFolder, joined

@@ -22,7 +22,7 @@ from small_run_directories import (
 
 import jaxrl
 from jaxrl import checkpoints
-from jaxrl.runs import RunDirectoryError
+from jaxrl.storage import RunDirectoryError
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

@@ -126,8 +126,14 @@ def place(tmp_path):
     return SweepFolder(tmp_path, {"asked": 1})
 
 
+@pytest.fixture
+def no_database(monkeypatch):
+    """Without the copy for the dashboard, which takes a second to make."""
+    monkeypatch.setattr("jaxrl.sweeps.adaptive._database", lambda *_: None)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_study_that_goes_on_proposes_what_it_would_have(name, place):
+def test_a_study_that_goes_on_proposes_what_it_would_have(name, place, no_database):
     straight, _ = rounds_of(SAMPLERS[name](), 8)
     assert rounds_of(SAMPLERS[name](), 4, place)[0] == straight[:4]
     # Killed between writing the fifth round and its end.
@@ -139,17 +145,22 @@ def test_a_study_that_goes_on_proposes_what_it_would_have(name, place):
     found, advisor = rounds_of(SAMPLERS[name](), 8, place)
     assert found == straight
     assert advisor._draws_again
+
+
+def test_the_copy_for_the_dashboard_holds_the_whole_study(place):
+    rounds_of(SAMPLERS["tpe"](), 2, place)
+    straight, _ = rounds_of(SAMPLERS["tpe"](), 4, place)
     study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{place.path}/optuna.db")
     assert [trial.params["rate"] for trial in study.trials] == [trial["rate"] for part in straight for trial in part]
     assert all(trial.state.is_finished() for trial in study.trials)
 
 
-def test_the_sampler_that_the_user_has_stays_as_it_is(place):
+def test_the_sampler_that_the_user_has_stays_as_it_is():
     sampler = SAMPLERS["random"]()
     assert rounds_of(sampler, 2)[0] == rounds_of(sampler, 2)[0]
 
 
-def test_a_sampler_without_a_seed_keeps_its_trials_and_their_results(place):
+def test_a_sampler_without_a_seed_keeps_its_trials_and_their_results(place, no_database):
     first, _ = rounds_of(optuna.samplers.TPESampler(), 4, place)
     found, advisor = rounds_of(optuna.samplers.TPESampler(), 6, place)
     assert found[:4] == first
@@ -174,7 +185,7 @@ def test_nothing_of_a_sampler_is_on_disk_and_the_database_is_never_read(place):
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}", "[[", '{"of": 1}', "flip", "other"])
-def test_damaged_rounds(damage, place):
+def test_damaged_rounds(damage, place, no_database):
     rounds_of(SAMPLERS["random"](), 2, place)
     file = place.path / "rounds.json"
     text = file.read_text()
