@@ -220,7 +220,7 @@ class RunDirectory:
           RunDirectoryError: the file is damaged.
         """
         file = self.path / _RETURNS
-        if not file.exists():
+        if not file.is_file():
             return None
         try:
             with np.load(file) as content:  # Its checksums are looked at by reading.

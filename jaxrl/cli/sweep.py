@@ -123,7 +123,8 @@ class SweepCommand(AlgorithmCommand):
         elif not found.complete:
             out.print(f"To go on: {shlex.join(['jaxrl', 'sweep', *self.words])}", soft_wrap=True)
         else:
-            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}", soft_wrap=True)
+            own = f" --trust {options.env.partition(':')[0]}" if ":" in options.env else ""
+            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}{own}", soft_wrap=True)
         return 0 if found.complete else INTERRUPTED
 
 

@@ -1,5 +1,6 @@
 """Checksums of a folder's files, in a file beside them, tied to the run or sweep that they are of."""
 
+import errno
 import json
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,17 @@ class DamagedFileError(ValueError):
 def checksum_of(data: Any) -> int:
     """The checksum (CRC-32) of plain data (as JSON has it)."""
     return zlib.crc32(json.dumps(data, sort_keys=True).encode())
+
+
+def content_of(path: Path) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+      OSError: it can't be read, or is something else, such as a pipe, of which reading might never end.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "no file is there", str(path))
+    return path.read_bytes()
 
 
 def file_checksum(path: Path) -> int:
@@ -44,7 +56,7 @@ def read_checksums(folder: Path, owner: int) -> dict[str, int]:
     """
     path = folder / CHECKSUMS
     try:
-        noted = json.loads(path.read_bytes())
+        noted = json.loads(content_of(path))
         checksum, of, files = noted.pop("checksum"), noted["of"], noted["files"]
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DamagedFileError(f"{path} can't be read ({type(error).__name__})") from error

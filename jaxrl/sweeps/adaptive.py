@@ -9,6 +9,7 @@ dashboard; it is never read.
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ class Advisor:
         self._draws_again = True
         self._rounds: list[list[dict[str, Any]]] = []
         self._scores: list[list[float]] = []
-        self._copy = None if folder is None else _database(optuna, folder.path)
+        self._copy: Any = None
+        if folder is not None:
+            self._copying(lambda: _database(optuna, folder.path))
 
     def ask(self, count: int) -> list[dict[str, Any]]:
         """The values of the trials of the next round, by path.
@@ -81,7 +84,20 @@ class Advisor:
         self._tell(numbers, scores)
         if self._copy is not None:
             trials = self._study.get_trials(deepcopy=False)
-            self._copy.add_trials([trials[number] for number in numbers])
+            self._copying(lambda: self._copied([trials[number] for number in numbers]))
+
+    def _copied(self, trials: list[Any]) -> Any:
+        self._copy.add_trials(trials)
+        return self._copy
+
+    def _copying(self, act: Callable[[], Any]) -> None:
+        """Does something with the copy of the study, which no sweep ends for."""
+        try:
+            self._copy = act()
+        except Exception as error:  # Of the database: a full disk, say.
+            self._copy = None
+            reason = " ".join(str(error.__cause__ or error).split())
+            warnings.warn(f"optuna.db can't be written, and the sweep goes on without it: {reason}", stacklevel=2)
 
     def _new_study(self) -> Any:
         return self._optuna.create_study(study_name=STUDY, sampler=self._sampler, direction="maximize")

@@ -31,6 +31,7 @@ from jaxrl.storage import (
     RunDirectoryError,
     checksum_of,
     clear_leftovers,
+    content_of,
     file_checksum,
     new_file,
     new_folder,
@@ -195,7 +196,7 @@ class SweepFolder:
         if not file.exists():
             return []
         try:
-            noted = json.loads(file.read_bytes())
+            noted = json.loads(content_of(file))
             checksum = noted.pop("checksum")
             if (noted["of"], checksum) != (self.identity, checksum_of(noted)):
                 raise ValueError("it is not as it was written, or of another sweep")

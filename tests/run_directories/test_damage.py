@@ -1,6 +1,7 @@
 """Damaged runs: nothing is trained over, and nothing is changed."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,19 @@ def test_a_configuration_of_something_else(changes: Any, words: str, copy: Path,
     """Whose checksum is right, as one that was put there in place of the run's own."""
     write_config(copy, json.loads((copy / "config.json").read_text()) | changes)
     refused(copy, words)
+
+
+@pytest.mark.parametrize("name", ["config.json", "blocks/0000.npz", "checksums.json"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_not_read(name: str, kind: str, copy: Path, never_trained: None) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name) if kind == "pipe" else (copy / name).mkdir()
+    if name == "checksums.json":
+        with pytest.warns(UserWarning, match=r"checksums\.json is not as it was written"):
+            jaxrl.load(copy)
+        return
+    with pytest.raises(RunDirectoryError, match=f"{copy}.*(holds no run|Remove)"):
+        jaxrl.load(copy)
 
 
 @pytest.mark.parametrize("name", ["metrics.parquet", "curves.png", "checksums.json", "tensorboard"])

@@ -184,6 +184,14 @@ def test_nothing_of_a_sampler_is_on_disk_and_the_database_is_never_read(place):
         assert not re.search(r"\bpickle\b|\bmarshal\b|\bshelve\b|\beval\(|\bexec\(", file.read_text()), file
 
 
+def test_a_copy_that_cannot_be_written_ends_no_sweep(place):
+    (place.path / "optuna.db-journal").mkdir()
+    (place.path / "optuna.db").symlink_to(place.path / "none" / "file")
+    with pytest.warns(UserWarning, match=r"optuna\.db can't be written, and the sweep goes on without it"):
+        found, _ = rounds_of(SAMPLERS["random"](), 2, place)
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize("damage", ["", "[]", "{}", "[[", '{"of": 1}', "flip", "other"])
 def test_damaged_rounds(damage, place, no_database):
     rounds_of(SAMPLERS["random"](), 2, place)
