@@ -197,9 +197,7 @@ class RunDirectory:
     @property
     def _identity(self) -> int:
         """Ties what is computed to what was asked for."""
-        asked = {name: self.config.get(name) for name in _REQUEST}
-        # What was not asked for ties nothing, so that runs from before it could be asked for are read.
-        return checksum_of({name: value for name, value in asked.items() if value is not None})
+        return checksum_of({name: self.config.get(name) for name in _REQUEST})
 
     @property
     def _checkpoint(self) -> Path:
