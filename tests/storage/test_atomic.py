@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import jaxrl
 from jaxrl.storage import atomic, clear_leftovers, new_file, new_folder, write_file
 
 LEFTOVER = ".jaxrl-" + 32 * "0" + ".part"
@@ -233,3 +235,12 @@ def test_files_have_the_rights_of_any_other_new_file(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o750
+
+
+def test_nothing_else_in_the_project_writes_files_in_another_way() -> None:
+    other = re.compile(r"os\.(replace|rename)\b|mkstemp|mkdtemp|write_(bytes|text)\(|\bopen\([^)]*[\"'][wax]b?\+?[\"']")
+    root = Path(jaxrl.__file__).parent
+    files = [file for file in sorted(root.rglob("*.py")) if file.parent.name != "storage"]
+    found = {str(file.relative_to(root)): len(other.findall(file.read_text())) for file in files}
+    # Within a block of `new_folder`, both.
+    assert {name: count for name, count in found.items() if count} == {"export/__init__.py": 1, "sweeps/folder.py": 1}
