@@ -11,7 +11,14 @@ from jaxrl.storage.checksums import (
     require_as_written,
     write_checksums,
 )
-from jaxrl.storage.folders import RunDirectoryError, exclusive, read_config, stored_format, write_config
+from jaxrl.storage.folders import (
+    RunDirectoryError,
+    exclusive,
+    read_config,
+    require_empty,
+    stored_format,
+    write_config,
+)
 
 __all__ = [
     "CHECKSUMS",
@@ -28,6 +35,7 @@ __all__ = [
     "read_checksums",
     "read_config",
     "require_as_written",
+    "require_empty",
     "stored_format",
     "sync",
     "write_checksums",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxrl.storage.atomic import clear_leftovers, is_leftover, write_file
+from jaxrl.storage.atomic import is_leftover, write_file
 from jaxrl.storage.checksums import checksum_of
 
 
@@ -94,17 +94,29 @@ def _parsed(folder: Path, kind: str) -> Any:
         raise RunDirectoryError(f"{file} can't be read: {error}") from error
 
 
+def require_empty(folder: Path) -> None:
+    """Checks that a folder is new or empty, but for what a kill may have left while the configuration was written.
+
+    Raises:
+      RunDirectoryError: it holds something, is a file, or can't be read.
+    """
+    try:
+        if folder.exists() and any(not is_leftover(item.name) for item in folder.iterdir()):
+            raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
+    except NotADirectoryError as error:
+        raise RunDirectoryError(f"out = {folder} is a file: give a folder that is new or empty") from error
+    except OSError as error:
+        raise RunDirectoryError(f"out = {folder} can't be read: {error.strerror}") from error
+
+
 def write_config(folder: Path, config: dict[str, Any]) -> None:
     """Writes the configuration of a run or a sweep into a folder that is there and empty.
 
     Raises:
       RunDirectoryError: it holds something, or can't be written.
     """
+    require_empty(folder)
     try:
-        # A kill while the configuration was written leaves its beginning behind.
-        clear_leftovers(folder)
-        if any(not is_leftover(item.name) for item in folder.iterdir()):
-            raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
         text = json.dumps(config | {"checksum": checksum_of(config)}, indent=2)
         write_file(folder / "config.json", text.encode())
     except OSError as error:
