@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.pytree import is_pytree
 from jaxrl.registry import nearest
 
 _JAX_DTYPES = (
@@ -240,7 +241,7 @@ def _is_pytree(cls: Any) -> bool:
         return False
     for field in dataclasses.fields(cls):
         object.__setattr__(blank, field.name, None)
-    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(blank))
+    return is_pytree(blank)
 
 
 def _compare(there: Any, here: Any, path: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl import loop, random_bits
+from jaxrl import arguments, loop, random_bits
 from jaxrl.agents.base import Agent
 from jaxrl.evaluation import evaluate
 from jaxrl.pytree import concrete, replace_at
@@ -79,7 +79,7 @@ class Result:
         Raises:
           IndexError: there is no such member.
         """
-        if not -self.members <= number < self.members:
+        if not -self.members <= arguments.whole("number", number, least=-(2**63)) < self.members:
             raise IndexError(f"member {number} is not there: the result has members 0 to {self.members - 1}")
         number %= self.members
         agent = self.agent
@@ -136,7 +136,8 @@ class Member:
           mask: bool[n], the allowed actions, or None where all are.
 
         Raises:
-          ValueError: `obs`, `carry` or `mask` is of another shape.
+          TypeError: `obs` holds no numbers, `mask` no flags, or `key` is no random key.
+          ValueError: `obs`, `carry` or `mask` is of another shape, `obs` is not finite, or `mask` allows no action.
         """
         first = self.initial_carry()
         carry = first if carry is None else carry
@@ -146,15 +147,13 @@ class Member:
                 "carry = member.initial_carry(), and pass on what act gives"
             )
         space, actions = self.agent.env.observation_space, self.agent.env.action_space
-        obs = np.asarray(obs, space.dtype)
-        if obs.shape != tuple(space.shape):
-            raise ValueError(f"obs has shape {obs.shape}, and one observation has shape {tuple(space.shape)}")
+        obs = arguments.observation("obs", obs, space.shape, space.dtype)
         if mask is not None:
-            mask = np.asarray(mask, bool)
-            if not isinstance(actions, Discrete) or mask.shape != (actions.n,):
-                raise ValueError(
-                    f"mask has shape {mask.shape}, and must have one flag for each of the actions {actions}"
-                )
+            if not isinstance(actions, Discrete):
+                raise ValueError(f"mask is for discrete actions, and these are {actions}: leave it out")
+            mask = arguments.mask("mask", mask, actions.n)
+        if key is not None:
+            key = arguments.random_key("key", key)
         return _act(concrete(self.agent), self.params, carry, obs, key, mask)
 
 

@@ -290,13 +290,27 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     Raises:
       RunDirectoryError: it holds something, or can't be written.
     """
+    require_empty(folder)
     try:
-        # A kill while the configuration was written leaves its beginning behind.
-        if any(item.name != "config.json.partial" for item in folder.iterdir()):
-            raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
         write_whole(folder / "config.json", json.dumps(config, indent=2).encode())
     except OSError as error:
         raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
+
+
+def require_empty(folder: Path) -> None:
+    """Checks that a folder is new or empty.
+
+    Raises:
+      RunDirectoryError: it holds something, is a file, or can't be read.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunDirectoryError(f"out = {folder} is a file: give a folder that is new or empty")
+    try:
+        # A kill while the configuration was written leaves its beginning behind.
+        if folder.exists() and any(item.name != "config.json.partial" for item in folder.iterdir()):
+            raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
+    except OSError as error:
+        raise RunDirectoryError(f"out = {folder} can't be read: {error.strerror}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

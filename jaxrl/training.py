@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from jaxrl import charts, reports
+from jaxrl import arguments, charts, reports
 from jaxrl.agents.base import Agent
 from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
@@ -78,12 +78,11 @@ def train(
       ValueError: a field or an argument is out of range, the environment fails its contract, the run
         needs more memory than there is, or `out` can't be used. All this comes before compiling.
     """
-    if resume and out is None:
+    out = None if out is None else arguments.path("out", out)
+    if arguments.flag("resume", resume) and out is None:
         raise ValueError("resume=True needs out, the folder of the run to go on with")
-    if isinstance(checkpoint_seconds, bool) or not isinstance(checkpoint_seconds, int | float):
-        raise TypeError(f"checkpoint_seconds = {checkpoint_seconds!r} must be a number")
-    if not checkpoint_seconds >= 0:
-        raise ValueError(f"checkpoint_seconds = {checkpoint_seconds} must be at least 0")
+    arguments.flag("progress", progress)
+    checkpoint_seconds = arguments.number("checkpoint_seconds", checkpoint_seconds, least=0)
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
     evaluation = checked_evaluation(evaluate_every, evaluation_episodes, keep_best)
     plan = make_plan(
@@ -152,7 +151,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     Raises:
       RunDirectoryError: there is no run, nothing of it is finished, or it is damaged.
     """
-    run = RunDirectory.open(path)
+    run = RunDirectory.open(arguments.path("path", path))
     plan = Plan(**run.request(), block=run.block_size(), mesh=member_mesh(1))
     finished = [number for number in range(plan.blocks) if run.has_block(number)]
     if not finished:

@@ -11,6 +11,7 @@ import pytest
 import jaxrl
 
 ORDER = [
+    "arguments",
     *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
     *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
     *("losses", "buffers", "devices", "agents", "presets"),

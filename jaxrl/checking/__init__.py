@@ -8,12 +8,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from jaxrl.arguments import LARGEST_SEED, positive, whole
 from jaxrl.checking import declarations, keys, returns, rollout
 from jaxrl.checking.exam import Exam
 from jaxrl.checking.findings import CODES, EnvironmentCheckError, EnvironmentReport, Finding
 
 __all__ = ["CODES", "EnvironmentCheckError", "EnvironmentReport", "Finding", "check_env"]
 
+MOST_STEPS = 10_000_000
+"""As long as the random rollout may be: what it finds is kept for every step."""
 _CHECKS: dict[str, tuple[Callable[[Exam], None], tuple[str, ...]]] = {
     "class": (declarations.check_class, ()),
     "max_steps": (declarations.check_max_steps, ("class",)),
@@ -54,11 +57,11 @@ def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool 
 
     Raises:
       EnvironmentCheckError: there are errors; its message lists them all.
-      ValueError: `steps` is smaller than 1.
+      TypeError: `seed` or `steps` is no whole number.
+      ValueError: `steps` is smaller than 1, or one of them is too large.
     """
-    if steps < 1:
-        raise ValueError(f"steps = {steps} must be at least 1")
-    exam = Exam(env, seed, steps)
+    steps = positive("steps", steps, MOST_STEPS)
+    exam = Exam(env, whole("seed", seed, 0, LARGEST_SEED), steps)
     passed: set[str] = set()
     for name, (check, needs) in _CHECKS.items():
         if not passed.issuperset(needs):

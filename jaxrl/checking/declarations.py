@@ -12,7 +12,7 @@ from jaxrl.checking.exam import Exam
 from jaxrl.checking.values import first_line
 from jaxrl.checks import check_values
 from jaxrl.environment import Environment
-from jaxrl.pytree import concrete, is_static
+from jaxrl.pytree import concrete, is_pytree, is_static
 from jaxrl.spaces import Box, Discrete
 
 
@@ -21,7 +21,7 @@ def check_class(exam: Exam) -> None:
     env, name = exam.env, type(exam.env).__name__
     if not isinstance(env, Environment):
         exam.add("not-environment", f"{env!r} is of type {name}")
-    elif not dataclasses.is_dataclass(env) or jax.tree_util.all_leaves([env]):
+    elif not dataclasses.is_dataclass(env) or not is_pytree(env):
         exam.add("not-pytree", f"{name} is not registered as a pytree")
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl.agents.base import Agent
+from jaxrl.arguments import new_file
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.result import Member, Result
@@ -285,6 +286,7 @@ class Sweep:
         """Writes a page with the ranking, curves and effects: one HTML file that needs no network."""
         from jaxrl.sweeps.report import Axis, write_report
 
+        path = new_file("path", path)
         axes = []
         for name in self.values[0]:
             items = [values[name] for values in self.values]
@@ -293,7 +295,7 @@ class Sweep:
             axes.append(Axis(column_of(name), wide, not plain))
         best = self.ranked.trials[:5].tolist()
         write_report(
-            Path(path),
+            path,
             title=f"{type(self.agent).__name__} on {type(self.agent.env).__name__}",
             facts=self.facts(),
             results=self.table(),
