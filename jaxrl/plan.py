@@ -13,13 +13,14 @@ from jax.sharding import Mesh
 from jaxrl import loop
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import array_of, positive, shown
+from jaxrl.checking import check_environment
 from jaxrl.checks import check_at, check_values, is_finite
-from jaxrl.contracts import check_environment, check_iteration
+from jaxrl.contracts import check_agent, check_iteration
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete, field_at, get_at, is_static, leaf_paths
+from jaxrl.pytree import concrete, field_at, get_at, is_pytree, is_static, leaf_paths
 from jaxrl.registry import nearest
 
 _SLOT_STEPS = 2**24
@@ -108,6 +109,9 @@ def make_plan(
         raise TypeError(
             f"{type(agent).__name__}.env = {shown(agent.env)} must be an environment: jaxrl.make(name) makes one"
         )
+    check_agent(agent)
+    if not is_pytree(agent.env):
+        check_environment(agent.env)
     check_values(agent)
     check_environment(agent.env)
     agent.check()

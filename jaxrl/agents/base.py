@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.checking.declarations import require_space
 from jaxrl.checks import check_static
 from jaxrl.environment import Environment, Episode
 from jaxrl.pytree import is_static, pytree
@@ -76,7 +77,7 @@ class Agent:
             )
 
     def _check_action_space(self) -> None:
-        space, name = self.env.action_space, f"{type(self).__name__} on {type(self.env).__name__}"
+        space, name = require_space(self.env, "action_space"), f"{type(self).__name__} on {type(self.env).__name__}"
         if not isinstance(space, self.action_spaces):
             known = " or ".join(kind.__name__ for kind in self.action_spaces)
             raise TypeError(

@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import LARGEST_SEED, positive, whole
+from jaxrl.checking import check_environment
 from jaxrl.checks import check_values
-from jaxrl.contracts import check_environment
 from jaxrl.devices import free_host_memory
 from jaxrl.distributions import masked
 from jaxrl.environment import Environment
@@ -71,8 +71,8 @@ def evaluate_file(file: PolicyFile, env: Environment, episodes: int, seed: int =
     """
     episodes = positive("episodes", episodes, MOST_EPISODES)
     key = evaluation_key(whole("seed", seed, 0, LARGEST_SEED))
-    check_values(env)
     check_environment(env)
+    check_values(env)
     file.check_fits(env)
     agent = FileAgent(env, file)
     players(agent, episodes, 1, free_host_memory())
