@@ -25,8 +25,10 @@ class Result:
       iterations: of every member.
       log: f32[members, slots] each: "episode_return", "episode_length" and "loss" (means over the slot,
         NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
-        steps at the slot's end, NaN where a stopped run did not come to it) and "diverged"
-        bool[members, slots] (a parameter was not finite). Where members were evaluated in training also
+        steps at the slot's end, NaN where a stopped run did not come to it), "fault" u8[members, slots]
+        (what the environment did wrong in the slot: a sum of 1 for a reward and 2 for an observation that is
+        not finite, and 4 for a mask that allows no action; 0 for nothing) and "diverged" bool[members, slots]
+        (a parameter was not finite, and no fault came before). Where members were evaluated in training also
         "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in slots without.
       state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
         JAX arrays.
@@ -73,6 +75,11 @@ class Result:
         """Takes greedy returns that were played before, f32[members, episodes]."""
         self.__dict__["returns"] = returns
 
+    @property
+    def failed(self) -> np.ndarray:
+        """The members that diverged, or whose environment committed a fault: bool[members]."""
+        return np.any(self.log["diverged"] | (self.log["fault"] > 0), axis=1)
+
     def member(self, number: int) -> "Member":
         """One member by its place, from 0.
 
@@ -90,13 +97,13 @@ class Result:
         return Member(agent, number, int(self.seeds[number]), params, log)
 
     def best(self) -> "Member":
-        """The member with the greatest mean greedy return; one that diverged only where all did."""
+        """The member with the greatest mean greedy return; one that has failed only where all have."""
         return self.member(self.best_number(self.returns))
 
     def best_number(self, returns: np.ndarray) -> int:
         """The place of the member that `best` gives, by greedy returns f32[members, episodes]."""
         mean = returns.mean(axis=1)
-        return int(np.argmax(np.where(self.log["diverged"].any(axis=1) | np.isnan(mean), -np.inf, mean)))
+        return int(np.argmax(np.where(self.failed | np.isnan(mean), -np.inf, mean)))
 
 
 @dataclasses.dataclass(frozen=True)

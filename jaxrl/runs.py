@@ -35,7 +35,7 @@ from jaxrl.config import differences, from_config, to_config
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan
 
-_FORMAT = "jaxrl run, version 5"
+_FORMAT = "jaxrl run, version 6"
 _RETURNS = "greedy_returns.npz"
 _LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots", "evaluation")

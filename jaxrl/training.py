@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -70,7 +71,8 @@ def train(
       memory_limit: bytes that may be used; by default what is free.
 
     Returns:
-      The trained members, in the host's memory.
+      The trained members, in the host's memory. Where the environment gave rewards or observations that are not
+      finite, or masks that allow no action, a warning says so, and the log's "fault" in which row.
 
     Raises:
       TypeError: an argument or a field is of the wrong kind, or the agent does not fit the
@@ -110,6 +112,8 @@ def train(
             result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
             _report(run, result)
+    for text in reports.fault_texts(result):
+        warnings.warn(text, stacklevel=2)
     return result
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxrl.checking.declarations import require_space
 from jaxrl.checks import check_static
-from jaxrl.environment import Environment, Episode
+from jaxrl.environment import FAULTS, Environment, Episode
 from jaxrl.pytree import is_static, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
@@ -49,7 +49,9 @@ class Mean:
 
 Metrics = dict[str, Mean]
 _NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
-EPISODE_METRICS = ("steps", "episode_return", "episode_length")
+FAULT_METRICS = {f"{name}_faults": bit for name, bit in FAULTS.items()}
+"""The names under which `episode_metrics` counts what the environment did wrong; see `environment.FAULTS`."""
+EPISODE_METRICS = ("steps", "episode_return", "episode_length", *FAULT_METRICS)
 """The names that `episode_metrics` gives."""
 
 
@@ -211,11 +213,19 @@ class Played(Protocol):
 
 
 def episode_metrics(transitions: Played, valid: Any = True) -> Metrics:
-    """Steps taken, and the mean return and length of the episodes that ended."""
+    """Steps taken, the mean return and length of the episodes that ended, and the environment's faults in the steps."""
+    fault = getattr(transitions, "fault", None)  # Of transitions that a custom agent makes there may be none.
     valid = jnp.broadcast_to(valid, transitions.reward.shape)
     ended = transitions.ended & valid
     return {
         "steps": Mean(jnp.sum(valid, dtype=jnp.float32), jnp.ones((), jnp.float32)),
         "episode_return": Mean.of(transitions.episode_return, ended),
         "episode_length": Mean.of(transitions.length.astype(jnp.float32), ended),
+        **{name: _faults(fault, bit, valid) for name, bit in FAULT_METRICS.items()},
     }
+
+
+def _faults(fault: jax.Array | None, bit: int, valid: jax.Array) -> Mean:
+    """How many valid steps have one of the faults."""
+    count = jnp.float32(0) if fault is None else jnp.sum((fault & bit > 0) & valid, dtype=jnp.float32)
+    return Mean(count, jnp.ones((), jnp.float32))

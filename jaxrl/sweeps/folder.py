@@ -27,7 +27,7 @@ from jaxrl.sweeps.work import Outcome
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "jaxrl sweep, version 3"
+FORMAT = "jaxrl sweep, version 4"
 _MADE = ("made_with", "format")
 
 
