@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxrl import loop
 from jaxrl.agents.base import FAULT_METRICS, Mean
 from jaxrl.devices import AXIS
+from jaxrl.environment import FAULTS
 from jaxrl.periodic_evaluation import (
     COLUMN,
     Evaluations,
@@ -270,11 +271,12 @@ def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
 
     A member whose environment committed a fault counts as diverged no more: what it learned from is to blame.
     """
-    fault = np.sum([bit * (np.asarray(sums[name].total) > 0) for name, bit in FAULT_METRICS.items()], axis=0)
+    committed = {name: np.asarray(sums[metric].total) > 0 for name, metric in FAULT_METRICS.items()}
+    fault = np.sum([bit * committed[name] for name, bit in FAULTS.items()], axis=0)
     faulty = np.maximum.accumulate(fault > 0, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = {name: np.asarray(mean.total / mean.count, np.float32) for name, mean in sums.items()}
-    for name in ("steps", *FAULT_METRICS):
+    for name in ("steps", *FAULT_METRICS.values()):
         del means[name]
     steps = np.cumsum(sums["steps"].total, axis=1, dtype=np.float64)
     reached = np.asarray(sums["diverged"].count) > 0

@@ -146,8 +146,8 @@ class Transition:
       truncated: bool[], by the environment or by the time limit; never stops bootstrapping.
       length: i32[], steps of this episode up to and with this one.
       episode_return: f32[], the sum of rewards up to and with this step.
-      fault: u8[], what the environment did wrong in this step: a sum of `FAULTS`, 0 for nothing. None where nobody
-        looked.
+      faults: bool[] by the names of `FAULTS`, whether the environment committed them in this step; None for one that
+        it can't commit, or where nobody looked.
     """
 
     obs: Any
@@ -160,7 +160,7 @@ class Transition:
     truncated: jax.Array
     length: jax.Array
     episode_return: jax.Array
-    fault: jax.Array | None = None
+    faults: dict[str, jax.Array | None] | None = None
 
     @property
     def ended(self) -> jax.Array:
@@ -202,23 +202,22 @@ def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tup
         truncated=truncated,
         length=length,
         episode_return=episode_return,
-        fault=_fault(step.reward, (episode.obs, step.obs), mask, step.terminated | truncated, action),
+        faults=_faults(step.reward, (episode.obs, step.obs), mask, step.terminated | truncated, action),
     )
     return Episode(state, step.obs, mask, length, episode_return), transition
 
 
-def _fault(reward: Any, observations: Any, mask: Any, ended: jax.Array, action: Any) -> jax.Array:
-    """The sum of `FAULTS` that an environment committed in a step: u8[]. Costs nothing where nobody reads it.
+def _faults(reward: Any, observations: Any, mask: Any, ended: jax.Array, action: Any) -> dict[str, jax.Array | None]:
+    """Which of `FAULTS` an environment committed in a step: bool[] each. Costs nothing where nobody reads it.
 
     What follows from an action that is not finite is the fault of who chose it.
     """
-    committed = {
-        "reward": ~jnp.isfinite(reward),
-        "observation": ~_is_finite(observations),
-        "mask": jnp.bool_(False) if mask is None else ~ended & ~jnp.any(mask),
+    sound = _is_finite(action)
+    return {
+        "reward": sound & ~jnp.isfinite(reward),
+        "observation": sound & ~_is_finite(observations),
+        "mask": None if mask is None else sound & ~ended & ~jnp.any(mask),
     }
-    total = functools.reduce(jnp.add, [jnp.where(committed[name], jnp.uint8(bit), 0) for name, bit in FAULTS.items()])
-    return jnp.where(_is_finite(action), total, 0)
 
 
 def _is_finite(tree: Any) -> jax.Array:

@@ -34,6 +34,7 @@ def register(name: str, factory: Callable[..., Environment], **defaults: Any) ->
             f"factory = {shown(factory)} must be a subclass of jaxrl.Environment, or a function that makes one"
         )
     _check_parameters(name, factory, defaults)
+    names()  # So that a name of jaxrl's own is seen to be taken.
     if _factories.get(name, (factory, defaults)) != (factory, defaults):
         raise ValueError(f"the environment name {name!r} is taken: register under another name")
     _factories[name] = (factory, defaults)

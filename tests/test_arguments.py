@@ -1,5 +1,7 @@
 """Arguments of functions that users call: wild numbers and wrong objects are named before anything else happens."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,7 @@ def test_a_member_is_named_by_a_whole_number(number: Any, result: jaxrl.Result) 
 
 @pytest.fixture
 def registered() -> Any:
+    registry.names()
     before = dict(registry._factories)
     yield
     registry._factories.clear()
@@ -247,6 +250,12 @@ def test_a_registration_that_would_spoil_the_register(
     with pytest.raises(error, match=words):
         jaxrl.register(name, factory)
     assert jaxrl.make("CartPole-v1").max_steps == 500
+
+
+def test_a_name_of_jaxrl_s_own_is_taken_before_it_is_first_used() -> None:
+    code = "import jaxrl; jaxrl.register('CartPole-v1', type('Mine', (jaxrl.Environment,), {}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "the environment name 'CartPole-v1' is taken: register under another name" in found.stderr
 
 
 def test_a_registration_with_an_unknown_parameter(registered: None) -> None:
@@ -390,3 +399,24 @@ def test_a_static_field_with_more_values_than_can_be_listed(never_compiled: None
         jaxrl.SpaceError, match=r"compiles 1073741824 programs, one for each combination of target_period"
     ):
         sweep({"target_period": jaxrl.integers(1, 2**30)}, sampler="tpe")
+
+
+# Files.
+
+
+@pytest.mark.parametrize(
+    ("fields", "episodes", "words"),
+    [
+        ({"hit_reward": float("nan")}, 2, r"PlaneStrike\.hit_reward = .*nan.* must be finite"),
+        ({}, 99_999_999_999, "episodes = 99999999999 must be at most 2147483647"),
+        ({}, 2**31 - 1, r"episodes = 2147483647 played side by side need .* MiB"),
+    ],
+)
+def test_a_file_is_played_by_ordinary_numbers_only(fields: Any, episodes: int, words: str) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from jaxrl.envs import PlaneStrike
+    from jaxrl.litert import PolicyFile, evaluate_file
+
+    file = PolicyFile(Path(__file__).parent / "data" / "planestrike_tf.tflite")
+    with pytest.raises(ValueError, match=words):
+        evaluate_file(file, PlaneStrike(**fields), episodes)

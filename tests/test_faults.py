@@ -10,6 +10,8 @@ from small_runs import a2c, cart_pole, dqn, ppo, reinforce, train
 from test_cli import plain
 
 import jaxrl
+from jaxrl import loop
+from jaxrl.blocks import finished_log
 from jaxrl.checking import CODES
 from jaxrl.cli import main
 
@@ -92,11 +94,17 @@ def test_the_first_row_is_the_one_in_which_it_happens() -> None:
 
 
 def test_what_diverged_before_a_fault_has_diverged() -> None:
-    with pytest.warns(UserWarning, match="not finite"):
-        result = train(dqn(env=WrongLater(late=100.0), learning_rate=3e38), 120, slots=12)
-    assert result.log["diverged"][0].tolist()[1:9] == [True] * 8
-    assert result.log["fault"][0].tolist()[:9] == [0] * 9
-    assert not result.log["diverged"][0, 9:].any()
+    members, slots = 2, 5
+    sums = loop.empty_log(dqn(), members, slots)
+    for mean in sums.values():
+        mean.count[:] = 1
+    sums["diverged"].total[:, 1:] = 1
+    sums["reward_faults"].total[0, 3] = 2
+    sums["observation_faults"].total[0, 4] = 1
+    log = finished_log(sums)
+    assert log["fault"].tolist() == [[0, 0, 0, 1, 2], [0] * 5]
+    assert log["diverged"].tolist() == [[False, True, True, False, False], [False, True, True, True, True]]
+    assert not {"steps", "reward_faults", "mask_faults"} & log.keys()
 
 
 def test_actions_that_are_not_finite_are_no_fault_of_the_environment() -> None:

@@ -49,9 +49,9 @@ class Mean:
 
 Metrics = dict[str, Mean]
 _NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
-FAULT_METRICS = {f"{name}_faults": bit for name, bit in FAULTS.items()}
-"""The names under which `episode_metrics` counts what the environment did wrong; see `environment.FAULTS`."""
-EPISODE_METRICS = ("steps", "episode_return", "episode_length", *FAULT_METRICS)
+FAULT_METRICS = {name: f"{name}_faults" for name in FAULTS}
+"""The names under which `episode_metrics` counts what the environment did wrong, by those of `environment.FAULTS`."""
+EPISODE_METRICS = ("steps", "episode_return", "episode_length", *FAULT_METRICS.values())
 """The names that `episode_metrics` gives."""
 
 
@@ -214,18 +214,18 @@ class Played(Protocol):
 
 def episode_metrics(transitions: Played, valid: Any = True) -> Metrics:
     """Steps taken, the mean return and length of the episodes that ended, and the environment's faults in the steps."""
-    fault = getattr(transitions, "fault", None)  # Of transitions that a custom agent makes there may be none.
+    faults = getattr(transitions, "faults", None) or {}  # A custom agent may make transitions without any.
     valid = jnp.broadcast_to(valid, transitions.reward.shape)
     ended = transitions.ended & valid
     return {
         "steps": Mean(jnp.sum(valid, dtype=jnp.float32), jnp.ones((), jnp.float32)),
         "episode_return": Mean.of(transitions.episode_return, ended),
         "episode_length": Mean.of(transitions.length.astype(jnp.float32), ended),
-        **{name: _faults(fault, bit, valid) for name, bit in FAULT_METRICS.items()},
+        **{metric: _count(faults.get(name), valid) for name, metric in FAULT_METRICS.items()},
     }
 
 
-def _faults(fault: jax.Array | None, bit: int, valid: jax.Array) -> Mean:
-    """How many valid steps have one of the faults."""
-    count = jnp.float32(0) if fault is None else jnp.sum((fault & bit > 0) & valid, dtype=jnp.float32)
-    return Mean(count, jnp.ones((), jnp.float32))
+def _count(flags: jax.Array | None, valid: jax.Array) -> Mean:
+    """How many valid steps have a flag: a total, which nothing divides."""
+    total = jnp.float32(0) if flags is None else jnp.sum(flags & valid, dtype=jnp.float32)
+    return Mean(total, jnp.zeros((), jnp.float32))
