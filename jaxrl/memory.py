@@ -24,8 +24,10 @@ from jaxrl.evaluation import episode_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import once_a_structure
 
-CPU_BLOCK = 16
-"""Members a CPU device trains at once: about what stays in its cache."""
+CPU_CACHE = 4 * 2**20
+"""Bytes that the members which a CPU device trains at once should work on: about the caches of a core."""
+CPU_BLOCKS = (2, 16)
+"""The fewest members that a CPU device trains at once, for what an operation costs by itself, and the most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +101,7 @@ def choose_block(
     if not keep_all:
         pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
     if requested is None:
-        suiting = CPU_BLOCK * mesh.size if _is_cpu(mesh) else members
+        suiting = _cpu_block(agent) * mesh.size if _is_cpu(mesh) else members
         # The members that fit beside all results, in equal shares for the devices; at least one for each.
         most = max(min(pool.most(members) for pool in pools) // mesh.size, 1) * mesh.size
         block = min(suiting, members, most)
@@ -127,6 +129,16 @@ def choose_block(
     return block, mesh
 
 
+def _cpu_block(agent: Agent) -> int:
+    """How many members a CPU device trains at once: as many as stay in its cache while they learn.
+
+    A member works on its parameters, their gradients, two moments of them, and what an iteration makes.
+    """
+    shapes = _shapes(agent)
+    least, most = CPU_BLOCKS
+    return min(max(CPU_CACHE // (4 * bytes_of(shapes.params) + bytes_of(shapes.scratch)), least), most)
+
+
 def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
     """Where a run needs memory."""
     # A checkpoint takes a copy of the block.
@@ -139,17 +151,19 @@ def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> 
 
 
 class _Shapes(NamedTuple):
-    """Shapes of one member: its state, its scratch, what is kept of its state, its parameters."""
+    """Shapes of one member: its state, its scratch of both kinds, what is kept of its state, its parameters."""
 
     state: Any
     scratch: Any
+    gradient_scratch: Any
     kept: Any
     params: Any
 
 
 def member_bytes(agent: Agent, slots: int, evaluation: EvaluationPlan | None = None) -> MemberBytes:
     """What one member needs."""
-    state, scratch, kept, params = map(bytes_of, _shapes(agent))
+    state, scratch, gradient_scratch, kept, params = map(bytes_of, _shapes(agent))
+    scratch += gradient_scratch
     log = bytes_of(loop.empty_log(agent, 1, slots))
     if evaluation is None:
         return MemberBytes(state, scratch, log, kept)
@@ -163,7 +177,7 @@ def member_bytes(agent: Agent, slots: int, evaluation: EvaluationPlan | None = N
 def _shapes(agent: Agent) -> _Shapes:
     state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
     kept, params = jax.eval_shape(agent.kept, state), jax.eval_shape(agent.params, state)
-    return _Shapes(state, agent.scratch(), kept, params)
+    return _Shapes(state, agent.scratch(), agent.gradient_scratch(), kept, params)
 
 
 def _is_cpu(mesh: Mesh) -> bool:

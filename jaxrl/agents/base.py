@@ -133,6 +133,10 @@ class Agent:
         """Shapes of the largest arrays that one iteration needs besides the state; None where they are small."""
         return None
 
+    def gradient_scratch(self) -> Any:
+        """Shapes of large arrays that come on top of `scratch`, but are worked on piece by piece; None for none."""
+        return None
+
     def initial_carry(self, batch: int) -> Any:
         """The policy's carry before an episode's first observation: leaves `[batch, ...]`; () without memory."""
         return ()
