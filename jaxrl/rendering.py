@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrl import arguments
 from jaxrl.environment import Environment
 from jaxrl.rollout import Policy, Step, blank_rows, play_episodes, start_actors
 from jaxrl.storage import new_file
@@ -16,6 +17,7 @@ Color = tuple[int, int, int]
 
 _OVERSAMPLING = 4
 _FASTEST = 50
+_SLOWEST = 1 / 600
 
 
 def picture(width: int, height: int, background: Color, paint: Callable[[Any, int], None]) -> np.ndarray:
@@ -91,7 +93,7 @@ def save_gif(path: str | os.PathLike[str], frames: Sequence[np.ndarray], frames_
     """
     from PIL import Image
 
-    path = pathlib.Path(path)
+    path = arguments.path("path", path)
     _check_frames(path, frames, frames_per_second)
     ends = np.round(np.arange(len(frames) + 1) * 100 / frames_per_second).astype(int)
     durations = [int(time) * 10 for time in np.diff(ends)]
@@ -104,11 +106,23 @@ def save_gif(path: str | os.PathLike[str], frames: Sequence[np.ndarray], frames_
         raise OSError(error.errno, f"can't write the GIF: {reason}", str(path)) from error
 
 
+def check_rate(frames_per_second: float) -> None:
+    """Checks that a GIF can show so many frames a second.
+
+    Raises:
+      ValueError: it can't.
+    """
+    if not _SLOWEST <= frames_per_second <= _FASTEST:
+        raise ValueError(
+            f"frames_per_second = {frames_per_second!r} must be > 0 and <= {_FASTEST}, and at least {_SLOWEST}: a GIF "
+            "shows no frame for longer than 655 s"
+        )
+
+
 def _check_frames(path: pathlib.Path, frames: Sequence[np.ndarray], frames_per_second: float) -> None:
     if not len(frames):
         raise ValueError(f"no frames to write to {path}")
-    if not 0 < frames_per_second <= _FASTEST:
-        raise ValueError(f"frames_per_second = {frames_per_second!r} must be > 0 and <= {_FASTEST}")
+    check_rate(frames_per_second)
     for index, frame in enumerate(frames):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != frames[0].shape:
             raise ValueError(

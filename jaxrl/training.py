@@ -7,10 +7,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
-from jaxrl import charts, reports
+from jaxrl import arguments, charts, reports
 from jaxrl.agents.base import Agent
 from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
@@ -74,7 +73,8 @@ def train(
       memory_limit: bytes that may be used; by default what is free.
 
     Returns:
-      The trained members, in the host's memory.
+      The trained members, in the host's memory. Where the environment gave rewards or observations that are not
+      finite, or masks that allow no action, a warning says so, and the log's "fault" in which row.
 
     Raises:
       TypeError: an argument or a field is of the wrong kind, or the agent does not fit the
@@ -82,12 +82,11 @@ def train(
       ValueError: a field or an argument is out of range, the environment fails its contract, the run
         needs more memory than there is, or `out` can't be used. All this comes before compiling.
     """
-    if resume and out is None:
+    out = None if out is None else arguments.path("out", out)
+    if arguments.flag("resume", resume) and out is None:
         raise ValueError("resume=True needs out, the folder of the run to go on with")
-    if isinstance(checkpoint_seconds, bool) or not isinstance(checkpoint_seconds, int | float):
-        raise TypeError(f"checkpoint_seconds = {checkpoint_seconds!r} must be a number")
-    if not checkpoint_seconds >= 0:
-        raise ValueError(f"checkpoint_seconds = {checkpoint_seconds} must be at least 0")
+    arguments.flag("progress", progress)
+    checkpoint_seconds = arguments.number("checkpoint_seconds", checkpoint_seconds, least=0)
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
     evaluation = checked_evaluation(evaluate_every, evaluation_episodes, keep_best)
     plan = make_plan(
@@ -115,6 +114,8 @@ def train(
             result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
             _report(run, result)
+    for text in reports.fault_texts(result):
+        warnings.warn(text, stacklevel=2)
     return result
 
 
@@ -162,8 +163,9 @@ def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
         is not trusted.
       TypeError: `trust` is no list of names.
     """
-    trusted = checked_trust(trust, Path(path))
-    run = RunDirectory.open(path)
+    place = arguments.path("path", path)
+    trusted = checked_trust(trust, place)
+    run = RunDirectory.open(place)
     plan = Plan(**run.request(trusted), block=run.block_size(), mesh=member_mesh(1))
     finished = [number for number in range(plan.blocks) if run.has_block(number)]
     if not finished:

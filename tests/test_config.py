@@ -217,3 +217,14 @@ def test_differences_of_dicts_around_configurations(agent):
     assert differences({"a": 1}, {"a": 1.0}) == ["a: 1 there, 1.0 here"]
     assert differences({"a": to_config(float("inf"))}, {"a": None}) == ["a: inf there, None here"]
     assert len(differences({"a": list(range(10_000))}, {"a": []})[0]) < 150
+
+
+@jaxrl.pytree
+class OnlyStatic:
+    """No field of it is a leaf."""
+
+    width: int = jaxrl.static(default=3)
+
+
+def test_a_dataclass_with_static_fields_alone_comes_back():
+    assert from_config(to_config(OnlyStatic(width=5))) == OnlyStatic(width=5)

@@ -11,6 +11,7 @@ import pytest
 import jaxrl
 
 ORDER = [
+    "arguments",
     *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "storage"),
     *("rendering", "checking"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),

@@ -14,6 +14,7 @@ from rich import box
 from rich.table import Table
 
 from jaxrl.agents import ALGORITHMS, Agent
+from jaxrl.arguments import shown
 from jaxrl.cli.options import CommonOptions, OutFolder, Trusted, choose_preset, plain_value, seeds_wanted, trusted
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
@@ -23,12 +24,13 @@ from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
 from jaxrl.sweeps.result import text_of
 from jaxrl.sweeps.space import field_paths
-from jaxrl.sweeps.sweeping import check_words
+from jaxrl.sweeps.sweeping import check_destination, check_words
 from jaxrl.text import printable
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
 _FLAGS = ("yes", "dry-run", "keep-best")
+_TEXTS = ("env", "preset", "out", "sampler", "keep", "engine")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,7 @@ class SweepCommand(AlgorithmCommand):
         chosen = choose_preset(self.algorithm, options.env, options.preset)
         agent = self.build(chosen[1].fields if chosen else {})
         space = parse_space(agent, options.space)
+        refuse_fixed(space, self.words)
         arguments: dict[str, Any] = {
             **options.length(agent, chosen[1] if chosen else None),
             "trials": options.trials,
@@ -104,6 +107,7 @@ class SweepCommand(AlgorithmCommand):
             name, _ = checked_sampler(options.sampler, options.sample_seed)
             evaluation = checked_evaluation(**options.evaluation())
             plan = plan_sweep(agent, space, **(arguments | {"sampler": name}), evaluation=evaluation)
+            check_destination(plan, options.keep, options.out)
             print_rows(f"{type(agent).__name__} on {options.env}: the plan", plan.rows())
             return 0
         found = sweep(
@@ -171,6 +175,21 @@ def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
     return space
 
 
+def refuse_fixed(space: dict[str, Any], words: Sequence[str]) -> None:
+    """Checks that no field has both a value of its own on the command line and values to try.
+
+    Raises:
+      SpaceError: one has.
+    """
+    given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")}
+    names = [word for flag, word in itertools.pairwise(words) if flag == "--env-parameter"]
+    names += [word.removeprefix("--env-parameter=") for word in words if word.startswith("--env-parameter=")]
+    given |= {f"env.{name.partition('=')[0].strip().replace('-', '_')}" for name in names}
+    for path in space:
+        if path in given:
+            raise SpaceError(f"{path} is both fixed and in the space: leave out one of them")
+
+
 def _values(agent: Agent, path: str, text: str) -> Any:
     kind, colon, rest = text.partition(":")
     if colon and kind in _DISTRIBUTIONS:
@@ -210,8 +229,8 @@ def expanded(words: Sequence[str]) -> list[str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{words[0]} is no TOML: {error}") from error
     algorithm = content.pop("agent", None)
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"{words[0]}: agent = {algorithm!r} must be one of {', '.join(ALGORITHMS)}")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise ValueError(f"{words[0]}: agent = {shown(algorithm)} must be one of {', '.join(ALGORITHMS)}")
     found = [algorithm]
     # What the command line says of a field counts.
     said = {
@@ -248,6 +267,11 @@ def _text(value: Any) -> str:
 def _option(file: str, name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         raise ValueError(f"{file}: [{name}] is no table that a sweep knows: [space] and [environment] are")
+    if name in _TEXTS and not isinstance(value, str):
+        raise ValueError(f"{file}: {name} = {shown(value)} must be text, in quotes")
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, str | int | float):
+            raise ValueError(f"{file}: {name} = {shown(value)} must be text, numbers, true or false, or a list of them")
     if isinstance(value, bool):
         absent = [] if name in _FLAGS else [f"--no-{name}"]
         return [f"--{name}"] if value else absent

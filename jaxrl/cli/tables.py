@@ -108,7 +108,7 @@ def file_score(file: Any, env: Any) -> float | None:
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
-    rows += reports.return_rows(result, returns) + reports.diverged_rows(result)
+    rows += reports.return_rows(result, returns) + reports.failed_rows(result)
     best = result.best_number(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
     return rows + exact_score_rows(result)

@@ -137,7 +137,9 @@ def _clear(path: Path) -> None:
 
 def _remove(around: Path) -> None:
     """Removes a folder that another one was written in; what was to be replaced and was not goes back to its place."""
-    for old in (around / _OLD).iterdir() if (around / _OLD).is_dir() else ():
+    kept = around / _OLD
+    # A link there is none of ours, and would bring back files from wherever it leads.
+    for old in kept.iterdir() if kept.is_dir() and not kept.is_symlink() else ():
         if not os.path.lexists(around.parent / old.name):
             old.rename(around.parent / old.name)
     shutil.rmtree(around, ignore_errors=True)

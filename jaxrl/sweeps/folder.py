@@ -37,6 +37,7 @@ from jaxrl.storage import (
     new_folder,
     read_config,
     require_as_written,
+    require_empty,
     stored_format,
     write_checksums,
     write_config,
@@ -75,16 +76,29 @@ class SweepFolder:
         Raises:
           RunDirectoryError: the folder holds another sweep, or something else.
         """
-        if (path / "config.json").exists():
-            folder = cls.open(path)
-            asked = {name: value for name, value in config.items() if name not in _MADE}
-            changes = differences({name: folder.config.get(name) for name in asked}, asked)
-            if changes:
-                raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
-            warn_of_other_settings(path, folder.config["made_with"], config["made_with"])
-            return folder
-        write_config(path, config)
-        return cls(path, config)
+        folder = cls.check(path, config)
+        if folder is None:
+            write_config(path, config)
+            return cls(path, config)
+        warn_of_other_settings(path, folder.config["made_with"], config["made_with"])
+        return folder
+
+    @classmethod
+    def check(cls, path: Path, config: dict[str, Any]) -> "SweepFolder | None":
+        """The same sweep in its folder, or None where the folder is new or empty; nothing is written.
+
+        Raises:
+          RunDirectoryError: the folder holds another sweep, or something else, or is a file.
+        """
+        if not (path / "config.json").exists():
+            require_empty(path)
+            return None
+        folder = cls.open(path)
+        asked = {name: value for name, value in config.items() if name not in _MADE}
+        changes = differences({name: folder.config.get(name) for name in asked}, asked)
+        if changes:
+            raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
+        return folder
 
     @classmethod
     def open(cls, path: Path) -> "SweepFolder":

@@ -10,8 +10,11 @@ import jax
 import numpy as np
 
 from jaxrl.agents.base import Agent
+from jaxrl.arguments import new_file
+from jaxrl.environment import FAULTS
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
+from jaxrl.reports import fault_in_words
 from jaxrl.result import Member, Result
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
@@ -32,6 +35,7 @@ _TAKEN = frozenset(
         "steps_to_threshold",
         COLUMN,
         "diverged",
+        "fault",
         "steps",
         "rung",
         "group",
@@ -127,7 +131,8 @@ class Sweep:
         """One row a trial and seed, by trial and seed.
 
         Columns: trial, seed, every swept field by its path (tuples as "64-64"), greedy_return (mean over episodes),
-        training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, steps, rung, group,
+        training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, fault (see
+        `Result.log`), steps, rung, group,
         seconds (its share of its batch); evaluation_return (of the last evaluation) with `evaluate_every`.
         """
         return with_values(self.results, self.values).sort_values(["trial", "seed"], ignore_index=True)
@@ -250,7 +255,7 @@ class Sweep:
             rows = rows[rows["trial"] == trial]
             if rows.empty:
                 raise IndexError(f"trial {trial} is not there")
-            fit = rows["greedy_return"].where(~rows["diverged"]).fillna(-np.inf)
+            fit = rows["greedy_return"].where(~rows["diverged"] & (rows["fault"] == 0)).fillna(-np.inf)
             seed = int(rows["seed"][fit.idxmax()])
         self._row(trial, seed)
         agent = self.trial_agent(trial)
@@ -283,6 +288,11 @@ class Sweep:
             facts.append(("compiling", f"{self.compile_seconds:.1f} s"))
         if diverged:
             facts.append(("diverged", f"{diverged:,} of {rows.num_rows:,} members"))
+        faults = np.asarray(rows["fault"])
+        for name, bit in FAULTS.items():
+            if count := int(np.sum((faults & bit) > 0)):
+                what = f"the environment gave {fault_in_words(name)}"
+                facts.append((what, f"{count:,} of {rows.num_rows:,} members; jaxrl.check_env(env) tells more"))
         if self.threshold is not None:
             solved = int(np.sum(ranked.score >= self.threshold))
             facts.append((f"trials that score {self.threshold:g} or more", f"{solved:,}"))
@@ -296,6 +306,7 @@ class Sweep:
         """Writes a page with the ranking, curves and effects: one HTML file that needs no network."""
         from jaxrl.sweeps.report import Axis, write_report
 
+        path = new_file("path", path)
         axes = []
         for name in self.values[0]:
             items = [values[name] for values in self.values]
@@ -304,7 +315,7 @@ class Sweep:
             axes.append(Axis(column_of(name), wide, not plain))
         best = self.ranked.trials[:5].tolist()
         write_report(
-            Path(path),
+            path,
             title=f"{type(self.agent).__name__} on {type(self.agent.env).__name__}",
             facts=self.facts(),
             results=self.table(),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxrl import arguments
 from jaxrl.agents.base import Agent
+from jaxrl.arguments import LARGEST_SEED, flag, shown, whole
 from jaxrl.config import from_config
-from jaxrl.devices import free_host_memory
-from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
+from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_host_memory
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.runs import made_with, warn_of_local_classes
 from jaxrl.storage import RunDirectoryError, exclusive
@@ -22,6 +23,7 @@ from jaxrl.sweeps.plan import Batch, make_batches
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, SweepPlan, checked_sampler, plan_sweep
 from jaxrl.sweeps.result import Sweep, rank_rows
 from jaxrl.sweeps.running import Runner
+from jaxrl.sweeps.space import SpaceError
 from jaxrl.training import interrupts
 from jaxrl.training import load as load_run
 from jaxrl.trust import Trust, checked_trust
@@ -101,8 +103,9 @@ def sweep(
       TypeError, ValueError: as `jaxrl.train`. All this comes before compiling.
     """
     check_words(keep, engine)
-    name, advising = checked_sampler(sampler, sample_seed)
-    path = None if out is None else Path(out)
+    flag("progress", progress)
+    name, advising = checked_sampler(sampler, whole("sample_seed", sample_seed, 0, LARGEST_SEED))
+    path = None if out is None else arguments.path("out", out)
     stored = SweepFolder.open(path) if path is not None and (path / "config.json").exists() else None
     plan = plan_sweep(
         agent,
@@ -125,6 +128,7 @@ def sweep(
         max_compilations=max_compilations,
         blocks=None if stored is None else stored.blocks(),
     )
+    check_destination(plan, keep, path)
     if path is None and len(plan.rungs) > 1:
         _require_memory_to_park(plan, memory_limit)
     say = _speaker(progress)
@@ -154,8 +158,22 @@ def sweep(
 def check_words(keep: Any, engine: Any) -> None:
     """Raises a ValueError where `keep` or `engine` is none that `sweep` knows."""
     _to_keep(keep)
-    if engine not in ENGINES:
-        raise ValueError(f"engine = {engine!r} must be one of {', '.join(ENGINES)}")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise ValueError(f"engine = {shown(engine)} must be one of {', '.join(ENGINES)}")
+
+
+def check_destination(plan: SweepPlan, keep: str, path: Path | None) -> None:
+    """Checks that a plan can be begun, or gone on with, in a folder; nothing is written.
+
+    Raises:
+      SpaceError: more trials are to be kept than there are.
+      RunDirectoryError: the folder holds another sweep, or something else.
+    """
+    best = _to_keep(keep)
+    if best is not None and best > plan.trials:
+        raise SpaceError(f"keep = {keep!r} is more than the {plan.trials} trials of the sweep: 'all' keeps every one")
+    if path is not None:
+        SweepFolder.check(path, _config(plan, keep))
 
 
 def _require_memory_to_park(plan: SweepPlan, limit: int | None) -> None:
@@ -174,11 +192,11 @@ def _speaker(progress: bool) -> Callable[[str], None]:
 
 def _to_keep(keep: Any) -> int | None:
     """How many of the best trials to keep; 0 for none, None for all."""
-    if keep in ("none", "all"):
+    if isinstance(keep, str) and keep in ("none", "all"):
         return 0 if keep == "none" else None
     name, _, count = str(keep).partition(":")
-    if name != "best" or not count.isdecimal() or int(count) < 1:
-        raise ValueError(f"keep = {keep!r} must be 'none', 'all', or 'best:N' such as 'best:5'")
+    if name != "best" or not count.isdecimal() or len(count) > 18 or int(count) < 1:
+        raise ValueError(f"keep = {shown(keep)} must be 'none', 'all', or 'best:N' such as 'best:5'")
     return int(count)
 
 
@@ -291,8 +309,9 @@ def load_sweep(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Sweep
         trusted.
       TypeError: `trust` is no list of names.
     """
-    trusted = checked_trust(trust, Path(path))
-    folder = SweepFolder.open(Path(path))
+    place = arguments.path("path", path)
+    trusted = checked_trust(trust, place)
+    folder = SweepFolder.open(place)
     config = folder.config
     tables = list(folder.tables("results"))
     if not tables:
@@ -338,4 +357,5 @@ def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Any:
         is not trusted.
       TypeError: `trust` is no list of names.
     """
-    return load_sweep(path, trust) if SweepFolder.is_sweep(Path(path)) else load_run(path, trust)
+    place = arguments.path("path", path)
+    return load_sweep(place, trust) if SweepFolder.is_sweep(place) else load_run(place, trust)

@@ -207,7 +207,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
 
 
 def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float) -> "pa.Table":
-    """One row a member: trial, seed, returns, area under the curve, steps, divergence, seconds, rung.
+    """One row a member: trial, seed, returns, area under the curve, steps, divergence, faults, seconds, rung.
 
     The area under the curve is the mean training return over environment steps, each slot standing for its
     own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
@@ -223,6 +223,7 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
     counted = np.isfinite(curve)
     with np.errstate(invalid="ignore", divide="ignore"):
         area = np.sum(np.where(counted, curve * widths, 0), axis=1) / np.sum(np.where(counted, widths, 0), axis=1)
+    fault = np.bitwise_or.reduce(result.log["fault"][:, slots], axis=1)
     diverged = result.log["diverged"][:, slots].any(axis=1)
     columns = {
         "trial": pa.array(task.batch.trials.astype(np.int32)),
@@ -232,6 +233,7 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
         "area_under_curve": pa.array(area),
         "steps_to_threshold": pa.array(_steps_to(task.threshold, curve, step)),
         "diverged": pa.array(diverged),
+        "fault": pa.array(fault),
         "steps": pa.array(step[:, -1].astype(np.int64)),
         "rung": pa.array(np.full(members, task.rung, np.int32)),
         "group": pa.array(np.full(members, task.batch.group, np.int32)),
@@ -253,7 +255,7 @@ def _steps_to(threshold: float | None, curve: np.ndarray, step: np.ndarray) -> n
 
 
 def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
-    """One row a member and slot since `slot`: trial, seed, step, diverged, and every metric of the log."""
+    """One row a member and slot since `slot`: trial, seed, step, diverged, fault, and every metric of the log."""
     import pyarrow as pa
 
     slots = slice(slot, task.until)
@@ -261,7 +263,7 @@ def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
     metrics = {
         name: pa.array(values[:, slots].reshape(-1))
         for name, values in result.log.items()
-        if name not in ("step", "diverged")
+        if name not in ("step", "diverged", "fault")
     }
     return pa.table(
         {
@@ -270,5 +272,6 @@ def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
             "step": pa.array(result.log["step"][:, slots].reshape(-1).astype(np.int64)),
             **metrics,
             "diverged": pa.array(result.log["diverged"][:, slots].reshape(-1)),
+            "fault": pa.array(result.log["fault"][:, slots].reshape(-1)),
         }
     )

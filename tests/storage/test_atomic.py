@@ -152,6 +152,17 @@ def test_no_link_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert content(run / "model") == {"new"}
 
 
+def test_a_leftover_of_a_stranger_brings_nothing_from_elsewhere(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "folder"
+    elsewhere.mkdir()
+    (elsewhere / "diary").write_text("mine")
+    (folder / LEFTOVER).mkdir(parents=True)
+    (folder / LEFTOVER / "old").symlink_to(elsewhere)
+    clear_leftovers(folder)
+    assert not any(folder.iterdir())
+    assert (elsewhere / "diary").read_text() == "mine"
+
+
 def test_a_leftover_that_another_process_takes_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls, real = [], atomic.fcntl.flock
 
