@@ -12,7 +12,6 @@ import jax
 import jax.export
 import numpy as np
 
-
 STABLEHLO_VERSION = "1.13.0"
 """Of the programs handed to TensorFlow: 2.21 reads up to 1.13.7, and JAX 0.12 would write 1.18 or later.
 
