@@ -4,10 +4,7 @@ Every function reads a `Result` by `train`: `agent`, `vary`, `seeds`, `log`, `se
 compiling) and `compile_seconds`.
 """
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +14,7 @@ from jaxrl.checking import CODES
 from jaxrl.environment import FAULTS
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.storage import new_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +63,8 @@ def write_metrics(result: Any, path: str | os.PathLike[str]) -> None:
     """Writes `metrics_table(result)` as a Parquet file; `path` never holds half a file."""
     import pyarrow.parquet as pq
 
-    with whole_file(path) as temporary:
-        pq.write_table(metrics_table(result), temporary, compression="zstd")
+    with new_file(path) as file:
+        pq.write_table(metrics_table(result), file, compression="zstd")
 
 
 def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
@@ -174,23 +172,6 @@ def fault_texts(result: Any) -> list[str]:
                 f"{result.log['step'][member, slot]:,.0f} of member {member}; {CODES[code][1]}"
             )
     return texts
-
-
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Gives a name beside `path` to write to, and moves what was written to `path` at the end."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's files are the owner's alone
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _metrics(result: Any) -> list[str]:

@@ -28,8 +28,9 @@ class Result:
         steps at the slot's end, NaN where a stopped run did not come to it), "fault" u8[members, slots]
         (what the environment did wrong in the slot: a sum of 1 for a reward and 2 for an observation that is
         not finite, and 4 for a mask that allows no action; 0 for nothing) and "diverged" bool[members, slots]
-        (a parameter was not finite, and no fault came before). Where members were evaluated in training also
-        "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in slots without.
+        (a parameter was not finite, or no loss in the whole run was, and no fault came before). Where members were
+        evaluated in training also "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in
+        slots without.
       state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
         JAX arrays.
       best_params: with `keep_best`, NumPy arrays `[members, ...]`: the parameters of every member's best

@@ -12,8 +12,10 @@ import jaxrl
 
 ORDER = [
     "arguments",
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
-    *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
+    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "storage"),
+    *("rendering", "checking"),
+    *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
+    *("returns", "normalize"),
     *("losses", "buffers", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
