@@ -46,7 +46,7 @@ from jaxrl.storage import (
 )
 from jaxrl.trust import Trust
 
-_FORMAT = "jaxrl run, version 6"
+_FORMAT = "jaxrl run, version 7"
 _RETURNS = "greedy_returns.npz"
 _REPORTS = ("metrics.parquet", "tensorboard", "curves.png")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots", "evaluation")

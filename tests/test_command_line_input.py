@@ -175,7 +175,7 @@ def test_a_dry_run_sees_what_the_folder_holds(run, capsys):
     dry = [*SWEEP, *SPACE, "--dry-run", "--out"]
     assert "foreign holds other files" in complaint([*dry, "foreign"], capsys)
     assert "foreign/file is a file" in complaint([*dry, "foreign/file"], capsys)
-    assert "holds no sweep" in complaint([*dry, str(run)], capsys)
+    assert "is not of a sweep that this jaxrl knows" in complaint([*dry, str(run)], capsys)
     assert "more than the 4 trials" in complaint([*dry, "new", "--keep", "best:5"], capsys)
     assert main([*dry, "new"]) == 0
     assert not Path("new").exists()

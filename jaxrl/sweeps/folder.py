@@ -49,7 +49,7 @@ from jaxrl.sweeps.work import Outcome
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "jaxrl sweep, version 4"
+FORMAT = "jaxrl sweep, version 5"
 _MADE = ("made_with", "format")
 _ROUNDS = "rounds.json"
 _REMOVED = ".removed"
