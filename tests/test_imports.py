@@ -13,7 +13,7 @@ import jaxrl
 ORDER = [
     *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
     *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
-    *("losses", "replay", "devices", "agents", "presets"),
+    *("losses", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -29,6 +29,7 @@ AGENTS = [
     "a2c",
     "ppo",
     "dqn",
+    "drqn",
     "reinforce",
     "__init__",
 ]
