@@ -15,8 +15,10 @@ from jaxrl.devices import free_device_memory, free_host_memory, member_mesh
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import once_a_structure
 
-CPU_BLOCK = 16
-"""Members a CPU device trains at once: about what stays in its cache."""
+CPU_CACHE = 4 * 2**20
+"""Bytes that the members which a CPU device trains at once should work on: about the caches of a core."""
+CPU_BLOCKS = (2, 16)
+"""The fewest members that a CPU device trains at once, for what an operation costs by itself, and the most."""
 USABLE_MEMORY = 0.9
 """Share of the free memory that a run may plan to use."""
 
@@ -96,7 +98,7 @@ def choose_block(
     if not keep_all:
         pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
     if wished is None:
-        suiting = CPU_BLOCK * mesh.size if _is_cpu(mesh) else members
+        suiting = _cpu_block(agent) * mesh.size if _is_cpu(mesh) else members
         # The members that fit beside all results, in equal shares for the devices; at least one for each.
         room = max(min(pool.room(members) for pool in pools) // mesh.size, 1) * mesh.size
         block = min(suiting, members, room)
@@ -122,6 +124,16 @@ def choose_block(
                 + (f"at most seeds = {fits} would fit" if fits else "not even one member fits")
             )
     return block, mesh
+
+
+def _cpu_block(agent: Agent) -> int:
+    """How many members a CPU device trains at once: as many as stay in its cache while they learn.
+
+    A member works on its parameters, their gradients, two moments of them, and what an iteration makes.
+    """
+    shapes = _shapes(agent)
+    least, most = CPU_BLOCKS
+    return min(max(CPU_CACHE // (4 * _bytes(shapes.params) + _bytes(shapes.scratch)), least), most)
 
 
 def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:

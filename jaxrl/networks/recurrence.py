@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl.networks.cells import Arrays, Cell
+from jaxrl.networks.cells import Arrays, Cell, split_for_one_row
 from jaxrl.networks.linear import weight_gradient
 
 
@@ -40,6 +40,7 @@ def reset_carry(carry: Arrays, reset: jax.Array) -> Arrays:
 
 def _run(cell: Cell, weights: Arrays, carry: Arrays, gates: Arrays, reset: jax.Array) -> tuple[Arrays, Arrays, Arrays]:
     """The carries [time, batch, size], the last of them, and what the gradient needs to know [time, batch, ...]."""
+    weights = _for_batch(reset.shape[1], weights)
 
     def step(carry: Arrays, now: tuple[Arrays, jax.Array]) -> tuple[Arrays, tuple[Arrays, Arrays]]:
         after, kept = cell.forward(weights, reset_carry(carry, now[1]), now[0])
@@ -47,6 +48,10 @@ def _run(cell: Cell, weights: Arrays, carry: Arrays, gates: Arrays, reset: jax.A
 
     last, (carries, kept) = jax.lax.scan(step, carry, (gates, reset))
     return carries, last, kept
+
+
+def _for_batch(batch: int, weights: Arrays) -> Arrays:
+    return tuple(split_for_one_row(w) for w in weights) if batch == 1 else weights
 
 
 def _forward(cell: Cell, weights: Arrays, carry: Arrays, gates: Arrays, reset: jax.Array) -> Any:
@@ -57,7 +62,7 @@ def _forward(cell: Cell, weights: Arrays, carry: Arrays, gates: Arrays, reset: j
 def _backward(cell: Cell, residuals: Any, gradient: tuple[jax.Array, Arrays]) -> Any:
     weights, first, reset, carries, kept = residuals
     of_outputs, of_last = gradient
-    transposed = tuple(jax.lax.optimization_barrier(w.T) for w in weights)
+    transposed = _for_batch(reset.shape[1], tuple(jax.lax.optimization_barrier(w.T) for w in weights))
     earlier = jax.tree.map(lambda first, carries: jnp.concatenate([first[None], carries[:-1]]), first, carries)
     before = reset_carry(earlier, reset)
 

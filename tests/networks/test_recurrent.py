@@ -23,12 +23,12 @@ def haiku_s(cell, params, carry, features, reset):
     }
     if cell == "gru":
         core = hk.without_apply_rng(hk.transform(lambda x, state: hk.GRU(SIZE)(x, state)))
-        params, state, initial = {"gru": weights}, carry[0], jnp.zeros((BATCH, SIZE))
+        params, state, initial = {"gru": weights}, carry[0], jnp.zeros_like(carry[0])
     else:
         core = hk.without_apply_rng(hk.transform(lambda x, state: hk.LSTM(SIZE)(x, state)))
         matrix = jnp.concatenate([weights["w_i"], weights["w_h"]])
         params = {"lstm/linear": {"w": matrix, "b": weights["b"]}}
-        state, initial = hk.LSTMState(*carry), hk.LSTMState(*(jnp.zeros((BATCH, SIZE)),) * 2)
+        state, initial = hk.LSTMState(*carry), hk.LSTMState(*map(jnp.zeros_like, carry))
     outputs = []
     for x, ends in zip(features, reset, strict=True):
         state = jax.tree.map(lambda old, zero, ends=ends: jnp.where(ends[:, None], zero, old), state, initial)
@@ -42,7 +42,7 @@ def ours(cell, params, carry, features, reset):
     return hk.without_apply_rng(memory).apply(params, carry, features.reshape(-1, FEATURES), reset)
 
 
-def inputs(cell, seed=0):
+def inputs(cell, seed=0, batch=BATCH):
     keys = jax.random.split(jax.random.key(seed), 6)
     shapes = {"w_i": (FEATURES,), "w_h": (SIZE,), "b": ()}
     weights = {
@@ -50,17 +50,18 @@ def inputs(cell, seed=0):
         for i, kind in enumerate(KINDS)
         for j, (name, width) in enumerate(CELLS[cell].matrices.items())
     }
-    carry = tuple(jax.random.normal(keys[3], (CELLS[cell].carries, BATCH, SIZE)))
-    reset = jax.random.bernoulli(keys[4], 0.3, (TIME, BATCH))
-    return {cell: weights}, carry, jax.random.normal(keys[5], (TIME, BATCH, FEATURES)), reset
+    carry = tuple(jax.random.normal(keys[3], (CELLS[cell].carries, batch, SIZE)))
+    reset = jax.random.bernoulli(keys[4], 0.3, (TIME, batch))
+    return {cell: weights}, carry, jax.random.normal(keys[5], (TIME, batch, FEATURES)), reset
 
 
+@pytest.mark.parametrize("batch", [BATCH, 1])
 @pytest.mark.parametrize("members", [None, 2])
 @pytest.mark.parametrize("cell", CELLS)
-def test_outputs_and_gradients_are_haiku_s(cell, members):
-    params, carry, features, reset = inputs(cell)
+def test_outputs_and_gradients_are_haiku_s(cell, members, batch):
+    params, carry, features, reset = inputs(cell, 0, batch)
     if members:
-        several = [inputs(cell, seed) for seed in range(members)]
+        several = [inputs(cell, seed, batch) for seed in range(members)]
         params, carry, features, reset = jax.tree.map(lambda *x: jnp.stack(x), *several)
 
     def everything(function, params, carry, features, reset):
