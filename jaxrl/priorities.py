@@ -53,8 +53,9 @@ class Priorities:
         part = jnp.full(count, self.greatest)
         for level in range(len(levels)):
             if level:
-                width = min((width + BRANCHES - 2) // BRANCHES + 1, levels[level].shape[0])
                 below = levels[level - 1]
+                # What a run of `width` children may touch, wherever it begins.
+                width = min((width + BRANCHES - 2) // BRANCHES + 1, below.shape[0] // BRANCHES)
                 first = jnp.minimum(first // BRANCHES, below.shape[0] // BRANCHES - width)
                 children = jax.lax.dynamic_slice_in_dim(below, first * BRANCHES, width * BRANCHES)
                 part = jnp.sum(children.reshape(width, BRANCHES), axis=1)

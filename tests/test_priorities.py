@@ -20,7 +20,9 @@ def check_sums(tree, expected):
         assert not np.any(above[len(below) // BRANCHES :])
 
 
-@pytest.mark.parametrize(("items", "written", "batch"), [(20, 4, 3), (1_000, 50, 16), (2_100, 1, 8), (2_100, 1, 99)])
+@pytest.mark.parametrize(
+    ("items", "written", "batch"), [(20, 4, 3), (1_000, 50, 16), (2_100, 1, 8), (2_100, 2_100, 99)]
+)
 def test_sums_never_drift_from_numpy_s(items, written, batch):
     rng = np.random.default_rng(items)
     tree, mirror = Priorities.empty(items), np.zeros(items)

@@ -83,7 +83,7 @@ class DRQN(OffPolicy):
             raise ValueError("DRQN.priority = 'gradient' is for single transitions: give priority='error'")
 
     @property
-    def sequence_steps(self) -> int:
+    def sequence_steps(self) -> int:  # type: ignore[override]
         """Steps of a sequence, with that whose value is only bootstrapped from."""
         return self.burn_in + self.sequence_length + 1
 

@@ -123,13 +123,14 @@ class OffPolicy(Agent):
         raise NotImplementedError
 
     def learn(
-        self, learner: Any, batch: Batch, bits: jax.Array, clock: Clock
+        self, learner: Any, batch: Any, bits: jax.Array, clock: Clock
     ) -> tuple[Any, dict[str, jax.Array], jax.Array]:
         """One update.
 
         Args:
           learner: as `init_learner` gives it.
-          batch: leaves `[batch, ...]`; the losses of its items are weighed by `batch.weight`.
+          batch: a `Batch`, or `Sequences` where `replays_sequences`; the losses of its items are weighed by
+            `batch.weight`.
           bits: random bits u32[learn_bits].
           clock: of the run.
 
