@@ -1,6 +1,6 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
-from jaxrl.agents import A2C, DQN, PPO, Agent, Reinforce
+from jaxrl.agents import A2C, DQN, DRQN, PPO, Agent, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
 from jaxrl.environment import Environment, TimeStep
@@ -17,6 +17,7 @@ from jaxrl.training import train
 __all__ = [
     "A2C",
     "DQN",
+    "DRQN",
     "PPO",
     "Agent",
     "Box",

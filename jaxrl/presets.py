@@ -125,6 +125,21 @@ PRESETS = {
     "ppo-memory-chain": Preset(
         "ppo", "MemoryChain-v0", _RECALL, iterations=195, description="a GRU of 32, 100,000 steps", default=True
     ),
+    "drqn-memory-chain": Preset(
+        "drqn",
+        "MemoryChain-v0",
+        {
+            "learning_rate": 3e-3,
+            "epsilon_decay_steps": 5_000.0,
+            "burn_in": 0,
+            "sequence_length": 12,
+            "hidden": (32,),
+            "memory_size": 32,
+        },
+        iterations=1_250,
+        description="a GRU of 32, whole episodes as sequences, 20,000 steps",
+        default=True,
+    ),
     "ppo-t-maze": Preset(
         "ppo",
         "TMaze-v0",

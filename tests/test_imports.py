@@ -16,7 +16,7 @@ ORDER = [
     *("rendering", "checking"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
-    *("losses", "buffers", "devices", "agents", "presets"),
+    *("losses", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -28,9 +28,11 @@ AGENTS = [
     "collection",
     "minibatches",
     "on_policy",
+    "off_policy",
     "a2c",
     "ppo",
     "dqn",
+    "drqn",
     "reinforce",
     "__init__",
 ]

@@ -11,19 +11,31 @@ import pytest
 from sample_environments import Corridor, MaskedRandomWalk, Steering
 
 import jaxrl
-from jaxrl import random_bits
+from jaxrl import random_bits, replay
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.collection import Rows
-from jaxrl.agents.dqn import Experience
 from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
+from jaxrl.replay import Experience
 from jaxrl.rollout import start_actors
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
+
+
+def replayed(transitions: Transition, n_step: int = 1) -> list[replay.Batch]:
+    """The batches of one item each that off-policy agents learn from, in order, of steps of one environment."""
+    column = jax.tree.map(lambda x: x[:, None], transitions)
+    storage = Experience(
+        column.obs, None, column.action, column.reward, column.next_obs, None, column.terminated, column.truncated
+    )
+    rows = len(transitions.reward)
+    return [
+        replay.transitions(storage, jnp.asarray([row]), n_step, DISCOUNT, jnp.int32(rows - 1)) for row in range(rows)
+    ]
 
 
 def dqn_targets(transitions: Transition) -> list[float]:
@@ -34,13 +46,31 @@ def dqn_targets(transitions: Transition) -> list[float]:
     zeros = jax.tree.map(jnp.zeros_like, table)
     successors = jax.tree.map(lambda x: jnp.full_like(x, SUCCESSOR_VALUE) if x.ndim == 1 else x * 0, table)
     targets = []
-    for i in range(len(transitions.reward)):
-        one = jax.tree.map(lambda x, i=i: x[i : i + 1], transitions)
-        batch = Experience(one.obs, one.action, one.reward, one.next_obs, None, one.terminated)
-        gradient = jax.grad(agent.loss)(zeros, successors, batch)
+    for batch in replayed(transitions):
+        gradient, _ = jax.grad(agent.loss, has_aux=True)(zeros, successors, batch)
         weights = next(x for x in jax.tree.leaves(gradient) if x.ndim == 2)
-        targets.append(-float(weights[one.obs[0], one.action[0]]))
+        targets.append(-float(weights[batch.obs[0], batch.action[0]]))
     return targets
+
+
+def drqn_targets(transitions: Transition) -> list[float]:
+    """What DRQN moves each step's value to in sequences of one step; not a number where it learns nothing."""
+    env = Corridor()
+    agent = jaxrl.DRQN(env, discount=DISCOUNT, burn_in=0, sequence_length=1, num_envs=1)
+    zeros = jax.tree.map(jnp.zeros_like, agent.init_learner(jax.random.key(0)).params)
+    successors = zeros | {"value_head": {**zeros["value_head"], "b": jnp.full(1, SUCCESSOR_VALUE)}}
+    # Behind the last step, which is cut off, another episode begins.
+    column = jax.tree.map(lambda x: jnp.concatenate([x, x[:1]])[:, None], transitions)
+    flags = (column.terminated, column.truncated)
+    storage = Experience(column.obs, None, column.action, column.reward, None, None, *flags)
+    rows = len(column.reward)
+    carries = jax.tree.map(lambda x: jnp.tile(x[None], (rows, 1, 1)), agent.initial_carry(1))
+    sizes = []
+    for row in range(rows - 1):
+        batch = replay.sequences(storage, carries, jnp.asarray([row]), agent.sequence_steps, jnp.int32(rows - 1))
+        _, size = agent.loss(zeros, successors, batch)
+        sizes.append(float(size[0]) or np.nan)
+    return sizes
 
 
 def reinforce_targets(transitions: Transition) -> list[float]:
@@ -141,6 +171,45 @@ CASES = {
         dqn_targets,
         [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
     ),
+    "dqn with priorities": Case(
+        small_agent(jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", n_step=3),
+        cart_pole,
+        None,
+        None,
+    ),
+    "dqn with priorities of gradients": Case(
+        small_agent(
+            jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", priority="gradient"
+        ),
+        cart_pole,
+        None,
+        None,
+    ),
+    "drqn": Case(
+        small_agent(jaxrl.DRQN, memory_size=4, batch_size=4, buffer_size=40, learning_starts=4, sequence_length=6),
+        cart_pole,
+        drqn_targets,
+        # The successor of a step that is cut off is in no sequence: that step has no target.
+        [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, np.nan],
+    ),
+    "drqn with memory and priorities": Case(
+        small_agent(
+            jaxrl.DRQN,
+            memory="lstm",
+            memory_size=4,
+            batch_size=4,
+            buffer_size=40,
+            learning_starts=4,
+            train_every=2,
+            sequence_length=6,
+            replay="prioritized",
+            n_step=3,
+            rescale=True,
+        ),
+        cart_pole,
+        None,
+        None,
+    ),
     "reinforce": Case(
         small_agent(jaxrl.Reinforce, episodes_per_update=4, baseline="value"),
         cart_pole,
@@ -149,9 +218,10 @@ CASES = {
     ),
 }
 
+WITH_MEMORY = sorted(name for name in CASES if "memory" in name or name == "drqn")
 every_agent = pytest.mark.parametrize("name", sorted(CASES))
 every_algorithm = pytest.mark.parametrize("name", sorted(ALGORITHMS))
-every_agent_with_memory = pytest.mark.parametrize("name", sorted(n for n in CASES if "memory" in n))
+every_agent_with_memory = pytest.mark.parametrize("name", WITH_MEMORY)
 every_agent_with_masks = pytest.mark.parametrize("name", sorted(n for n in CASES if "continuous" not in n))
 
 
@@ -334,7 +404,7 @@ def test_outputs_say_what_the_deterministic_action_is(name):
         discrete = isinstance(agent.env.action_space, jaxrl.Discrete)
         np.testing.assert_array_equal(np.argmax(outputs, -1) if discrete else outputs.reshape(actions.shape), actions)
         jax.tree.map(np.testing.assert_array_equal, carry, carry_of_outputs)
-    assert agent.has_memory == ("memory" in name)
+    assert agent.has_memory == (name in WITH_MEMORY)
 
 
 @every_agent_with_memory
