@@ -13,7 +13,7 @@ import jaxrl
 ORDER = [
     *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
     *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
-    *("losses", "buffers", "devices", "agents", "presets"),
+    *("losses", "replay", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -25,6 +25,7 @@ AGENTS = [
     "collection",
     "minibatches",
     "on_policy",
+    "off_policy",
     "a2c",
     "ppo",
     "dqn",

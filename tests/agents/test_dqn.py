@@ -10,7 +10,7 @@ from sample_environments import Corridor, MaskedRandomWalk
 import jaxrl
 from jaxrl import random_bits
 from jaxrl.agents.base import Clock
-from jaxrl.agents.dqn import Experience
+from jaxrl.replay import Batch
 
 
 def table_of(agent, values):
@@ -20,13 +20,14 @@ def table_of(agent, values):
 
 
 def one_step(reward=1.0, terminated=False, next_mask=None):
-    return Experience(
+    return Batch(
         obs=jnp.asarray([0]),
+        mask=None,
         action=jnp.asarray([1]),
         reward=jnp.asarray([reward]),
         next_obs=jnp.asarray([2]),
         next_mask=None if next_mask is None else jnp.asarray([next_mask]),
-        terminated=jnp.asarray([terminated]),
+        discount=jnp.asarray([0.0 if terminated else 0.9]),
     )
 
 
@@ -48,13 +49,13 @@ TARGET = [[0.0, 0.0], [0.0, 0.0], [7.0, 9.0], [0.0, 0.0]]
 )
 def test_loss_has_the_target_computed_by_hand(fields, step, target):
     agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, **fields)
-    loss = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step(**step))
+    loss, _ = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step(**step))
     assert loss == pytest.approx(0.5 * (target - 3.0) ** 2)
 
 
 def test_huber_loss_is_rlax_own():
     agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, double=False, huber_delta=2.0)
-    loss = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step())
+    loss, _ = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step())
     assert loss == pytest.approx(float(rlax.huber_loss(jnp.float32(9.1 - 3.0), 2.0)))
     assert loss == pytest.approx(2.0 * (6.1 - 1.0))
 
@@ -82,7 +83,7 @@ def test_replay_holds_true_successors_at_both_kinds_of_end():
     agent = jaxrl.DQN(
         Corridor(cells=3, max_steps=5), buffer_size=400, num_envs=4, learning_starts=10**6, epsilon_decay_steps=1e9
     )
-    replay = jax.tree.map(np.asarray, run_iterations(agent, 100).replay)
+    replay = jax.tree.map(lambda x: np.asarray(x).reshape(400, *x.shape[2:]), run_iterations(agent, 100).replay)
     walked = replay.obs + (replay.action == 1)
     np.testing.assert_array_equal(replay.next_obs, walked)
     np.testing.assert_array_equal(replay.terminated, walked == 3)
@@ -156,7 +157,7 @@ def test_epsilon_falls_linearly_with_the_environment_steps():
     for i in range(6):
         greedy, _, _ = agent.act(state.learner.params, (), state.actors.episodes.obs)
         state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(6)))
-        shares.append(float(jnp.mean(state.replay.action != greedy)))
+        shares.append(float(jnp.mean(state.replay.action[0] != greedy)))
     # A random action is the greedy one half of the time: the expected share is epsilon / 2.
     np.testing.assert_allclose(shares, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], atol=0.05)
 
@@ -175,7 +176,7 @@ def test_random_actions_are_uniform_over_those_allowed():
 
 def test_a_buffer_holds_at_least_one_iteration():
     agent = jaxrl.DQN(Corridor(), buffer_size=4, num_envs=4, train_every=2)
-    assert agent.init(jax.random.key(0)).replay.action.shape == (8,)
+    assert agent.init(jax.random.key(0)).replay.action.shape == (2, 4)
 
 
 def test_kept_state_has_no_replay():

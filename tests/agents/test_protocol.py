@@ -11,19 +11,31 @@ import pytest
 from sample_environments import Corridor, MaskedRandomWalk, Steering
 
 import jaxrl
-from jaxrl import random_bits
+from jaxrl import random_bits, replay
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.collection import Rows
-from jaxrl.agents.dqn import Experience
 from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
+from jaxrl.replay import Experience
 from jaxrl.rollout import start_actors
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
+
+
+def replayed(transitions: Transition, n_step: int = 1) -> list[replay.Batch]:
+    """The batches of one item each that off-policy agents learn from, in order, of steps of one environment."""
+    column = jax.tree.map(lambda x: x[:, None], transitions)
+    storage = Experience(
+        column.obs, None, column.action, column.reward, column.next_obs, None, column.terminated, column.truncated
+    )
+    rows = len(transitions.reward)
+    return [
+        replay.transitions(storage, jnp.asarray([row]), n_step, DISCOUNT, jnp.int32(rows - 1)) for row in range(rows)
+    ]
 
 
 def dqn_targets(transitions: Transition) -> list[float]:
@@ -34,12 +46,10 @@ def dqn_targets(transitions: Transition) -> list[float]:
     zeros = jax.tree.map(jnp.zeros_like, table)
     successors = jax.tree.map(lambda x: jnp.full_like(x, SUCCESSOR_VALUE) if x.ndim == 1 else x * 0, table)
     targets = []
-    for i in range(len(transitions.reward)):
-        one = jax.tree.map(lambda x, i=i: x[i : i + 1], transitions)
-        batch = Experience(one.obs, one.action, one.reward, one.next_obs, None, one.terminated)
-        gradient = jax.grad(agent.loss)(zeros, successors, batch)
+    for batch in replayed(transitions):
+        gradient, _ = jax.grad(agent.loss, has_aux=True)(zeros, successors, batch)
         weights = next(x for x in jax.tree.leaves(gradient) if x.ndim == 2)
-        targets.append(-float(weights[one.obs[0], one.action[0]]))
+        targets.append(-float(weights[batch.obs[0], batch.action[0]]))
     return targets
 
 
