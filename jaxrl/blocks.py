@@ -272,7 +272,23 @@ def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
     del means["steps"]
     steps = np.cumsum(sums["steps"].total, axis=1, dtype=np.float64)
     reached = np.asarray(sums["diverged"].count) > 0
-    return {"step": np.where(reached, steps, np.nan), **means, "diverged": np.asarray(sums["diverged"].total) > 0}
+    diverged = np.asarray(sums["diverged"].total) > 0
+    if "loss" in means:
+        diverged |= _lost(means["loss"], np.asarray(sums["loss"].count) > 0)
+    return {"step": np.where(reached, steps, np.nan), **means, "diverged": diverged}
+
+
+def _lost(loss: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Where a member learns from a loss that is not finite, and was not in any slot either: bool[members, slots].
+
+    Clipped gradients may keep its parameters finite.
+
+    Args:
+      loss: f32[members, slots].
+      counted: bool[members, slots], where there was one.
+    """
+    finite = (counted & np.isfinite(loss)).any(axis=1)
+    return counted & ~finite[:, None]
 
 
 def host(tree: Any) -> Any:

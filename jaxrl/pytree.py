@@ -8,6 +8,7 @@ identity.
 import dataclasses
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
@@ -18,6 +19,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 _STATIC = "static"
 _BOUNDS = "bounds"
+_classes: "weakref.WeakSet[type]" = weakref.WeakSet()
 _DTYPES = {"float": np.float32, "float | None": np.float32, "int": np.int32, "bool": np.bool_}
 """The dtypes of leaves by annotation."""
 
@@ -103,7 +105,13 @@ def pytree(cls: type[_T]) -> type[_T]:
     # makes it rare, and worse).
     keys = tuple(map(jax.tree_util.GetAttrKey, data))
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    _classes.add(cls)
     return cls
+
+
+def is_pytree_class(value: Any) -> bool:
+    """Whether something is a class that `pytree` made; no code of its own runs."""
+    return inspect.isclass(value) and value in _classes
 
 
 def is_static(field: dataclasses.Field) -> bool:

@@ -4,10 +4,7 @@ Every function reads a `Result` by `train`: `agent`, `vary`, `seeds`, `log`, `se
 compiling) and `compile_seconds`.
 """
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +12,7 @@ import numpy as np
 
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.storage import new_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,8 +53,8 @@ def write_metrics(result: Any, path: str | os.PathLike[str]) -> None:
     """Writes `metrics_table(result)` as a Parquet file; `path` never holds half a file."""
     import pyarrow.parquet as pq
 
-    with whole_file(path) as temporary:
-        pq.write_table(metrics_table(result), temporary, compression="zstd")
+    with new_file(path) as file:
+        pq.write_table(metrics_table(result), file, compression="zstd")
 
 
 def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
@@ -141,23 +139,6 @@ def diverged_rows(result: Any) -> list[tuple[str, str]]:
     """How many members have diverged, as (what, value); nothing where none has."""
     diverged: np.ndarray = np.any(result.log["diverged"], axis=1)
     return [("diverged", f"{diverged.sum():,} of {len(diverged):,}")] if diverged.any() else []
-
-
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Gives a name beside `path` to write to, and moves what was written to `path` at the end."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's files are the owner's alone
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _metrics(result: Any) -> list[str]:

@@ -26,8 +26,9 @@ class Result:
       log: f32[members, slots] each: "episode_return", "episode_length" and "loss" (means over the slot,
         NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
         steps at the slot's end, NaN where a stopped run did not come to it) and "diverged"
-        bool[members, slots] (a parameter was not finite). Where members were evaluated in training also
-        "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in slots without.
+        bool[members, slots] (a parameter was not finite, or no loss in the whole run was). Where members were
+        evaluated in training also "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in
+        slots without.
       state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
         JAX arrays.
       best_params: with `keep_best`, NumPy arrays `[members, ...]`: the parameters of every member's best

@@ -4,8 +4,10 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from jaxrl import charts, reports
@@ -16,7 +18,9 @@ from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory, RunDirectoryError, exclusive
+from jaxrl.runs import RunDirectory
+from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.trust import checked_trust
 
 
 def train(
@@ -146,19 +150,28 @@ def _read_block(run: RunDirectory, template: Any, number: int) -> Block:
     return Block(number, state, log, params, {"evaluation_seconds": 0.0, **note})
 
 
-def load(path: str | os.PathLike[str]) -> Result:
+def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
     """The result of a run on disk; of an unfinished one, its finished blocks.
 
+    Args:
+      path: of its folder.
+      trust: modules that may be imported for the run's classes; see `jaxrl.load`.
+
     Raises:
-      RunDirectoryError: there is no run, nothing of it is finished, or it is damaged.
+      RunDirectoryError: there is no run, nothing of it is finished, it is damaged, or names a class of a module that
+        is not trusted.
+      TypeError: `trust` is no list of names.
     """
+    trusted = checked_trust(trust, Path(path))
     run = RunDirectory.open(path)
-    plan = Plan(**run.request(), block=run.block_size(), mesh=member_mesh(1))
+    plan = Plan(**run.request(trusted), block=run.block_size(), mesh=member_mesh(1))
     finished = [number for number in range(plan.blocks) if run.has_block(number)]
     if not finished:
         raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
     template = kept_template(plan)
     result = join(plan, [_read_block(run, template, number) for number in finished])
+    if result.complete and run.has_reports() and (damaged := run.damaged_reports()):
+        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True to write it again", stacklevel=3)
     returns = run.load_returns(result.members) if result.complete else None
     if returns is not None:
         result.remember_returns(returns)
@@ -172,11 +185,20 @@ def _report(run: RunDirectory, result: Result) -> None:
         run.save_returns(result.returns)
     else:
         result.remember_returns(stored)
-    if not run.has_reports():
+    damaged = run.damaged_reports()
+    if damaged and run.has_reports():
+        warnings.warn(f"{run.path}: {_names(damaged)}, and is written again", stacklevel=3)
+    if damaged:
         reports.write_metrics(result, run.path / "metrics.parquet")
         reports.write_tensorboard(result, run.path / "tensorboard")
         charts.write_curves(result, run.path / "curves.png", result.returns)
+        run.note_reports()
     run.tidy()
+
+
+def _names(damaged: list[str]) -> str:
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    return f"{damaged[0]}{more} is not as it was written"
 
 
 @contextmanager

@@ -11,8 +11,10 @@ import pytest
 import jaxrl
 
 ORDER = [
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
-    *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
+    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "storage"),
+    *("rendering", "checking"),
+    *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
+    *("returns", "normalize"),
     *("losses", "replay", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),

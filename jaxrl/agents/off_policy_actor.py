@@ -134,9 +134,9 @@ class OffPolicyActor(OffPolicy):
         space = self.env.observation_space
         return networks.ensemble(networks.critic(space, self.hidden, activation=self.activation), self.critics)
 
-    def actor_network(self, outputs: int) -> hk.Transformed:
-        """The actor's network: (params, observations) -> (f32[batch, outputs],)."""
-        return networks.mlp(self.env.observation_space, self.hidden, (outputs,), activation=self.activation)
+    def actor_network(self, *heads: int) -> hk.Transformed:
+        """The actor's network: (params, observations) -> f32[batch, head] for every head."""
+        return networks.mlp(self.env.observation_space, self.hidden, heads, activation=self.activation)
 
     def empty_moments(self) -> RunningMoments | None:
         """The moments of no observations; None where they are not normalised, as discrete ones never are."""

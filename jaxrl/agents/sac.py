@@ -87,7 +87,9 @@ class SAC(OffPolicyActor):
     @property
     def _model(self) -> GaussianModel | CategoricalModel:
         if not self.discrete:
-            return GaussianModel(self.actor_network(2 * self.scale.dimensions), self.critic, self.scale)
+            return GaussianModel(
+                self.actor_network(self.scale.dimensions, self.scale.dimensions), self.critic, self.scale
+            )
         actor = self.actor_network(num_actions(self))
         return CategoricalModel(actor, networks.ensemble(actor, self.critics))
 

@@ -67,8 +67,7 @@ class GaussianModel:
 
     def distribution(self, actor: Any, obs: Any) -> SquashedGaussian:
         """The policy for observations."""
-        heads = self.actor.apply(actor, obs)[0]
-        mean, log_std = heads[:, : self.bits], heads[:, self.bits :]
+        mean, log_std = self.actor.apply(actor, obs)
         std = jnp.exp(jnp.clip(log_std, LEAST_LOG_STD, GREATEST_LOG_STD))
         return SquashedGaussian(mean, std, *self.scale.bounds)
 

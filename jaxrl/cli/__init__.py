@@ -21,7 +21,7 @@ from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
 from jaxrl.checks import positive
 from jaxrl.cli.export import Export, Inspect
-from jaxrl.cli.options import MemberName, Parameters, Run, make_environment
+from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, make_environment
 from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
 from jaxrl.cli.tables import (
     choose_member,
@@ -35,6 +35,7 @@ from jaxrl.cli.tables import (
 from jaxrl.cli.train import INTERRUPTED, Train, algorithm_command, describe
 from jaxrl.devices import use_cpu_cores
 from jaxrl.evaluation import evaluate
+from jaxrl.text import printable
 
 WRONG_USE = 2
 """The exit code after bad input."""
@@ -94,6 +95,7 @@ class Evaluate:
     """Episodes a member, or of a file."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the episodes; the same seed gives the same starts again."""
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Prints the table."""
@@ -101,7 +103,7 @@ class Evaluate:
             return self._evaluate_file()
         if self.env is not None or self.env_parameter:
             raise ValueError(f"--env is for files; {self.run} is a run, which has its environment")
-        result = load_run(self.run)
+        result = load_run(self.run, self.trust)
         returns = evaluate(result, 32 if self.episodes is None else self.episodes, self.seed)
         print_rows(f"{type(result.agent).__name__} in {self.run}", evaluation_rows(result, returns))
         return 0
@@ -135,6 +137,7 @@ class Render:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2 to 50, so that it lasts about 10 seconds)"),
     ] = None
     """Pictures a second, at most 50."""
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Writes the GIF."""
@@ -146,7 +149,7 @@ class Render:
             raise ValueError(f"{self.gif} must end in .gif")
         if not self.gif.absolute().parent.is_dir():
             raise ValueError(f"{self.gif} can't be written: the folder does not exist")
-        member, _ = choose_member(self.run, self.member)
+        member, _ = choose_member(self.run, self.member, self.trust)
         env = member.agent.env
         policy = policy_of(concrete(member.agent), member.params, 1)
         frames = episode_frames(env, policy, jax.random.key(self.seed))
@@ -230,8 +233,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"jaxrl {metadata.version('jaxrl')}")
         return 0
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # For module:Class, also in the configuration of a run.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         return _guarded(functools.partial(_parse_and_execute, words))
@@ -319,13 +320,19 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
+    return _spelled(text)
+
+
+def _spelled(text: str) -> str:
+    """A message in one line, with the options of the shell for Python's arguments."""
     for python, shell in _SPELLINGS.items():
         text = text.replace(python, shell)
-    return " ".join(text.split())
+    text = re.sub(r"trust=\['([\w.]+)'\]", r"--trust \1", text)
+    return printable(" ".join(text.split()))
 
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:
-    print(f"jaxrl: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"jaxrl: warning: {_spelled(str(message))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

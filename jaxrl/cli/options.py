@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import os
+import sys
 import textwrap
 import types
 import typing
@@ -42,6 +44,16 @@ Run = Annotated[
     Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="Folder of a run or a sweep, as given to --out.")
 ]
 """The type of a run's folder, in every command that reads one."""
+
+Trusted = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="MODULE",
+        help="A module that the run's own agent or environment is in, looked for in this folder too. It is imported, "
+        "which runs its code; without this, only jaxrl's own modules are.",
+    ),
+]
+"""The type of `--trust`, in every command that reads a run or a sweep."""
 
 MemberName = Annotated[
     str,
@@ -232,6 +244,20 @@ def plain_value(text: str) -> Any:
     return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
+def trusted(modules: Sequence[str]) -> Sequence[str]:
+    """The modules that `--trust` names, which may lie in the current folder."""
+    if modules:
+        look_here()
+    return modules
+
+
+def look_here() -> None:
+    """Lets Python find modules in the current folder, last; only where the user names one."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def make_environment(name: str, words: Sequence[str]) -> Any:
     """The environment of that name with its "name=value" words.
 
@@ -239,6 +265,8 @@ def make_environment(name: str, words: Sequence[str]) -> Any:
       ValueError: it is unknown, or can't be built.
       TypeError: a parameter that it needs is missing.
     """
+    if ":" in name:
+        look_here()
     try:
         return registry.make(name, **parse_parameters(words))
     except (ValueError, TypeError):

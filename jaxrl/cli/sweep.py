@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 
 from jaxrl.agents import ALGORITHMS, Agent
-from jaxrl.cli.options import CommonOptions, OutFolder, choose_preset, plain_value, seeds_wanted
+from jaxrl.cli.options import CommonOptions, OutFolder, Trusted, choose_preset, plain_value, seeds_wanted, trusted
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
 from jaxrl.periodic_evaluation import checked_evaluation
@@ -24,6 +24,7 @@ from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
 from jaxrl.sweeps.result import text_of
 from jaxrl.sweeps.space import field_paths
 from jaxrl.sweeps.sweeping import check_words
+from jaxrl.text import printable
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
@@ -122,7 +123,8 @@ class SweepCommand(AlgorithmCommand):
         elif not found.complete:
             out.print(f"To go on: {shlex.join(['jaxrl', 'sweep', *self.words])}", soft_wrap=True)
         else:
-            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}", soft_wrap=True)
+            own = f" --trust {options.env.partition(':')[0]}" if ":" in options.env else ""
+            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}{own}", soft_wrap=True)
         return 0 if found.complete else INTERRUPTED
 
 
@@ -138,13 +140,14 @@ class SweepReport:
         tyro.conf.DisallowNone,
         tyro.conf.arg(metavar="FILE.html", help="What to write.", help_behavior_hint="(default: report.html in it)"),
     ] = None
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Writes the page."""
         from jaxrl.sweeps.sweeping import load_sweep
 
         page = self.page or self.sweep / "report.html"
-        found = load_sweep(self.sweep)
+        found = load_sweep(self.sweep, trusted(self.trust))
         found.report(page)
         console().print(f"{page}: {len(found.ranked.trials):,} trials", soft_wrap=True)
         return 0
@@ -257,15 +260,18 @@ def print_sweep(title: str, found: Sweep) -> None:
     table = Table(
         title="best trials, by interquartile mean of the greedy return", title_justify="left", box=box.ROUNDED
     )
-    for column in ("trial", *found.values[0], "return (95% interval)", "best in"):
-        table.add_column(column, overflow="fold")
+    lost = ["diverged"] if found.ranked.diverged.any() else []
+    for column in ("trial", *found.values[0], "return (95% interval)", "best in", *lost):
+        table.add_column(printable(column), overflow="fold")
     for place in range(min(_BEST, len(found.ranked.trials))):
         trial = found.best(place)
         settings = [text_of(value) for value in trial.values.values()]
         several = trial.low == trial.low
         interval = f" ({trial.low:.2f} to {trial.high:.2f})" if several else ""
         sure = f"{trial.probability_best:.0%}" if several else ""
-        table.add_row(str(trial.number), *settings, f"{trial.score:.2f}{interval}", sure)
+        score = f"{trial.score:.2f}{interval}" if trial.score == trial.score else "none"
+        count = [f"{trial.diverged} of {len(found.seeds)}" for _ in lost]
+        table.add_row(*map(printable, (trial.number, *settings, score, sure, *count)))
     console().print(table)
 
 

@@ -56,6 +56,7 @@ class Trial:
       score: interquartile mean over seeds of the greedy return.
       low, high: 95% bootstrap interval of the score over seeds; NaN for one seed.
       probability_best: the share of resamples of the seeds in which this trial is the best; NaN for one seed.
+      diverged: how many of its seeds diverged, each of which counts as less than any score.
     """
 
     number: int
@@ -65,10 +66,12 @@ class Trial:
     low: float
     high: float
     probability_best: float
+    diverged: int
 
     def __str__(self) -> str:
         settings = ", ".join(f"{path}={text_of(value)}" for path, value in self.values.items())
-        return f"trial {self.number} ({settings}): {self.score:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        lost = f", {self.diverged} diverged" if self.diverged else ""
+        return f"trial {self.number} ({settings}): {self.score:.2f} [{self.low:.2f}, {self.high:.2f}]{lost}"
 
 
 def text_of(value: Any) -> str:
@@ -189,8 +192,16 @@ class Sweep:
         if not len(found):
             raise IndexError(f"trial {number} is not there: there are {len(self.ranked.trials)} that are done")
         ranked, place = self.ranked, found[0]
-        numbers = (ranked.score[place], ranked.low[place], ranked.high[place], ranked.probability_best[place])
-        return Trial(number, self.values[number], self.trial_agent(number), *map(float, numbers))
+        return Trial(
+            number=number,
+            values=self.values[number],
+            agent=self.trial_agent(number),
+            score=float(ranked.score[place]),
+            low=float(ranked.low[place]),
+            high=float(ranked.high[place]),
+            probability_best=float(ranked.probability_best[place]),
+            diverged=int(ranked.diverged[place]),
+        )
 
     def trial_agent(self, number: int) -> Agent:
         """The agent of a trial.
@@ -312,13 +323,15 @@ def params_shapes(agent: Agent) -> Any:
 
 def rank_rows(results: "pa.Table", seeds: np.ndarray) -> Ranking:
     """Ranks the trials of a table of results that have a row for every seed."""
-    frame = results.select(["trial", "seed", "greedy_return", "rung"]).to_pandas()
-    returns = frame.pivot_table(index="trial", columns="seed", values="greedy_return", dropna=False, sort=True)
+    frame = results.select(["trial", "seed", "greedy_return", "diverged", "rung"]).to_pandas()
+    returns = frame.pivot(index="trial", columns="seed", values="greedy_return")
+    diverged = frame.pivot(index="trial", columns="seed", values="diverged").reindex(returns.index)
     counts = frame.groupby("trial").size().reindex(returns.index)
     whole = counts.to_numpy() == len(seeds)
     # Where a sweep was interrupted, a trial is as far as its last seed.
     rungs = frame.groupby("trial")["rung"].min().reindex(returns.index).to_numpy()
-    return rank(returns.index.to_numpy()[whole], returns.to_numpy()[whole], rungs[whole])
+    lost = diverged.to_numpy()[whole].astype(bool)
+    return rank(returns.index.to_numpy()[whole], returns.to_numpy()[whole], rungs[whole], lost)
 
 
 def with_values(results: "pa.Table", values: list[dict[str, Any]]) -> "pd.DataFrame":

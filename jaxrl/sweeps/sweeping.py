@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ from jaxrl.config import from_config
 from jaxrl.devices import free_host_memory
 from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
-from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
-from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for
+from jaxrl.runs import made_with, warn_of_local_classes
+from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.sweeps.adaptive import Advisor, adapt
 from jaxrl.sweeps.engines import ENGINES, engine_named
 from jaxrl.sweeps.folder import FORMAT, SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, make_batches
@@ -23,6 +24,7 @@ from jaxrl.sweeps.result import Sweep, rank_rows
 from jaxrl.sweeps.running import Runner
 from jaxrl.training import interrupts
 from jaxrl.training import load as load_run
+from jaxrl.trust import Trust, checked_trust
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,7 +147,7 @@ def sweep(
         if advising is None:
             tables = _halve(plan, runner, say)
         else:
-            tables = _adapt(plan, Advisor(plan.space, advising, path), runner)
+            tables = _adapt(plan, Advisor(plan.space, advising, folder), runner)
         return _finished(plan, runner, tables, keep, say)
 
 
@@ -277,12 +279,19 @@ def _finished(
     )
 
 
-def load_sweep(path: str | os.PathLike[str]) -> Sweep:
+def load_sweep(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Sweep:
     """A sweep on disk; of an unfinished one, what is done.
 
+    Args:
+      path: of its folder.
+      trust: modules that may be imported for the sweep's classes; see `load`.
+
     Raises:
-      RunDirectoryError: there is none, nothing of it is done, or it is damaged.
+      RunDirectoryError: there is none, nothing of it is done, it is damaged, or names a class of a module that is not
+        trusted.
+      TypeError: `trust` is no list of names.
     """
+    trusted = checked_trust(trust, Path(path))
     folder = SweepFolder.open(Path(path))
     config = folder.config
     tables = list(folder.tables("results"))
@@ -291,8 +300,8 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     results = last_rows(joined(tables))
     try:
         return Sweep(
-            agent=from_config(config["agent"]),
-            values=_values_of(folder),
+            agent=from_config(config["agent"], trusted, Agent),
+            values=_values_of(folder, trusted),
             seeds=np.asarray(config["seeds"], np.int64),
             iterations=dict(enumerate(config["iterations"])),
             slots=config["slots"],
@@ -302,19 +311,31 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
             complete=folder.complete,
             folder=folder,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except RunDirectoryError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise RunDirectoryError(f"{folder.path / 'config.json'} can't be used: {error}") from error
 
 
-def _values_of(folder: SweepFolder) -> list[dict[str, Any]]:
+def _values_of(folder: SweepFolder, trust: Trust) -> list[dict[str, Any]]:
     stored = folder.config["trials"]
-    return asked_for(folder.path) if isinstance(stored, int) else from_config(stored)
+    if isinstance(stored, int):
+        return [values for trials in folder.rounds() for values in trials]
+    return from_config(stored, trust)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Any:
     """What is in a folder: the `Result` of a run, or the `Sweep` of a sweep; as far as they are finished.
 
+    Args:
+      path: of the folder.
+      trust: names of modules that may be imported, such as `["my_package"]`, where the run has agents or environments
+        that are not jaxrl's own. Importing a module runs its code, and the folder, which a stranger may have made,
+        says which. Modules that are imported already need no mention; one that lies in the folder is never used.
+
     Raises:
-      RunDirectoryError: there is neither, nothing of it is finished, or it is damaged.
+      RunDirectoryError: there is neither, nothing of it is finished, it is damaged, or names a class of a module that
+        is not trusted.
+      TypeError: `trust` is no list of names.
     """
-    return load_sweep(path) if SweepFolder.is_sweep(Path(path)) else load_run(path)
+    return load_sweep(path, trust) if SweepFolder.is_sweep(Path(path)) else load_run(path, trust)

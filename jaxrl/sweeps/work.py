@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import time
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
+from jaxrl.runs import request_of
 from jaxrl.statistics import held
+from jaxrl.storage import checksum_of
 from jaxrl.sweeps.plan import Batch
 
 if TYPE_CHECKING:
@@ -108,18 +111,19 @@ class Parking:
         return jax.tree.map(lambda x: x[chosen], self._start), note
 
     def _under_way(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
-        folder = checkpoints.find(self._checkpoint) if self._checkpoint is not None else None
-        if folder is None:
+        file = self._checkpoint
+        if file is None or not file.exists():
             return None
         # A damaged one costs no more than the block's beginning, as does one of another block.
         with contextlib.suppress(checkpoints.DamagedCheckpointError):
-            if checkpoints.read_note(folder).items() >= {**self._mark, "block": block}.items():
-                return checkpoints.restore(folder, template)
+            if checkpoints.read_note(file).items() >= {**self._mark, "block": block}.items():
+                return checkpoints.restore(file, template)
         return None
 
-    @property
+    @functools.cached_property
     def _mark(self) -> dict[str, Any]:
-        return {"batch": self._task.batch.name, "size": self._plan.block}
+        asked = checksum_of(request_of(self._plan))
+        return {"batch": self._task.batch.name, "size": self._plan.block, "asked": asked}
 
     def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
         """Takes a block that stops where it should, or one under way."""
@@ -207,8 +211,8 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
 
     The area under the curve is the mean training return over environment steps, each slot standing for its
     own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
-    counts with the returns that it reached. Where members are evaluated in training, their last evaluation
-    has a column too.
+    keeps the returns that it reached here; the ranking counts it as less than any. Where members are evaluated in
+    training, their last evaluation has a column too.
     """
     import pyarrow as pa
 

@@ -65,8 +65,10 @@ def linear_critics(critics: Any, weights: list[list[float]], biases: list[float]
     return jax.tree.unflatten(structure, new)
 
 
-def only_biases(params: Any, biases: list[float]) -> Any:
-    return jax.tree.map(lambda x: jnp.asarray(biases) if x.ndim == 1 else 0 * x, params)
+def only_biases(params: Any, *biases: list[float]) -> Any:
+    """Networks without hidden layers, of the same outputs for every observation: a list of them for each head."""
+    rest = iter(biases)
+    return jax.tree.map(lambda x: jnp.asarray(next(rest)) if x.ndim == 1 else 0 * x, params)
 
 
 def test_actions_scale_to_the_bounds_of_each_dimension():
@@ -156,7 +158,7 @@ def test_sac_values_successors_by_the_density_of_the_environment_s_actions():
     agent = jaxrl.SAC(Tank(), hidden=(), batch_size=1, initial_temperature=0.1)
     learner = agent.init_learner(jax.random.key(0))
     mean, std = np.asarray([0.3, -0.2]), np.asarray([0.5, 0.25])
-    actor = only_biases(learner.actor, [*mean, *np.log(std)])
+    actor = only_biases(learner.actor, list(mean), list(np.log(std)))
     critics = linear_critics(learner.target_critics, [[0, 1, 1], [0, 2, 0]], [10.0, 10.0])
     learner = dataclasses.replace(learner, actor=actor, target_critics=critics)
     bits = jnp.asarray([3 << 30, 1 << 30], jnp.uint32)
