@@ -66,6 +66,26 @@ class Batch:
     weight: jax.Array | None = None
 
 
+@pytree
+class Sequences:
+    """Contiguous steps to learn from, leaves `[time, batch, ...]` where not said otherwise.
+
+    Attributes:
+      carry: of the policy before the first observation when it acted, leaves `[batch, ...]`.
+      steps: what was stored.
+      reset: bool, whether an episode begins with the observation, so that the carry becomes the initial one; not in
+        the first step, whose carry is the initial one then already.
+      known: bool, false behind the newest row.
+      weight: f32[batch], of the sequence in the loss; None: all weigh 1.
+    """
+
+    carry: Any
+    steps: Experience
+    reset: jax.Array
+    known: jax.Array
+    weight: jax.Array | None = None
+
+
 def create(example: Any, time: int) -> Any:
     """Makes an empty storage.
 
@@ -161,6 +181,52 @@ def transitions(storage: Experience, indices: jax.Array, steps: int, discount: A
         next_mask=take(storage.next_mask, last),
         discount=following,
     )
+
+
+def sequences(storage: Experience, carries: Any, indices: jax.Array, steps: int, newest: jax.Array) -> Sequences:
+    """Sequences of `steps` steps, each of which begins with the rows of one write.
+
+    Args:
+      storage: leaves `[time, envs, ...]`, with `truncated`.
+      carries: of the policy before the rows of each write, leaves `[writes, envs, ...]`.
+      indices: i32[batch], write * envs + environment.
+      steps: of a sequence, at most as many as there are rows.
+      newest: i32[], the row that was written last.
+    """
+    time, envs = storage.reward.shape
+    first = indices // envs * (time // _length(carries))
+    ahead = jnp.arange(steps, dtype=jnp.int32)[:, None]
+    taken = take(storage, (first + ahead) % time * envs + indices % envs)
+    reset = jnp.concatenate([jnp.zeros_like(taken.terminated[:1]), taken.ended[:-1]])
+    return Sequences(take(carries, indices), taken, reset, ahead <= (newest - first) % time)
+
+
+def sequence_targets(
+    steps: Experience, known: jax.Array, values: jax.Array, n: int, discount: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Returns of up to `n` steps within sequences, which bootstrap from values of observations in them.
+
+    A return ends early where the episode terminates, and before a step whose successor is not in the sequence: at its
+    end, at the newest row, and where an episode is cut off. That step itself has no target.
+
+    Args:
+      steps: leaves `[time, batch, ...]`.
+      known: bool[time, batch], false behind the newest row.
+      values: f32[time, batch], of the observations.
+      n: at least 1.
+      discount: f32[], per step.
+
+    Returns:
+      Targets f32[time - 1, batch], of all steps but the last, and whether each is one: bool[time - 1, batch].
+    """
+    following = jnp.concatenate([known[1:], jnp.zeros_like(known[:1])])
+    counts = known & (steps.terminated | (~steps.ended & following))
+    targets = values
+    for _ in range(n):
+        after = jnp.concatenate([targets[1:], targets[-1:]])
+        returns = steps.reward + jnp.where(steps.terminated, 0.0, discount * after)
+        targets = jnp.where(counts, returns, values)
+    return targets[:-1], counts[:-1]
 
 
 def _length(items: Any) -> int:

@@ -15,7 +15,7 @@ ORDER = [
     *("rendering", "checking"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
-    *("losses", "replay", "devices", "agents", "presets"),
+    *("losses", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -33,6 +33,7 @@ AGENTS = [
     "a2c",
     "ppo",
     "dqn",
+    "drqn",
     "reinforce",
     "sac",
     "td3",

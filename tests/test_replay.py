@@ -135,3 +135,34 @@ def test_n_step_transitions_are_those_of_a_loop():
             np.testing.assert_allclose(batch.reward[index], total, rtol=1e-5, atol=1e-6)
             np.testing.assert_allclose(batch.discount[index], 0 if terminated[row, env] else power, rtol=1e-6)
             assert batch.next_obs[index] == row * envs + env
+
+
+def test_sequences_begin_with_their_carries_and_know_where_old_data_begin():
+    storage = stored([0, 0, 0, 1, 0, 0, 0, 0], [0] * 8, envs=3)
+    carries = (jnp.arange(12.0).reshape(4, 3, 1),)  # Of writes of two rows.
+    batch = replay.sequences(storage, carries, jnp.asarray([1 * 3 + 2, 3 * 3 + 0]), 4, jnp.int32(7))
+    np.testing.assert_array_equal(batch.steps.obs.T, [[2, 3, 4, 5], [6, 7, 0, 1]])
+    np.testing.assert_array_equal(batch.carry[0][:, 0], [5, 9])
+    np.testing.assert_array_equal(batch.reset.T, [[0, 0, 1, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(batch.known.T, [[1, 1, 1, 1], [1, 1, 0, 0]])
+    batch = replay.sequences(storage, carries, jnp.asarray([3 * 3 + 1]), 4, jnp.int32(1))
+    np.testing.assert_array_equal(batch.known.T, [[1, 1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("n", "targets"),
+    [
+        # Rewards 1, 2, 4, 8, 16, 32, values 100; row 2 terminates, row 4 is cut off.
+        (1, [1 + 50, 2 + 50, 4, 8 + 50, np.nan]),
+        (2, [1 + 1 + 25, 2 + 2, 4, 8 + 50, np.nan]),
+        (5, [1 + 1 + 1, 2 + 2, 4, 8 + 50, np.nan]),
+    ],
+)
+def test_targets_of_sequences_are_those_computed_by_hand(n, targets):
+    steps = stored([0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0])
+    known, values = jnp.ones((6, 1), bool), jnp.full((6, 1), 100.0)
+    found, counts = replay.sequence_targets(steps, known, values, n, 0.5)
+    np.testing.assert_allclose(jnp.where(counts, found, jnp.nan)[:, 0], targets)
+    # Behind the newest row, 1, nothing is known: row 1 has no successor, and row 0 bootstraps from row 1.
+    found, counts = replay.sequence_targets(steps, known.at[2:].set(False), values, n, 0.5)
+    np.testing.assert_allclose(jnp.where(counts, found, jnp.nan)[:, 0], [1 + 50, *[np.nan] * 4])

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from benchmarks.race import Work
-from benchmarks.works import dqn, off_policy, on_policy, random_play, reinforce
+from benchmarks.works import dqn, off_policy, on_policy, random_play, reinforce, replay
 
 PARTS: dict[str, Callable[[int, int], list[Work]]] = {
     "env": random_play.env,
     "dqn": lambda devices, rounds: dqn.speed(devices, rounds) + dqn.learning(devices),
     "reinforce": reinforce.speed,
+    "replay": replay.speed,
     "ppo": lambda devices, rounds: on_policy.ppo(devices, rounds) + on_policy.ppo_learning(devices),
     "a2c": lambda devices, rounds: on_policy.a2c(devices, rounds) + on_policy.a2c_learning(devices),
     "sac": lambda devices, rounds: off_policy.speed("sac", devices, rounds) + off_policy.learning("sac", devices),

@@ -3,6 +3,7 @@
 from jaxrl.agents.a2c import A2C
 from jaxrl.agents.base import Agent
 from jaxrl.agents.dqn import DQN
+from jaxrl.agents.drqn import DRQN
 from jaxrl.agents.ppo import PPO
 from jaxrl.agents.reinforce import Reinforce
 from jaxrl.agents.sac import SAC
@@ -12,10 +13,11 @@ ALGORITHMS: dict[str, type[Agent]] = {
     "a2c": A2C,
     "ddpg": DDPG,
     "dqn": DQN,
+    "drqn": DRQN,
     "ppo": PPO,
     "reinforce": Reinforce,
     "sac": SAC,
     "td3": TD3,
 }
 
-__all__ = ["A2C", "ALGORITHMS", "DDPG", "DQN", "PPO", "SAC", "TD3", "Agent", "Reinforce"]
+__all__ = ["A2C", "ALGORITHMS", "DDPG", "DQN", "DRQN", "PPO", "SAC", "TD3", "Agent", "Reinforce"]

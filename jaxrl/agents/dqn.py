@@ -89,13 +89,14 @@ class DQN(OffPolicy):
         self, learner: Learner, batch: Batch, bits: jax.Array, clock: Clock
     ) -> tuple[Learner, dict[str, jax.Array], jax.Array]:
         """One step of Adam on the loss of a batch, then one of the target and one of the average."""
-        gradient = jax.value_and_grad(self.loss, has_aux=True)
-        (loss, errors), gradients = gradient(learner.params, learner.target_params, batch)
+        loss, errors, gradients = self.gradients(
+            lambda params, batch: self.loss(params, learner.target_params, batch), learner.params, batch
+        )
         optimizer = self.optimizer(self.scheduled_rate(clock))
         params, opt_state = optimizers.apply(optimizer, gradients, learner.opt_state, learner.params)
         target_params = self._move_target(learner.target_params, params, clock)
         average = self._move_average(learner.average_params, params, clock)
-        return Learner(params, target_params, average, opt_state), {"loss": loss}, jnp.abs(errors)
+        return Learner(params, target_params, average, opt_state), {"loss": loss}, errors
 
     def loss(self, params: Any, target_params: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
         """The mean loss f32[] of the temporal-difference errors of a batch, and these errors, f32[batch].

@@ -4,7 +4,9 @@ An algorithm adds what it learns (`init_learner`, `learn`, `acting_params`) and 
 """
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,9 +16,13 @@ import optax
 from jaxrl import optimizers, random_bits, replay, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.environment import Environment, Episode, Transition
+from jaxrl.priorities import Priorities, importance_weights
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, Experience
 from jaxrl.rollout import Actors, Policy, rollout, start_actors
+
+PRIORITY_EPSILON = 1e-6
+"""What is added to an error before it becomes a priority (Schaul et al., 2016, section 3.3)."""
 
 
 @pytree
@@ -26,12 +32,17 @@ class OffPolicyState:
     Attributes:
       learner: what learning changes, such as networks and optimizers.
       replay: `Experience` with leaves `[time, num_envs, ...]`.
+      carries: of the policy before the rows of each iteration, leaves `[time / train_every, num_envs, ...]`; None
+        where no sequences are learned from.
+      priorities: of transitions or sequences; None where all are drawn alike.
       actors: the environments, leaves `[num_envs, ...]`; None once the run is over.
       key: the member's key; every iteration draws by its own index.
     """
 
     learner: Any
     replay: Any
+    carries: Any
+    priorities: Priorities | None
     actors: Actors | None
     key: jax.Array
 
@@ -68,6 +79,15 @@ class OffPolicy(Agent):
     """Steps of reward before the value of the successor."""
     schedule: str = static(default="linear", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""
+    replay: str = static(default="uniform", choices=("uniform", "prioritized"))
+    """How transitions are drawn: all alike, or in proportion to their priorities (Schaul et al., 2016)."""
+    priority: str = static(default="error", choices=("error", "gradient"))
+    """What a priority is made of: the magnitude of an item's error, or the norm of the gradient of its loss (GER;
+    Lahire et al., 2022), which takes a gradient for each item."""
+    priority_exponent: float = leaf(default=0.6, minimum=0, maximum=1)
+    """Power of that in the priority; 0: all items are drawn alike."""
+    importance_exponent: float = leaf(default=0.4, minimum=0, maximum=1)
+    """How far importance weights make up for unequal draws at the start of the run; it rises linearly to 1, in full."""
 
     metrics = (*EPISODE_METRICS, "loss")
     """Those of episodes first, then those that `learn` measures."""
@@ -76,6 +96,10 @@ class OffPolicy(Agent):
     property."""
     replays_mask = False
     """Whether learning needs the allowed actions of the first observation too, not only those of the successor."""
+    replays_sequences = False
+    """Whether `learn` gets `Sequences` of `sequence_steps` steps in place of transitions."""
+    sequence_steps = 1
+    """Steps of a sequence. A class attribute or a property."""
 
     def init_learner(self, key: jax.Array) -> Any:
         """What learning changes, before the first update: networks, targets, optimizers' states."""
@@ -99,19 +123,20 @@ class OffPolicy(Agent):
         raise NotImplementedError
 
     def learn(
-        self, learner: Any, batch: Batch, bits: jax.Array, clock: Clock
+        self, learner: Any, batch: Any, bits: jax.Array, clock: Clock
     ) -> tuple[Any, dict[str, jax.Array], jax.Array]:
         """One update.
 
         Args:
           learner: as `init_learner` gives it.
-          batch: leaves `[batch, ...]`; the losses of its items are weighed by `batch.weight`.
+          batch: a `Batch`, or `Sequences` where `replays_sequences`; the losses of its items are weighed by
+            `batch.weight`.
           bits: random bits u32[learn_bits].
           clock: of the run.
 
         Returns:
           The learner, what was measured (f32[] by the names of `metrics` behind those of episodes), and the
-          magnitude of every item's error, f32[batch], for replay by priority.
+          magnitude of every item's error, f32[batch], for replay by priority (as `gradients` gives it).
         """
         raise NotImplementedError
 
@@ -124,7 +149,7 @@ class OffPolicy(Agent):
         return self.initial_carry(batch)
 
     def check(self) -> None:
-        """Checks that returns of n steps fit the buffer and the episodes."""
+        """Checks that returns of n steps fit the buffer and the episodes, and that a choice of priority has a use."""
         name = type(self).__name__
         limits = {"rows of the replay buffer, buffer_size / num_envs": self._rows, "the episode": self.env.max_steps}
         for what, limit in limits.items():
@@ -132,6 +157,11 @@ class OffPolicy(Agent):
                 raise ValueError(
                     f"{name}.n_step = {self.n_step} must be at most {limit}, the steps of {what}: give fewer"
                 )
+
+        if self.priority != "error" and not self._prioritized:
+            raise ValueError(
+                f"{name}.priority = {self.priority!r} has no effect on uniform replay: give replay='prioritized' too"
+            )
 
     def check_run(self, iterations: int) -> None:
         """Checks that learning starts within the run, and that the steps can be counted."""
@@ -163,7 +193,9 @@ class OffPolicy(Agent):
         learner = self.init_learner(params_key)
         actors = start_actors(self.env, start_key, self.num_envs, self.exploration_carry(self.num_envs))
         storage = replay.create(self._row(actors.episodes), self._rows)
-        return OffPolicyState(learner, storage, actors, run_key)
+        carries = replay.create(actors.carry, self._rows // self.train_every) if self.replays_sequences else None
+        priorities = Priorities.empty(self._items) if self._prioritized else None
+        return OffPolicyState(learner, storage, carries, priorities, actors, run_key)
 
     def _row(self, episodes: Episode) -> Experience:
         """An example of one row of the buffer."""
@@ -177,6 +209,9 @@ class OffPolicy(Agent):
 
     def _stored(self, played: Transition) -> Experience:
         """What is stored of steps."""
+        if self.replays_sequences:  # The successor is the next row.
+            flags = (played.terminated, played.truncated)
+            return Experience(played.obs, played.mask, played.action, played.reward, None, None, *flags)
         return Experience(
             obs=played.obs,
             mask=played.mask if self.replays_mask else None,
@@ -193,7 +228,7 @@ class OffPolicy(Agent):
         assert state.actors is not None
         # One pass of the random generator for everything that an iteration draws.
         explore = (self.train_every, self.num_envs, self.action_bits)
-        drawing = self.batch_size + self.learn_bits
+        drawing = self._draw_bits + self.learn_bits
         bits, (key,) = random_bits.bits_and_keys(state.key, clock.iteration, bits=drawing + math.prod(explore), keys=1)
         steps = clock.iteration * self.steps_per_iteration
         policy = self._exploring(state.learner, steps)
@@ -201,19 +236,55 @@ class OffPolicy(Agent):
             self.env, state.actors, policy, bits[drawing:].reshape(explore), key, lambda step: step.transition
         )
         storage = replay.write(state.replay, self._stored(played), clock.iteration)
-        # The buffer goes into the branch but never comes out: as an output it would be copied.
-        learner, learned = jax.lax.cond(
+        carries = state.carries
+        if carries is not None:
+            carries = replay.write(carries, jax.tree.map(lambda x: x[None], state.actors.carry), clock.iteration)
+        priorities = state.priorities
+        if priorities is not None:
+            first = clock.iteration % (self._rows // self.train_every) * self._new_items
+            priorities = priorities.add(first, self._new_items)
+        # The buffer and the priorities go into the branch but never come out: as outputs they would be copied.
+        learner, learned, drawn = jax.lax.cond(
             steps + self.steps_per_iteration >= self.learning_starts,
-            lambda learner: self._learn(learner, storage, bits[:drawing], clock),
-            lambda learner: (learner, {name: Mean(jnp.float32(0), jnp.float32(0)) for name in self._learned}),
+            lambda learner: self._learn(learner, (storage, carries, priorities), bits[:drawing], clock),
+            lambda learner: (learner, self._nothing_learned, self._nothing_drawn),
             state.learner,
         )
-        return OffPolicyState(learner, storage, actors, state.key), {**episode_metrics(played), **learned}
+        if priorities is not None:
+            priorities = priorities.update(*drawn)
+        following = OffPolicyState(learner, storage, carries, priorities, actors, state.key)
+        return following, {**episode_metrics(played), **learned}
 
     @property
-    def _learned(self) -> tuple[str, ...]:
-        """The names of what learning measures."""
-        return self.metrics[len(EPISODE_METRICS) :]
+    def _prioritized(self) -> bool:
+        return self.replay == "prioritized"
+
+    @property
+    def _new_items(self) -> int:
+        """What one iteration adds that can be drawn: transitions, or a sequence that begins in each environment."""
+        return self.num_envs if self.replays_sequences else self.steps_per_iteration
+
+    @property
+    def _items(self) -> int:
+        """How many items there are to draw from in a full buffer."""
+        return self._rows // self.train_every * self._new_items
+
+    @property
+    def _draw_bits(self) -> int:
+        """How many random numbers draw a batch."""
+        return self.batch_size * (Priorities.empty(self._items).draw_bits if self._prioritized else 1)
+
+    @property
+    def _nothing_learned(self) -> Metrics:
+        return {name: Mean(jnp.float32(0), jnp.float32(0)) for name in self.metrics[len(EPISODE_METRICS) :]}
+
+    @property
+    def _nothing_drawn(self) -> tuple[jax.Array, jax.Array] | None:
+        """Indices past the end, and any priorities."""
+        if not self._prioritized:
+            return None
+        past = jnp.full(self.batch_size, jnp.iinfo(jnp.int32).max, jnp.int32)
+        return past, jnp.ones(self.batch_size, jnp.float32)
 
     def _exploring(self, learner: Any, steps: jax.Array) -> Policy:
         def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[Any, Any, Any]:
@@ -221,13 +292,58 @@ class OffPolicy(Agent):
 
         return Policy(act, self.exploration_carry(self.num_envs))
 
-    def _learn(self, learner: Any, storage: Experience, bits: jax.Array, clock: Clock) -> tuple[Any, Metrics]:
+    def _learn(
+        self, learner: Any, memory: tuple[Experience, Any, Priorities | None], bits: jax.Array, clock: Clock
+    ) -> tuple[Any, Metrics, tuple[jax.Array, jax.Array] | None]:
+        """One update: the learner, what was measured, and the items that were drawn with their new priorities."""
+        storage, carries, priorities = memory
         rows = replay.filled(storage, self.train_every, clock.iteration)
-        indices = replay.uniform(bits[: self.batch_size], rows * self.num_envs)
+        items = rows // self.train_every * self._new_items
+        draw_bits, learn_bits = bits[: self._draw_bits], bits[self._draw_bits :]
+        weight = None
+        if priorities is None:
+            indices = replay.uniform(draw_bits, items)
+        else:
+            indices, probabilities = priorities.draw(draw_bits.reshape(self.batch_size, -1), self._items)
+            exponent = schedules.linear(self.importance_exponent, 1.0, clock.fraction)
+            weight = importance_weights(probabilities, items, exponent)
         newest = replay.newest(storage, self.train_every, clock.iteration)
-        batch = replay.transitions(storage, indices, self.n_step, self.discount, newest)
-        learner, measured, _ = self.learn(learner, batch, bits[self.batch_size :], clock)
-        return learner, {name: Mean(value, jnp.ones((), jnp.float32)) for name, value in measured.items()}
+        batch: Any
+        if self.replays_sequences:
+            batch = replay.sequences(storage, carries, indices, self.sequence_steps, newest)
+        else:
+            batch = replay.transitions(storage, indices, self.n_step, self.discount, newest)
+        batch = dataclasses.replace(batch, weight=weight)
+        learner, measured, errors = self.learn(learner, batch, learn_bits, clock)
+        learned = {name: Mean(value, jnp.ones((), jnp.float32)) for name, value in measured.items()}
+        if priorities is None:
+            return learner, learned, None
+        return learner, learned, (indices, jnp.power(errors + PRIORITY_EPSILON, self.priority_exponent))
+
+    def gradients(
+        self, loss: Callable[[Any, Batch], tuple[jax.Array, jax.Array]], params: Any, batch: Batch
+    ) -> tuple[jax.Array, jax.Array, Any]:
+        """The loss f32[] of a batch, what priorities are made of, f32[batch], and the gradient.
+
+        Args:
+          loss: of (params, batch): the weighted mean f32[], and the errors f32[batch].
+          params: what the gradient is taken with respect to.
+          batch: leaves `[batch, ...]`.
+        """
+        gradient = jax.value_and_grad(loss, has_aux=True)
+        if not (self._prioritized and self.priority == "gradient"):
+            (mean, errors), gradients = gradient(params, batch)
+            return mean, jnp.abs(errors), gradients
+        items = jax.tree.map(lambda x: x[:, None], dataclasses.replace(batch, weight=None))
+        (losses, _), each = jax.vmap(gradient, in_axes=(None, 0))(params, items)
+        squares = [jnp.sum(jnp.square(x), axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(each)]
+        share = jnp.ones_like(losses) if batch.weight is None else batch.weight
+        share = share / len(losses)
+        return (
+            jnp.sum(share * losses),
+            jnp.sqrt(functools.reduce(jnp.add, squares)),
+            jax.tree.map(lambda x: jnp.tensordot(share, x, axes=1), each),
+        )
 
     def updates(self, clock: Clock) -> jax.Array:
         """How many updates there are up to and with that of the clock's iteration, from the first one on: i32[]."""
@@ -253,4 +369,4 @@ class OffPolicy(Agent):
 
     def kept(self, state: OffPolicyState) -> OffPolicyState:
         """The state without its replay buffer and its environments."""
-        return dataclasses.replace(state, replay=None, actors=None)
+        return dataclasses.replace(state, replay=None, priorities=None, actors=None)

@@ -114,7 +114,13 @@ class OffPolicyActor(OffPolicy):
 
     def check(self) -> None:
         """Checks that actions have finite bounds, and what all off-policy agents check."""
-        check_action_bounds(type(self).__name__, self.env.action_space)
+        name = type(self).__name__
+        check_action_bounds(name, self.env.action_space)
+        if self.replay == "prioritized" and self.priority == "gradient":
+            raise ValueError(
+                f"{name}.priority = 'gradient' is of agents that learn values alone: give another one to prioritize by "
+                "the errors of the critics"
+            )
         super().check()
 
     @property

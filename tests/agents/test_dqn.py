@@ -203,3 +203,43 @@ def test_dqn_learns_the_corridor():
 
 def _members(result):
     return [result.member(i).params for i in range(result.members)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"n_step": 11}, "n_step = 11 must be at most 10, the steps of the episode"),
+        ({"n_step": 9, "buffer_size": 16, "num_envs": 2}, "n_step = 9 must be at most 8, the steps of rows of the"),
+        ({"priority": "gradient"}, "has no effect on uniform replay: give replay='prioritized'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        jaxrl.DQN(Corridor(), **fields)
+
+
+@pytest.mark.parametrize("exponent", [-0.1, 1.5])
+def test_a_priority_exponent_out_of_range_is_refused(exponent):
+    agent = jaxrl.DQN(Corridor(), replay="prioritized", priority_exponent=exponent)
+    with pytest.raises(ValueError, match=r"DQN\.priority_exponent = .* must be >= 0 and <= 1"):
+        jaxrl.train(agent, 2_000, progress=False)
+
+
+def test_priorities_of_gradients_are_norms_and_leave_the_gradient_as_it_is():
+    fields = {"hidden": (8,), "replay": "prioritized"}
+    agent = jaxrl.DQN(Corridor(), priority="gradient", **fields)
+    learner = agent.init_learner(jax.random.key(0))
+    one = one_step()
+    batch = jax.tree.map(lambda x: jnp.concatenate([x, x, x]), one)
+    batch = Batch(**{**vars(batch), "action": jnp.asarray([0, 1, 1]), "reward": jnp.asarray([1.0, -2.0, 5.0]),
+                     "weight": jnp.asarray([1.0, 0.5, 0.25])})  # fmt: skip
+    loss = lambda p, b: agent.loss(p, learner.target_params, b)  # noqa: E731
+    mean, norms, gradients = agent.gradients(loss, learner.params, batch)
+    plain = jaxrl.DQN(Corridor(), **fields).gradients(loss, learner.params, batch)
+    assert mean == pytest.approx(float(plain[0]), rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients, plain[2])
+    for i in range(3):
+        item = jax.tree.map(lambda x, i=i: x[i : i + 1], batch)
+        alone = jax.grad(lambda p, b=item: loss(p, Batch(**{**vars(b), "weight": None}))[0])(learner.params)
+        norm = np.sqrt(sum(np.sum(np.square(np.asarray(x, np.float64))) for x in jax.tree.leaves(alone)))
+        assert norms[i] == pytest.approx(norm, rel=1e-4)

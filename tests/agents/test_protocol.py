@@ -54,6 +54,26 @@ def dqn_targets(transitions: Transition) -> list[float]:
     return targets
 
 
+def drqn_targets(transitions: Transition) -> list[float]:
+    """What DRQN moves each step's value to in sequences of one step; not a number where it learns nothing."""
+    env = Corridor()
+    agent = jaxrl.DRQN(env, discount=DISCOUNT, burn_in=0, sequence_length=1, num_envs=1)
+    zeros = jax.tree.map(jnp.zeros_like, agent.init_learner(jax.random.key(0)).params)
+    successors = zeros | {"value_head": {**zeros["value_head"], "b": jnp.full(1, SUCCESSOR_VALUE)}}
+    # Behind the last step, which is cut off, another episode begins.
+    column = jax.tree.map(lambda x: jnp.concatenate([x, x[:1]])[:, None], transitions)
+    flags = (column.terminated, column.truncated)
+    storage = Experience(column.obs, None, column.action, column.reward, None, None, *flags)
+    rows = len(column.reward)
+    carries = jax.tree.map(lambda x: jnp.tile(x[None], (rows, 1, 1)), agent.initial_carry(1))
+    sizes = []
+    for row in range(rows - 1):
+        batch = replay.sequences(storage, carries, jnp.asarray([row]), agent.sequence_steps, jnp.int32(rows - 1))
+        _, size = agent.loss(zeros, successors, batch)
+        sizes.append(float(size[0]) or np.nan)
+    return sizes
+
+
 def reinforce_targets(transitions: Transition) -> list[float]:
     """The returns by which REINFORCE weighs each step, with a learned value behind a cut."""
     steps = len(transitions.reward)
@@ -188,6 +208,45 @@ CASES = {
     "sac on continuous actions": Case(
         small_agent(jaxrl.SAC, **REPLAY, persistence=0.5, normalize_observations=True), pendulum, None, None
     ),
+    "dqn with priorities": Case(
+        small_agent(jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", n_step=3),
+        cart_pole,
+        None,
+        None,
+    ),
+    "dqn with priorities of gradients": Case(
+        small_agent(
+            jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", priority="gradient"
+        ),
+        cart_pole,
+        None,
+        None,
+    ),
+    "drqn": Case(
+        small_agent(jaxrl.DRQN, memory_size=4, batch_size=4, buffer_size=40, learning_starts=4, sequence_length=6),
+        cart_pole,
+        drqn_targets,
+        # The successor of a step that is cut off is in no sequence: that step has no target.
+        [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, np.nan],
+    ),
+    "drqn with memory and priorities": Case(
+        small_agent(
+            jaxrl.DRQN,
+            memory="lstm",
+            memory_size=4,
+            batch_size=4,
+            buffer_size=40,
+            learning_starts=4,
+            train_every=2,
+            sequence_length=6,
+            replay="prioritized",
+            n_step=3,
+            rescale=True,
+        ),
+        cart_pole,
+        None,
+        None,
+    ),
     "reinforce": Case(
         small_agent(jaxrl.Reinforce, episodes_per_update=4, baseline="value"),
         cart_pole,
@@ -204,9 +263,10 @@ WIDE = {
 }
 """Fields by which samples would leave their bounds often."""
 
+WITH_MEMORY = sorted(name for name in CASES if "memory" in name or name == "drqn")
 every_agent = pytest.mark.parametrize("name", sorted(CASES))
 every_algorithm = pytest.mark.parametrize("name", sorted(ALGORITHMS))
-every_agent_with_memory = pytest.mark.parametrize("name", sorted(n for n in CASES if "memory" in n))
+every_agent_with_memory = pytest.mark.parametrize("name", WITH_MEMORY)
 every_agent_with_masks = pytest.mark.parametrize(
     "name", sorted(n for n in CASES if isinstance(CASES[n].env().action_space, jaxrl.Discrete))
 )
@@ -392,7 +452,7 @@ def test_outputs_say_what_the_deterministic_action_is(name):
         discrete = isinstance(agent.env.action_space, jaxrl.Discrete)
         np.testing.assert_array_equal(np.argmax(outputs, -1) if discrete else outputs.reshape(actions.shape), actions)
         jax.tree.map(np.testing.assert_array_equal, carry, carry_of_outputs)
-    assert agent.has_memory == ("memory" in name)
+    assert agent.has_memory == (name in WITH_MEMORY)
 
 
 @every_agent_with_memory
