@@ -128,7 +128,8 @@ def critics_targets(algorithm: type[OffPolicyActor], **fields: Any) -> Callable[
             x[:, None].astype(jnp.float32) for x in (transitions.obs, transitions.next_obs, transitions.action)
         )
         transitions = dataclasses.replace(transitions, obs=obs, next_obs=next_obs, action=action)
-        bits = jnp.zeros(agent.learn_bits, jnp.uint32)
+        # Half of what SAC draws is for the policy.
+        bits = jnp.zeros(agent.learn_bits // (2 if algorithm is jaxrl.SAC else 1), jnp.uint32)
         return [float(agent.targets(learner, batch, bits)[0]) for batch in replayed(transitions)]
 
     return targets
