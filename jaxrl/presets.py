@@ -44,6 +44,15 @@ _RECALL = {
 }
 """Settings of recurrent policies that have to recall one observation."""
 
+_SWINGING = {
+    "persistence": 0.95,
+    "normalize_observations": True,
+    "learning_starts": 2_000,
+    "buffer_size": 50_000,
+    "train_every": 4,
+}
+"""Settings of off-policy agents that have to swing a car out of a valley before they see any reward."""
+
 PRESETS = {
     "a2c-cartpole": Preset(
         "a2c", "CartPole-v1", {}, iterations=7_800, description="A2C's defaults, 500,000 steps", default=True
@@ -146,6 +155,39 @@ PRESETS = {
         {**_RECALL, "rollout_steps": 64},
         iterations=292,
         description="a GRU of 32, 300,000 steps",
+        default=True,
+    ),
+    "sac-pendulum": Preset(
+        "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
+    ),
+    "td3-pendulum": Preset(
+        "td3", "Pendulum-v1", {}, iterations=10_000, description="TD3's defaults, 10,000 steps", default=True
+    ),
+    "ddpg-pendulum": Preset(
+        "ddpg", "Pendulum-v1", {}, iterations=20_000, description="DDPG's defaults, 20,000 steps", default=True
+    ),
+    "sac-mountain-car-continuous": Preset(
+        "sac",
+        "MountainCarContinuous-v0",
+        _SWINGING,
+        iterations=12_500,
+        description="exploration noise that persists from step to step, 50,000 steps",
+        default=True,
+    ),
+    "td3-mountain-car-continuous": Preset(
+        "td3",
+        "MountainCarContinuous-v0",
+        {**_SWINGING, "exploration_noise": 0.5},
+        iterations=12_500,
+        description="exploration noise that persists from step to step, 50,000 steps",
+        default=True,
+    ),
+    "ddpg-mountain-car-continuous": Preset(
+        "ddpg",
+        "MountainCarContinuous-v0",
+        {**_SWINGING, "exploration_noise": 0.5},
+        iterations=12_500,
+        description="exploration noise that persists from step to step, 50,000 steps",
         default=True,
     ),
     "plane-strike": Preset(

@@ -29,11 +29,15 @@ AGENTS = [
     "minibatches",
     "on_policy",
     "off_policy",
+    "off_policy_actor",
+    "soft",
     "a2c",
     "ppo",
     "dqn",
     "drqn",
     "reinforce",
+    "sac",
+    "td3",
     "__init__",
 ]
 """Those of `jaxrl.agents`, likewise."""

@@ -15,6 +15,7 @@ from jaxrl import random_bits, replay
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.collection import Rows
+from jaxrl.agents.off_policy_actor import OffPolicyActor
 from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
@@ -113,6 +114,27 @@ def on_policy_targets(algorithm: type[OnPolicy]) -> Callable[[Transition], list[
     return targets
 
 
+def critics_targets(algorithm: type[OffPolicyActor], **fields: Any) -> Callable[[Transition], list[float]]:
+    """What critics move to where their targets value every successor alike."""
+
+    def targets(transitions: Transition) -> list[float]:
+        agent: Any = algorithm(Steering(), hidden=(), batch_size=1, discount=DISCOUNT, **fields)
+        learner = agent.init_learner(jax.random.key(0))
+        successors = jax.tree.map(
+            lambda x: jnp.full_like(x, SUCCESSOR_VALUE) if x.ndim == 2 else x * 0, learner.target_critics
+        )
+        learner = dataclasses.replace(learner, target_critics=successors)
+        obs, next_obs, action = (
+            x[:, None].astype(jnp.float32) for x in (transitions.obs, transitions.next_obs, transitions.action)
+        )
+        transitions = dataclasses.replace(transitions, obs=obs, next_obs=next_obs, action=action)
+        # Half of what SAC draws is for the policy.
+        bits = jnp.zeros(agent.learn_bits // (2 if algorithm is jaxrl.SAC else 1), jnp.uint32)
+        return [float(agent.targets(learner, batch, bits)[0]) for batch in replayed(transitions)]
+
+    return targets
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """One agent: how to make a small one, what it plays, and how to read off the targets that it learns.
@@ -150,6 +172,9 @@ PPO = {"rollout_steps": 8, "epochs": 2, "minibatches": 2}
 # Returns of lambda 0.5 with successors worth 10: 4 + 0.5 (0.5 * 10 + 0.5 * 13), the step behind being cut off.
 LAMBDA_RETURNS = [1 + 0.5 * (0.5 * 10 + 0.5 * 2), 2.0, 4 + 0.5 * (0.5 * 10 + 0.5 * 13), 8 + 0.5 * 10]
 
+REPLAY = {"batch_size": 4, "buffer_size": 32, "learning_starts": 4}
+ONE_STEP = [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10]
+
 # Rewards 1, 2, 4, 8; the second step terminates its episode, the fourth is cut off. A one-step method
 # looks one step ahead, a Monte Carlo method to the end of the episode.
 CASES = {
@@ -170,6 +195,19 @@ CASES = {
         cart_pole,
         dqn_targets,
         [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
+    ),
+    "ddpg": Case(small_agent(jaxrl.DDPG, **REPLAY), pendulum, critics_targets(jaxrl.DDPG), ONE_STEP),
+    "td3": Case(
+        small_agent(jaxrl.TD3, **REPLAY, persistence=0.5, normalize_observations=True),
+        pendulum,
+        critics_targets(jaxrl.TD3),
+        ONE_STEP,
+    ),
+    "sac": Case(
+        small_agent(jaxrl.SAC, **REPLAY), cart_pole, critics_targets(jaxrl.SAC, initial_temperature=1e-30), ONE_STEP
+    ),
+    "sac on continuous actions": Case(
+        small_agent(jaxrl.SAC, **REPLAY, persistence=0.5, normalize_observations=True), pendulum, None, None
     ),
     "dqn with priorities": Case(
         small_agent(jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", n_step=3),
@@ -218,11 +256,21 @@ CASES = {
     ),
 }
 
+WIDE = {
+    "a2c on continuous actions": {"initial_std": 5.0},
+    "ppo on continuous actions": {"initial_std": 5.0},
+    "ddpg": {"exploration_noise": 5.0},
+    "td3": {"exploration_noise": 5.0},
+}
+"""Fields by which samples would leave their bounds often."""
+
 WITH_MEMORY = sorted(name for name in CASES if "memory" in name or name == "drqn")
 every_agent = pytest.mark.parametrize("name", sorted(CASES))
 every_algorithm = pytest.mark.parametrize("name", sorted(ALGORITHMS))
 every_agent_with_memory = pytest.mark.parametrize("name", WITH_MEMORY)
-every_agent_with_masks = pytest.mark.parametrize("name", sorted(n for n in CASES if "continuous" not in n))
+every_agent_with_masks = pytest.mark.parametrize(
+    "name", sorted(n for n in CASES if isinstance(CASES[n].env().action_space, jaxrl.Discrete))
+)
 
 
 def small(name: str, env: Any = None, **fields: Any) -> Agent:
@@ -241,9 +289,10 @@ def assert_close(one: Any, other: Any) -> None:
 def test_every_algorithm_has_a_case():
     assert {name for name in CASES if " " not in name} == set(ALGORITHMS)
     assert all(CASES[name].algorithm is algorithm for name, algorithm in ALGORITHMS.items())
-    # One with continuous actions where those can be played.
+    # One of each kind of actions that can be played.
     for name, algorithm in ALGORITHMS.items():
-        assert (f"{name} on continuous actions" in CASES) == (jaxrl.Box in algorithm.action_spaces)
+        played = {type(CASES[case].env().action_space) for case in CASES if case.split()[0] == name}
+        assert played == set(algorithm.action_spaces)
 
 
 @every_agent
@@ -350,7 +399,7 @@ def test_termination_stops_bootstrapping_and_truncation_does_not(name):
         episode_return=jnp.asarray([1.0, 3.0, 4.0, 12.0]),
         **{flag: jnp.asarray(values) for flag, values in flags.items()},
     )
-    np.testing.assert_allclose(CASES[name].targets(transitions), CASES[name].expected_targets)
+    np.testing.assert_allclose(CASES[name].targets(transitions), CASES[name].expected_targets, rtol=1e-6)
 
 
 @every_agent_with_masks
@@ -379,7 +428,7 @@ def test_sampled_and_greedy_actions_are_allowed(name):
 @pytest.mark.parametrize("bits", [True, False])
 def test_actions_are_elements_of_the_action_space(name, bits):
     """Those that training plays too: continuous ones stay inside their bounds, however wide the policy is."""
-    agent = small(name, **({"initial_std": 5.0} if "continuous" in name else {}))
+    agent = small(name, **WIDE.get(name, {}))
     space = agent.env.action_space
     params = agent.params(agent.init(jax.random.key(0)))
     obs = start_actors(agent.env, jax.random.key(1), 500).episodes.obs
@@ -445,7 +494,7 @@ def test_an_agent_of_continuous_actions_refuses_discrete_ones():
 
 @every_algorithm
 def test_defaults_are_inside_their_bounds(name):
-    check_values(ALGORITHMS[name](jaxrl.make("CartPole-v1")))
+    check_values(ALGORITHMS[name](CASES[name].env()))
 
 
 @every_algorithm
