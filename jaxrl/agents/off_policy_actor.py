@@ -110,7 +110,7 @@ class OffPolicyActor(OffPolicy):
     """Normalise observations by running moments of those that were learned from."""
 
     action_spaces: ClassVar[tuple[type[Space], ...]] = (Box,)
-    metrics: ClassVar[tuple[str, ...]] = (*EPISODE_METRICS, "loss")  # type: ignore[assignment]
+    metrics: ClassVar[tuple[str, ...]] = (*EPISODE_METRICS, "loss")
 
     def check(self) -> None:
         """Checks that actions have finite bounds, and what all off-policy agents check."""
