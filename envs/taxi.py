@@ -72,8 +72,7 @@ class Taxi(Tabular):
 
     def action_mask(self, state: jax.Array) -> jax.Array:
         """The actions that may change the state: bool[6]."""
-        allowed = jnp.asarray(_mask_bits())[state]
-        return (allowed >> jnp.arange(6)) & 1 != 0
+        return jnp.asarray(_masks())[state]
 
     def observed_mask(self, obs: Any) -> jax.Array:
         """The same: the observation is the state."""
@@ -97,8 +96,9 @@ class Taxi(Tabular):
             brush.polygon(row, column, _WINDOW, (-0.24, -0.02), (-0.17, -0.14), (0.15, -0.14), (0.24, -0.02))
             for wheel in (-0.2, 0.2):
                 brush.disc(row + 0.2, column + wheel, INK, 0.09)
-            at = (row - 0.06, column) if passenger == _ABOARD else (_PLACES[passenger][0], _PLACES[passenger][1])
-            brush.disc(*at, (71, 101, 150), 0.1 if passenger == _ABOARD else 0.16)
+            aboard = passenger == _ABOARD
+            at: tuple[float, float] = (row - 0.06, column) if aboard else _PLACES[passenger]
+            brush.disc(at[0], at[1], (71, 101, 150), 0.1 if aboard else 0.16)
 
         return grid_picture(colors, paint, (200, 204, 210))
 
@@ -152,7 +152,6 @@ def _serve(place: tuple[int, int], passenger: int, destination: int, action: int
 
 
 @functools.cache
-def _mask_bits() -> np.ndarray:
-    """The allowed actions of every state, as bits: i32[500]."""
-    changes = _table(False).successor[:, :, 0] != np.arange(500)[:, None]
-    return (changes * 2 ** np.arange(6)).sum(1).astype(np.int32)
+def _masks() -> np.ndarray:
+    """The actions that change each state: bool[500, 6]."""
+    return _table(False).successor[:, :, 0] != np.arange(500)[:, None]

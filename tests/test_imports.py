@@ -13,7 +13,7 @@ import jaxrl
 ORDER = [
     *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "rendering", "checking"),
     *("config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax", "returns", "normalize"),
-    *("losses", "buffers", "devices", "agents", "presets"),
+    *("losses", "lookup", "buffers", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -28,6 +28,7 @@ AGENTS = [
     "a2c",
     "ppo",
     "dqn",
+    "q_learning",
     "reinforce",
     "__init__",
 ]

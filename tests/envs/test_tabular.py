@@ -1,5 +1,7 @@
 """The environments with tables against Gymnasium's: every transition, every start, and whole episodes."""
 
+import warnings
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -92,7 +94,7 @@ def test_steps_are_drawn_as_the_table_says(name):
     assert np.all(hits.max(-1) > 0)
     distinct = np.ptp(model.successor, axis=-1) > 0
     for k in range(outcomes):
-        equal = model.successor == model.successor[:, :, k : k + 1]
+        equal = (model.successor == model.successor[:, :, k : k + 1]) & (model.reward == model.reward[:, :, k : k + 1])
         chance = np.where(equal, model.probability, 0).sum(-1)
         spread = 6 * np.sqrt(repeats * chance * (1 - chance)) + 1e-6
         assert np.all(abs(hits[:, :, k] - repeats * chance)[distinct] <= spread[distinct])
@@ -122,9 +124,14 @@ def test_a_map_that_is_none_is_refused(layout):
         jaxrl.make("FrozenLake-v1", layout=layout)
 
 
-@worlds
+@pytest.mark.parametrize("name", ["FrozenLake-v1", "CliffWalking-v1", "Taxi-v4 rainy"])
 def test_they_pass_the_checker(name):
-    assert not jaxrl.check_env(pair(name)[0]).findings
+    env = pair(name)[0]
+    # Those with one start ignore the key of a reset, as the checker's warning says.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        codes = [finding.code for finding in jaxrl.check_env(env, steps=200).findings]
+    assert codes == (["key-ignored"] if len(env.starts) == 1 else [])
 
 
 @pytest.mark.parametrize("name", ["FrozenLake-v1", "FrozenLake8x8-v1", "CliffWalking-v1", "Taxi-v4"])
