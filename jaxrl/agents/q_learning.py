@@ -66,7 +66,7 @@ class QLearning(Agent):
     expected_sarsa: bool = static(default=False, choices=(False, True))
     """Value successors by what the exploring policy earns there, in place of the best action."""
 
-    action_bits = EpsilonGreedy.bits
+    action_bits = 1
     output_kinds = ("q-values",)
     metrics = (*EPISODE_METRICS, "loss")
 
@@ -104,16 +104,17 @@ class QLearning(Agent):
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, clock.fraction)
 
-        def one_step(carry: tuple[jax.Array, Actors], row: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
-            table, actors = carry
+        def one_step(carry: tuple[jax.Array, Any, Actors], row: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
+            table, counts, actors = carry
             bits, key = row
             actors, played = rollout(self.env, actors, self._exploring(table, epsilon), bits, key, _transition)
             played = jax.tree.map(lambda x: x[0], played)
             errors = self.errors(table, played, epsilon)
             measured = episode_metrics(played) | {"loss": Mean.of(0.5 * errors**2, jnp.ones_like(errors))}
-            return (self.update(table, played, errors, rate), actors), measured
+            return (*self.update(table, counts, played, rate * errors), actors), measured
 
-        (table, actors), metrics = jax.lax.scan(one_step, (state.params, state.actors), (drawn.reshape(explore), keys))
+        carry = (state.params, self.no_counts(state.params), state.actors)
+        (table, _, actors), metrics = jax.lax.scan(one_step, carry, (drawn.reshape(explore), keys))
         metrics = jax.tree.map(lambda x: jnp.sum(x, axis=0), metrics)
         steps = Mean(metrics["steps"].total, jnp.ones((), jnp.float32))
         return QLearningState(table, actors, state.key), metrics | {"steps": steps}
@@ -121,7 +122,7 @@ class QLearning(Agent):
     def _exploring(self, table: jax.Array, epsilon: jax.Array) -> Policy:
         def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[jax.Array, Any, Any]:
             values = lookup.rows(table, episodes.obs)
-            return EpsilonGreedy(values, epsilon, episodes.mask).sample(bits), carry, ()
+            return EpsilonGreedy(values, epsilon, episodes.mask).sample_by_one(bits[:, 0]), carry, ()
 
         return Policy(act)
 
@@ -143,17 +144,31 @@ class QLearning(Agent):
         taken = losses.taken(lookup.rows(table, played.obs), played.action)
         return losses.td_errors(taken, played.reward, discounts, jnp.where(played.terminated, 0.0, value))
 
-    def update(self, table: jax.Array, played: Transition, errors: jax.Array, rate: jax.Array) -> jax.Array:
-        """The table after one step of every environment: each value moves by the mean of its errors f32[envs]."""
+    def no_counts(self, table: jax.Array) -> jax.Array | None:
+        """What `update` counts in: zeros f32[states * actions]; None where there is one environment."""
+        return jnp.zeros(table.size, jnp.float32) if self.num_envs > 1 else None
+
+    def update(self, table: jax.Array, counts: Any, played: Transition, moves: jax.Array) -> tuple[jax.Array, Any]:
+        """The table after one step of every environment, and the counts, which are zeros again.
+
+        Args:
+          table: f32[states, actions].
+          counts: as `no_counts` gives them. Comparing all pairs of environments would cost ten times as much.
+          played: leaves `[envs, ...]`.
+          moves: f32[envs], step size times error; environments with the same entry move it by their mean.
+        """
         entries = played.obs * table.shape[1] + played.action
         if self.num_envs > 1:
-            errors = errors / jnp.sum(entries[:, None] == entries, axis=1, dtype=jnp.float32)
-        return lookup.add(table.reshape(-1), entries, rate * errors).reshape(table.shape)
+            ones = jnp.ones_like(moves)
+            counts = lookup.add(counts, entries, ones)
+            moves = moves / lookup.rows(counts[:, None], entries)[:, 0]
+            counts = lookup.add(counts, entries, -ones)
+        return lookup.add(table.reshape(-1), entries, moves).reshape(table.shape), counts
 
     def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
         """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""
         choice = EpsilonGreedy(lookup.rows(params, obs), self.epsilon_end, mask)
-        return choice.mode() if bits is None else choice.sample(bits), carry, ()
+        return choice.mode() if bits is None else choice.sample_by_one(bits[:, 0]), carry, ()
 
     def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """The value of every action: f32[batch, n]."""

@@ -55,7 +55,9 @@ def test_environments_in_one_state_move_its_value_by_their_mean_error():
     agent = jaxrl.QLearning(Corridor(), num_envs=4)
     steps = played(count=4)
     steps = Transition(**{**vars(steps), "obs": jnp.asarray([0, 2, 0, 0]), "action": jnp.asarray([1, 0, 1, 0])})
-    table = agent.update(TABLE, steps, jnp.asarray([1.0, 2.0, 3.0, 8.0]), jnp.float32(0.5))
+    moves = 0.5 * jnp.asarray([1.0, 2.0, 3.0, 8.0])
+    table, counts = agent.update(TABLE, agent.no_counts(TABLE), steps, moves)
+    np.testing.assert_array_equal(counts, np.zeros(8))
     expected = np.array(TABLE)
     expected[0, 1] += 0.5 * (1 + 3) / 2
     expected[2, 0] += 0.5 * 2
