@@ -9,8 +9,8 @@ from jaxrl.presets import preset
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.registry import make, register
 from jaxrl.result import Member, Result
-from jaxrl.runs import RunDirectoryError
 from jaxrl.spaces import Box, Discrete
+from jaxrl.storage import RunDirectoryError
 from jaxrl.sweeps import SpaceError, Sweep, Trial, choice, integers, load, log_uniform, sweep, uniform
 from jaxrl.training import train
 

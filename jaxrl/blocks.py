@@ -14,8 +14,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxrl import loop
-from jaxrl.agents.base import Mean
+from jaxrl.agents.base import FAULT_METRICS, Mean
 from jaxrl.devices import AXIS
+from jaxrl.environment import FAULTS
 from jaxrl.periodic_evaluation import (
     COLUMN,
     Evaluations,
@@ -266,13 +267,37 @@ def join(plan: Plan, blocks: list[Block]) -> Result:
 
 
 def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
-    """Divides the sums of a log by their counts; see `Result.log`."""
+    """Divides the sums of a log by their counts; see `Result.log`.
+
+    A member whose environment committed a fault counts as diverged no more: what it learned from is to blame.
+    """
+    committed = {name: np.asarray(sums[metric].total) > 0 for name, metric in FAULT_METRICS.items()}
+    fault = np.sum([bit * committed[name] for name, bit in FAULTS.items()], axis=0)
+    faulty = np.maximum.accumulate(fault > 0, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = {name: np.asarray(mean.total / mean.count, np.float32) for name, mean in sums.items()}
-    del means["steps"]
+    for name in ("steps", *FAULT_METRICS.values()):
+        del means[name]
     steps = np.cumsum(sums["steps"].total, axis=1, dtype=np.float64)
     reached = np.asarray(sums["diverged"].count) > 0
-    return {"step": np.where(reached, steps, np.nan), **means, "diverged": np.asarray(sums["diverged"].total) > 0}
+    diverged = np.asarray(sums["diverged"].total) > 0
+    if "loss" in means:
+        diverged |= _lost(means["loss"], np.asarray(sums["loss"].count) > 0)
+    diverged &= ~faulty
+    return {"step": np.where(reached, steps, np.nan), **means, "diverged": diverged, "fault": fault.astype(np.uint8)}
+
+
+def _lost(loss: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Where a member learns from a loss that is not finite, and was not in any slot either: bool[members, slots].
+
+    Clipped gradients may keep its parameters finite.
+
+    Args:
+      loss: f32[members, slots].
+      counted: bool[members, slots], where there was one.
+    """
+    finite = (counted & np.isfinite(loss)).any(axis=1)
+    return counted & ~finite[:, None]
 
 
 def host(tree: Any) -> Any:

@@ -9,8 +9,9 @@ import numpy as np
 from jaxrl import registry
 from jaxrl.config import to_config
 from jaxrl.periodic_evaluation import COLUMN
-from jaxrl.reports import median_steps, solved_return, whole_file
+from jaxrl.reports import median_steps, solved_return
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.storage import new_file
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#4D4D4D"  # Okabe and Ito, safe for the colour-blind
 _TWO_COLUMNS: Any = {"ncols": 2, "borderpad": 0, "columnspacing": 1, "handlelength": 1.5}
@@ -60,8 +61,8 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
             axes.axhline(solved, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         style: Any = {"fontsize": 7.5, "color": _GREY, "xytext": (2, 2), "textcoords": "offset points"}
         panels[0].annotate(f"solved: {solved:g}", (0, solved), xycoords=("axes fraction", "data"), **style)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=300, format="png", facecolor="white")
+    with new_file(path) as file:
+        figure.savefig(file, dpi=300, format="png", facecolor="white")
 
 
 def _title(result: Any) -> str:

@@ -5,8 +5,6 @@ Not by orbax: under `jax.distributed` it lets the first process alone write what
 
 import json
 import os
-import shutil
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,66 +13,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_ARRAYS = "arrays.npz"
-_MANIFEST = "manifest.json"
+from jaxrl.storage import checksum_of, new_file
+
+_MANIFEST = "manifest"
+"""The entry of a file that holds the note and the checksums as JSON. Paths of leaves begin with "." or "["."""
 
 
 class DamagedCheckpointError(ValueError):
     """A checkpoint is not what was written."""
 
 
-def save(folder: Path, tree: Any, note: dict[str, Any]) -> None:
-    """Writes a pytree of arrays, replacing what is there, so that `find` gives a whole one at every moment.
+def save(path: Path, tree: Any, note: dict[str, Any]) -> None:
+    """Writes a pytree of arrays, replacing what is there.
 
     Args:
-      folder: where; written beside under another name first, then renamed.
+      path: of the file, which is whole at every moment; its folder is made where it is missing.
       tree: JAX or NumPy arrays, random keys included.
       note: plain data (as JSON has it) to keep with it.
     """
     arrays = named_arrays(tree)
-    beside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    write_arrays(beside / _ARRAYS, arrays)
     manifest = {"note": note, "checksums": {name: _checksum(array) for name, array in arrays.items()}}
-    (beside / _MANIFEST).write_text(json.dumps(manifest | {"checksum": checksum_of(manifest)}))
-    for path in [*beside.rglob("*"), beside]:
-        sync(path)
-    old = _old(folder)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    beside.rename(folder)
-    sync(folder.parent)
-    _remove(old)
+    text = json.dumps(manifest | {"checksum": checksum_of(manifest)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as file:
+        write_arrays(file, {_MANIFEST: np.frombuffer(text.encode(), np.uint8), **arrays})
 
 
-def find(folder: Path) -> Path | None:
-    """Where what `save` wrote to `folder` lies, or None; a kill between two renames leaves it under another name."""
-    return next((path for path in (folder, _old(folder)) if path.exists()), None)
-
-
-def discard(folder: Path) -> None:
-    """Removes what `save` wrote to `folder`, so that `find` never gives a part of it."""
-    # The older one may be there in part, and would be found once the newer one is gone.
-    _remove(_old(folder))
-    _remove(folder)
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on disk, so that no later rename gets there before."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def restore(folder: Path, template: Any) -> tuple[Any, dict[str, Any]]:
+def restore(path: Path, template: Any) -> tuple[Any, dict[str, Any]]:
     """Reads a pytree that `save` wrote.
 
     Args:
-      folder: where.
+      path: of the file.
       template: the same pytree of arrays or shapes.
 
     Returns:
@@ -83,69 +52,71 @@ def restore(folder: Path, template: Any) -> tuple[Any, dict[str, Any]]:
     Raises:
       DamagedCheckpointError: something is missing, differs from the template or from what was written.
     """
-    note, checksums = _read_manifest(folder)
+    arrays = _read(path)
+    note, checksums = _checked_manifest(path, arrays.pop(_MANIFEST, None))
     paths, treedef = jax.tree_util.tree_flatten_with_path(template)
-    strange = sorted(checksums.keys() ^ {jax.tree_util.keystr(path) for path, _ in paths})
+    strange = sorted(checksums.keys() ^ {jax.tree_util.keystr(keys) for keys, _ in paths})
     if strange:
-        raise DamagedCheckpointError(f"{folder} is not of this run: {strange[0]} is not in both")
-    try:
-        arrays = read_arrays(folder / _ARRAYS)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DamagedCheckpointError(f"{folder} can't be read back: {type(error).__name__}: {error}") from error
+        raise DamagedCheckpointError(f"{path} is not of this run: {strange[0]} is not in both")
     leaves = []
-    for path, leaf in paths:
-        name = jax.tree_util.keystr(path)
+    for keys, leaf in paths:
+        name = jax.tree_util.keystr(keys)
         shape, dtype = _stored_form(leaf)
         array = _typed(arrays[name], dtype) if name in arrays else None
         if array is None or array.shape != shape or array.dtype != dtype or checksums.get(name) != _checksum(array):
-            raise DamagedCheckpointError(f"{folder} is damaged or not of this run: {name} is not as it was written")
+            raise DamagedCheckpointError(f"{path} is damaged or not of this run: {name} is not as it was written")
         leaves.append(_as_leaf(array, leaf))
     return jax.tree_util.tree_unflatten(treedef, leaves), note
 
 
-def read_note(folder: Path) -> dict[str, Any]:
+def read_note(path: Path) -> dict[str, Any]:
     """The note of a checkpoint, without its arrays.
 
     Raises:
       DamagedCheckpointError: it can't be read.
     """
-    return _read_manifest(folder)[0]
+    return _checked_manifest(path, _read(path, [_MANIFEST]).get(_MANIFEST))[0]
 
 
-def _read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_checksums(path: Path) -> dict[str, int]:
+    """The checksums of a checkpoint's arrays by name, without the arrays.
+
+    Raises:
+      DamagedCheckpointError: it can't be read.
+    """
+    return _checked_manifest(path, _read(path, [_MANIFEST]).get(_MANIFEST))[1]
+
+
+def _read(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
+    if not path.is_file():  # Reading a pipe might never end.
+        raise DamagedCheckpointError(f"{path} can't be read back: it is no file")
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
+        return read_arrays(path, names)
+    except Exception as error:  # zipfile, zlib and numpy each have their own; damaged sizes give a MemoryError.
+        raise DamagedCheckpointError(f"{path} can't be read back: {type(error).__name__}: {error}") from error
+
+
+def _checked_manifest(path: Path, stored: np.ndarray | None) -> tuple[dict[str, Any], dict[str, int]]:
+    try:
+        manifest = json.loads(stored.tobytes() if stored is not None else b"")
         checksum = manifest.pop("checksum")
         note, checksums = manifest["note"], manifest["checksums"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DamagedCheckpointError(f"{folder} can't be read back: {type(error).__name__}: {error}") from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise DamagedCheckpointError(f"{path} can't be read back: {type(error).__name__}: {error}") from error
     if checksum != checksum_of(manifest):
-        raise DamagedCheckpointError(f"{folder} is damaged: {_MANIFEST} is not as it was written")
+        raise DamagedCheckpointError(f"{path} is damaged: its manifest is not as it was written")
     return note, checksums
 
 
-def _old(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".old")
+def write_arrays(file: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays by name to an open file, as .npz."""
+    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _remove(folder: Path) -> None:
-    """Removes a folder under another name, so that it never stands there in part."""
-    if folder.exists():
-        away = folder.with_name(folder.name + ".removed")
-        shutil.rmtree(away, ignore_errors=True)
-        folder.rename(away)
-        shutil.rmtree(away, ignore_errors=True)
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays by name to an .npz file."""
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """What `write_arrays` wrote; the file's own checksums are looked at."""
+def read_arrays(path: str | os.PathLike[str], names: list[str] | None = None) -> dict[str, np.ndarray]:
+    """What `write_arrays` wrote, or those of these names that are there; the file's own checksums are looked at."""
     with np.load(path) as content:
-        return dict(content)
+        return {name: content[name] for name in content.files if names is None or name in names}
 
 
 def named_arrays(tree: Any) -> dict[str, np.ndarray]:
@@ -192,11 +163,6 @@ def is_key(leaf: Any) -> bool:
 def _stored_form(leaf: Any) -> tuple[tuple[int, ...], np.dtype]:
     form = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
     return tuple(form.shape), np.dtype(form.dtype)
-
-
-def checksum_of(data: Any) -> int:
-    """The checksum of plain data (as JSON has it)."""
-    return zlib.crc32(json.dumps(data, sort_keys=True).encode())
 
 
 def _checksum(array: np.ndarray) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.arguments import array_of, shown
 from jaxrl.pytree import annotation, field_at, field_bounds, get_at, is_static
 
 _KINDS = {
@@ -17,6 +18,8 @@ _KINDS = {
     "None": "None",
 }
 """The annotations of fields that are looked at, in words; others are the business of who wrote them."""
+_LARGEST = 2**31 - 1
+"""The largest whole number of a field: what it sets is counted in 32 bits."""
 
 
 def check_static(node: Any) -> None:
@@ -33,7 +36,7 @@ def check_static(node: Any) -> None:
                 hash(value)
             except TypeError:
                 raise TypeError(
-                    f"{name} = {value!r} must be hashable, as a static field: "
+                    f"{name} = {shown(value)} must be hashable, as a static field: "
                     "pass a tuple instead of a list, or a number instead of an array"
                 ) from None
             _check_kind(name, field, value)
@@ -52,13 +55,13 @@ def check_values(node: Any) -> None:
         name, value = f"{type(node).__name__}.{field.name}", getattr(node, field.name)
         if dataclasses.is_dataclass(value):
             check_values(value)
-        elif not is_static(field) and value is not None:
-            if not _is_numeric(value):
-                raise TypeError(f"{name} = {value!r} must be a number or an array of numbers")
+        elif not is_static(field):
+            if value is not None and array_of(value) is None:
+                raise TypeError(f"{name} = {shown(value)} must be a number or an array of numbers")
             _check_kind(name, field, value)
             _check_bounds(name, field, value)
-            if not is_finite(value):
-                raise ValueError(f"{name} = {value!r} must be finite, as a float32 too: give an ordinary number")
+            if value is not None and not is_finite(value):
+                raise ValueError(f"{name} = {shown(value)} must be finite, as a float32 too: give an ordinary number")
 
 
 def check_at(node: Any, path: str, value: Any) -> None:
@@ -72,31 +75,11 @@ def check_at(node: Any, path: str, value: Any) -> None:
     _check_bounds(f"{type(owner).__name__}.{name}", field_at(owner, name), value)
 
 
-def positive(name: str, value: Any) -> int:
-    """An argument that must be a positive whole number.
-
-    Raises:
-      TypeError: it is no whole number.
-      ValueError: it is less than 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} = {value!r} must be a whole number")
-    if value < 1:
-        raise ValueError(f"{name} = {value} must be at least 1")
-    return int(value)
-
-
 def is_finite(values: Any) -> bool:
     """Whether all numbers are finite, and stay so as float32."""
+    array = array_of(values)
     with np.errstate(over="ignore"):
-        return bool(np.all(np.isfinite(np.asarray(values).astype(np.float32))))
-
-
-def _is_numeric(value: Any) -> bool:
-    dtype = getattr(value, "dtype", None)
-    if dtype is None:
-        return isinstance(value, bool | int | float)
-    return jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)
+        return array is not None and bool(np.all(np.isfinite(array.astype(np.float32))))
 
 
 def _check_kind(name: str, field: dataclasses.Field, value: Any) -> None:
@@ -105,7 +88,7 @@ def _check_kind(name: str, field: dataclasses.Field, value: Any) -> None:
         return
     many = np.ndim(value) and not is_static(field)
     raise TypeError(
-        f"{name} = {value!r} must be {' or '.join(_KINDS[kind] for kind in kinds)}"
+        f"{name} = {shown(value)} must be {' or '.join(_KINDS[kind] for kind in kinds)}"
         + (": give values that differ between members to vary" if many else "")
     )
 
@@ -117,18 +100,25 @@ def _fits(value: Any, kind: str, fixed: bool) -> bool:
         return isinstance(value, str)
     if kind == "tuple[int, ...]":
         return isinstance(value, tuple) and all(_fits(item, "int", fixed) for item in value)
-    array = np.asarray(value)
+    if kind == "int" and type(value) is int:  # However large: its bounds say so.
+        return True
+    array = array_of(value)
     # A whole leaf may be written as a float: its bounds ask for a whole number, and it becomes one.
     number: Any = np.integer if kind == "int" and fixed else np.number
-    return array.ndim == 0 and jnp.issubdtype(array.dtype, np.bool_ if kind == "bool" else number)
+    return array is not None and array.ndim == 0 and jnp.issubdtype(array.dtype, np.bool_ if kind == "bool" else number)
 
 
 def _check_bounds(name: str, field: dataclasses.Field, value: Any) -> None:
     bounds = field_bounds(field)
-    whole = annotation(field) == "int" and bounds.choices is None
+    whole = "int" in annotation(field) and bounds.choices is None
     if value is None or not (whole or str(bounds)):
         return
     for item in value if isinstance(value, tuple) else (value,):
-        fractional = whole and not np.all(np.asarray(item) == np.trunc(np.asarray(item)))
+        array = array_of(item)
+        if whole and array is not None and np.any(array.astype(np.float64) > _LARGEST):
+            raise ValueError(f"{name} = {shown(value)} must be at most {_LARGEST:,}, as 32 bits count no further")
+        fractional = whole and (array is None or not np.all(array == np.trunc(array)))
         if fractional or not (bounds.accept(item) if str(bounds) else is_finite(item)):
-            raise ValueError(f"{name} = {value!r} must be {'a whole number ' if fractional else ''}{bounds}".rstrip())
+            kind = "a whole number " if fractional else ""
+            finite = "" if is_finite(item) or bounds.choices is not None else " and finite"
+            raise ValueError(f"{name} = {shown(value)} must be {kind}{bounds}{finite}".replace("be  and", "be"))

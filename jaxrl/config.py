@@ -8,19 +8,17 @@ object with one telling key: `{"float": "inf"}`, `{"list": [...]}`, `{"dict": {.
 
 import contextlib
 import dataclasses
-import importlib
-import inspect
 import math
-import pkgutil
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.pytree import is_pytree_class
 from jaxrl.registry import nearest
+from jaxrl.trust import Trust, load_class
 
 _JAX_DTYPES = (
     jnp.bool_,
@@ -34,6 +32,7 @@ _DTYPES: dict[str, dict[str, Any]] = {
     "numpy.dtype": {scalar.dtype.name: scalar.dtype for scalar in _JAX_DTYPES},
     "python": {scalar.__name__: scalar for scalar in (bool, int, float)},
 }
+_NOTHING = Trust()
 _SHORT = 60
 _MISSING = object()
 
@@ -54,17 +53,34 @@ def to_config(value: Any) -> Any:
     return _store(value, type(value).__name__)
 
 
-def from_config(config: Any) -> Any:
+def from_config(config: Any, trust: Trust = _NOTHING, kind: type | None = None) -> Any:
     """Builds again what `to_config` stored.
 
-    Only classes that are pytree dataclasses are built; importing one runs its module. A field that
-    the configuration leaves out takes its default.
+    Only classes made by `jaxrl.pytree` are built. A field that the configuration leaves out takes its default.
+
+    Args:
+      config: as by `to_config`.
+      trust: the modules that may be imported, because that runs them; jaxrl's own may always, and others must be
+        imported already.
+      kind: what the class of the whole must be a subclass of, if it is one.
 
     Raises:
-      ValueError: the class can't be imported or is no pytree dataclass, a field is unknown or
-        missing, or the data is not what `to_config` writes.
+      ValueError: a class can't be imported, is of a module that is not trusted, or not made by `jaxrl.pytree`; a
+        field is unknown or missing, or the data is not what `to_config` writes.
     """
-    return _load(config, "the configuration")
+    if kind is not None:
+        path = config.get("class") if isinstance(config, dict) else None
+        if not issubclass(load_class(str(path), trust), kind):
+            raise ValueError(f"{path} is no {kind.__name__}")
+    return _load(config, "the configuration", trust)
+
+
+def named_modules(config: Any) -> set[str]:
+    """The modules of the classes in a configuration."""
+    if isinstance(config, dict):
+        own = {config["class"].rpartition(".")[0]} if config.keys() == {"class", "fields"} else set()
+        return own.union(*map(named_modules, config.values()))
+    return set().union(*map(named_modules, config)) if isinstance(config, list) else set()
 
 
 def differences(there: Any, here: Any) -> list[str]:
@@ -94,7 +110,7 @@ def _store(value: Any, path: str) -> Any:
         return {"list": [_store(item, f"{path}[{index}]") for index, item in enumerate(value)]}
     if type(value) is dict and all(type(key) is str for key in value):
         return {"dict": {key: _store(item, f"{path}[{key!r}]") for key, item in value.items()}}
-    if dataclasses.is_dataclass(value) and _is_pytree(type(value)):
+    if is_pytree_class(type(value)):
         names = [field.name for field in dataclasses.fields(value) if field.init]
         fields = {name: _store(getattr(value, name), f"{path}.{name}") for name in names}
         return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "fields": fields}
@@ -124,28 +140,28 @@ def _store_array(value: Any, path: str) -> dict[str, Any]:
     return stored | {"weak": True} if kind == "jax" and value.weak_type else stored
 
 
-def _load(config: Any, path: str) -> Any:
+def _load(config: Any, path: str, trust: Trust) -> Any:
     if config is None or isinstance(config, (bool, int, float, str)):
         return config
     if isinstance(config, list):
-        return tuple(_load(item, f"{path}[{index}]") for index, item in enumerate(config))
+        return tuple(_load(item, f"{path}[{index}]", trust) for index, item in enumerate(config))
     if isinstance(config, dict):
         if config.keys() == {"class", "fields"} and isinstance(config["fields"], dict):
-            return _load_node(str(config["class"]), config["fields"])
+            return _load_node(str(config["class"]), config["fields"], trust)
         with contextlib.suppress(KeyError, TypeError, OverflowError, StopIteration):
-            return _load_tagged(config, path)
+            return _load_tagged(config, path, trust)
     raise ValueError(f"{path} holds {_short(config)}, which is no configuration by jaxrl: was the file changed?")
 
 
-def _load_tagged(config: dict[str, Any], path: str) -> Any:
+def _load_tagged(config: dict[str, Any], path: str, trust: Trust) -> Any:
     tag: str = next(iter(config))
     content: Any = config[tag]
     if tag == "float":
         return float(content)
     if tag == "list":
-        return [_load(item, f"{path}[{index}]") for index, item in enumerate(content)]
+        return [_load(item, f"{path}[{index}]", trust) for index, item in enumerate(content)]
     if tag == "dict" and isinstance(content, dict):
-        return {key: _load(item, f"{path}[{key!r}]") for key, item in content.items()}
+        return {key: _load(item, f"{path}[{key!r}]", trust) for key, item in content.items()}
     if tag == "dtype":
         return _DTYPES[config["of"]][content]
     if tag == "array":
@@ -167,8 +183,8 @@ def _load_array(config: dict[str, Any], path: str) -> Any:
     return jnp.full(array.shape, dtype.type(0).item()).at[...].set(array) if "weak" in config else jnp.asarray(array)
 
 
-def _load_node(class_path: str, stored: dict[str, Any]) -> Any:
-    cls = _import(class_path)
+def _load_node(class_path: str, stored: dict[str, Any], trust: Trust) -> Any:
+    cls: Any = load_class(class_path, trust)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for name in stored:
         if name not in fields:
@@ -178,69 +194,7 @@ def _load_node(class_path: str, stored: dict[str, Any]) -> Any:
         optional = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
         if name not in stored and not optional:
             raise ValueError(f"the configuration of {cls.__name__} lacks the field {name!r}, which has no default")
-    return cls(**{name: _load(value, f"{cls.__name__}.{name}") for name, value in stored.items()})
-
-
-def _import(path: str) -> Any:
-    parts = path.split(".")
-    if "<locals>" in parts or not all(part.isidentifier() for part in parts) or len(parts) < 2:
-        raise ValueError(f"class {path} can't be imported: define it in a module, outside of any function")
-    module, rest = _import_module(path, parts)
-    found: Any = module
-    for name in rest:
-        scope = vars(found)
-        if name not in scope:
-            known = [key for key, value in scope.items() if _is_pytree(value)]
-            advice = ": define it in a module" if module.__name__ == "__main__" else nearest(name, known)
-            raise ValueError(f"class {path} can't be imported: {found.__name__} has no class {name!r}{advice}")
-        found = scope[name]
-        if not inspect.isclass(found):
-            break
-    if not _is_pytree(found):
-        raise ValueError(f"{path} is no class made by jaxrl.pytree, so it is not built from a configuration")
-    return found
-
-
-def _import_module(path: str, parts: list[str]) -> tuple[ModuleType, list[str]]:
-    """Imports the longest leading part of `path` that is a module; returns the rest too."""
-    module: ModuleType | None = None
-    for count in range(1, len(parts)):
-        name = ".".join(parts[:count])
-        if module is not None and parts[count - 1] in vars(module) and inspect.isclass(vars(module)[parts[count - 1]]):
-            return module, parts[count - 1 :]
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise ValueError(f"class {path} can't be imported: {error}") from error
-            hint = nearest(parts[count - 1], _submodules(module))
-            raise ValueError(
-                f"class {path} can't be imported: there is no module {name!r}{hint}; define the class in a module "
-                "that Python finds (see sys.path)"
-            ) from error
-        except Exception as error:
-            raise ValueError(f"class {path} can't be imported: {type(error).__name__}: {error}") from error
-    assert module is not None
-    return module, parts[-1:]
-
-
-def _submodules(package: ModuleType | None) -> list[str]:
-    return [found.name for found in pkgutil.iter_modules(getattr(package, "__path__", []))]
-
-
-def _is_pytree(cls: Any) -> bool:
-    """Whether `cls` is a frozen dataclass that JAX knows as a pytree node; runs none of its code."""
-    if not inspect.isclass(cls) or not dataclasses.is_dataclass(cls):
-        return False
-    if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        return False
-    try:
-        blank = object.__new__(cls)
-    except TypeError:  # a subclass of a built-in type
-        return False
-    for field in dataclasses.fields(cls):
-        object.__setattr__(blank, field.name, None)
-    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(blank))
+    return cls(**{name: _load(value, f"{cls.__name__}.{name}", trust) for name, value in stored.items()})
 
 
 def _compare(there: Any, here: Any, path: str) -> Iterator[str]:

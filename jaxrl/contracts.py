@@ -1,62 +1,21 @@
-"""What environments and agents must keep, looked at in shapes alone, before anything is compiled."""
+"""What agents must keep, looked at in shapes alone, before anything is compiled; of environments see `checking`."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock
-from jaxrl.environment import Environment
-from jaxrl.pytree import once_a_structure
-from jaxrl.spaces import Discrete, Space
+from jaxrl.pytree import is_pytree, once_a_structure
 
 
-@once_a_structure
-def check_environment(env: Environment) -> None:
-    """The cheap part of `check_env`: raises a ValueError where the contract does not hold in shape."""
-    name = type(env).__name__
-    steps = getattr(env, "max_steps", None)
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{name}.max_steps = {steps!r} must be a static whole number of at least 1")
-    spaces: list[Space] = []
-
-    def one_step(env: Environment) -> Any:
-        """(state, observation, mask) after reset and after one step, and the step."""
-        spaces.append(env.observation_space)
-        key = jax.random.key(0)
-        state, obs = env.reset(key)
-        following, step = env.step(state, env.action_space.sample(key), key)
-        return (state, obs, env.action_mask(state)), (following, step.obs, env.action_mask(following)), step
-
-    try:
-        before, after, step = jax.eval_shape(one_step, env)
-    except Exception as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise ValueError(
-            f"{name} fails its contract: {type(error).__name__}: {line}; jaxrl.check_env(env) tells more"
-        ) from error
-    (space,), flag = spaces, ((), np.bool_)
-    wanted = {
-        "reset's observation": (before[1], space.shape, space.dtype),
-        "step's observation": (step.obs, space.shape, space.dtype),
-        "reward": (step.reward, (), np.float32),
-        "terminated": (step.terminated, *flag),
-        "truncated": (np.bool_(step.truncated) if isinstance(step.truncated, bool) else step.truncated, *flag),
-    }
-    for what, mask in {"reset's action mask": before[2], "step's action mask": after[2]}.items():
-        if mask is not None and isinstance(env.action_space, Discrete):
-            wanted[what] = (mask, (env.action_space.n,), np.bool_)
-    for what, (found, shape, dtype) in wanted.items():
-        if getattr(found, "shape", None) != tuple(shape) or getattr(found, "dtype", None) != dtype:
-            raise ValueError(
-                f"{name} fails its contract: {what} is {found}, and must be {np.dtype(dtype).name}{list(shape)}; "
-                "jaxrl.check_env(env) tells more"
-            )
-    if _form(before) != _form(after):
-        raise ValueError(
-            f"{name} fails its contract: the state (or its action mask) is {_form(before)} after reset and "
-            f"{_form(after)} after step, and must keep structure, shapes and dtypes; jaxrl.check_env(env) tells more"
+def check_agent(agent: Any) -> None:
+    """Raises a TypeError where an agent's class can't be traced and batched."""
+    name = type(agent).__name__
+    if not dataclasses.is_dataclass(agent) or not is_pytree(agent):
+        raise TypeError(
+            f"{name} is not registered as a pytree: decorate the class with @jaxrl.pytree, as every subclass"
         )
 
 
@@ -114,7 +73,3 @@ def _check_carry(agent: Agent) -> None:
 
 def _shapes(tree: Any) -> str:
     return str(jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree))
-
-
-def _form(tree: Any) -> str:
-    return _shapes((tree[0], tree[2]))

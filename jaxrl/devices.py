@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +12,13 @@ import psutil
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh
 
+from jaxrl import arguments
+from jaxrl.arguments import positive
+
+MOST_CORES = 65_536
+"""As many devices as a CPU may be divided into."""
+USABLE_MEMORY = 0.9
+"""Share of the free memory that may be planned for."""
 AXIS = "members"
 """The one axis of every mesh, and the leading axis of every batched array."""
 
@@ -25,14 +33,14 @@ def use_cpu_cores(cores: int | None = None) -> None:
       cores: how many; by default all that this process may use.
 
     Raises:
-      ValueError: `cores` is not positive.
+      TypeError: `cores` is no whole number.
+      ValueError: `cores` is not positive, or more than any machine has.
       RuntimeError: JAX has started its backend already.
     """
     if cores is None:
         affinity = getattr(os, "sched_getaffinity", None)
         cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if cores < 1:
-        raise ValueError(f"cores = {cores} must be at least 1")
+    cores = positive("cores", cores, MOST_CORES)
     try:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError as error:
@@ -56,7 +64,8 @@ def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path:
     Raises:
       OSError: the folder can't be made.
     """
-    path = Path(folder) if folder is not None else platformdirs.user_cache_path("jaxrl") / "programs"
+    default = platformdirs.user_cache_path("jaxrl") / "programs"
+    path = default if folder is None else arguments.path("folder", folder)
     path.mkdir(parents=True, exist_ok=True)
     reset_cache()  # JAX keeps to the folder that it used first otherwise.
     jax.config.update("jax_compilation_cache_dir", str(path))
@@ -81,6 +90,23 @@ def member_mesh(members: int, devices: int | None = None) -> Mesh:
 def member_keys(base: jax.Array, seeds: jax.Array | np.ndarray) -> jax.Array:
     """One key a member, from its seed alone: keys[members]."""
     return jax.vmap(lambda seed: jax.random.fold_in(base, seed))(seeds.astype(np.uint32))
+
+
+class NotEnoughMemoryError(ValueError):
+    """Something needs more memory than there is."""
+
+
+def bytes_of(shapes: Any) -> int:
+    """Bytes of the arrays of a pytree, or of what their shapes describe."""
+    return sum(
+        x.size * np.dtype(np.uint64 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype).itemsize
+        for x in jax.tree.leaves(shapes)
+    )
+
+
+def mebibytes(count: int) -> str:
+    """Bytes in words."""
+    return f"{count / 2**20:,.3f} MiB"
 
 
 def free_device_memory(mesh: Mesh) -> int:

@@ -6,6 +6,7 @@ observation, from before the reset, and the next decision is made from the obser
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,10 @@ import numpy as np
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
+
+FAULTS = {"reward": 1, "observation": 2, "mask": 4}
+"""What an environment may do wrong in a step: a reward or an observation that is not finite, a mask that allows no
+action although the episode goes on. The numbers add up, so that one says all of them."""
 
 
 @pytree
@@ -141,6 +146,8 @@ class Transition:
       truncated: bool[], by the environment or by the time limit; never stops bootstrapping.
       length: i32[], steps of this episode up to and with this one.
       episode_return: f32[], the sum of rewards up to and with this step.
+      faults: bool[] by the names of `FAULTS`, whether the environment committed them in this step; None for one that
+        it can't commit, or where nobody looked.
     """
 
     obs: Any
@@ -153,6 +160,7 @@ class Transition:
     truncated: jax.Array
     length: jax.Array
     episode_return: jax.Array
+    faults: dict[str, jax.Array | None] | None = None
 
     @property
     def ended(self) -> jax.Array:
@@ -182,6 +190,7 @@ def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tup
     length = episode.length + 1
     episode_return = episode.episode_return + step.reward
     mask = env.action_mask(state)
+    truncated = step.truncated | (length >= env.max_steps)
     transition = Transition(
         obs=episode.obs,
         mask=episode.mask,
@@ -190,8 +199,28 @@ def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tup
         next_obs=step.obs,
         next_mask=mask,
         terminated=step.terminated,
-        truncated=step.truncated | (length >= env.max_steps),
+        truncated=truncated,
         length=length,
         episode_return=episode_return,
+        faults=_faults(step.reward, (episode.obs, step.obs), mask, step.terminated | truncated, action),
     )
     return Episode(state, step.obs, mask, length, episode_return), transition
+
+
+def _faults(reward: Any, observations: Any, mask: Any, ended: jax.Array, action: Any) -> dict[str, jax.Array | None]:
+    """Which of `FAULTS` an environment committed in a step: bool[] each. Costs nothing where nobody reads it.
+
+    What follows from an action that is not finite is the fault of who chose it.
+    """
+    sound = _is_finite(action)
+    return {
+        "reward": sound & ~jnp.isfinite(reward),
+        "observation": sound & ~_is_finite(observations),
+        "mask": None if mask is None else sound & ~ended & ~jnp.any(mask),
+    }
+
+
+def _is_finite(tree: Any) -> jax.Array:
+    """Whether all real numbers in a tree are finite: bool[]."""
+    real = [x for x in map(jnp.asarray, jax.tree.leaves(tree)) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in real], jnp.bool_(True))

@@ -1,7 +1,8 @@
 """Greedy episodes on the device: how good a policy is when it does not explore."""
 
+import bisect
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +10,83 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxrl.agents.base import Agent, policy_of
-from jaxrl.checks import positive
-from jaxrl.devices import member_keys, member_mesh
+from jaxrl.arguments import LARGEST_SEED, positive, shown, whole
+from jaxrl.devices import (
+    USABLE_MEMORY,
+    NotEnoughMemoryError,
+    bytes_of,
+    free_device_memory,
+    mebibytes,
+    member_keys,
+    member_mesh,
+)
+from jaxrl.environment import start
 from jaxrl.loop import AXIS, member_axes, over_members, specs
-from jaxrl.rollout import Step, play_episodes, start_actors
+from jaxrl.pytree import once_a_structure
+from jaxrl.rollout import Step, play_episodes, reserve_size, start_actors
 
+MOST_EPISODES = 2**31 - 1
+"""As many episodes as 32 bits count."""
 RESERVED_SEED = 2**32 - 1
 """The seed of no member: evaluation draws from it, so that no episode repeats one of training."""
 
 
 PLAYED_AT_ONCE = 256
 """Members that play side by side."""
+
+
+class _Sizes(NamedTuple):
+    """Bytes of one member's episode under way, of its carry, of what acting in it computes, and of the parameters."""
+
+    episode: int
+    carry: int
+    acting: int
+    params: int
+
+
+@once_a_structure
+def _sizes(agent: Agent) -> _Sizes:
+    key = jax.random.key(0)
+    params = jax.eval_shape(lambda: agent.params(agent.init(key)))
+    # The outputs of every layer: those of its products, which are as wide as its weights.
+    widths = sum(x.shape[-1] for x in jax.tree.leaves(params) if len(x.shape) > 1)
+    episode, carry = jax.eval_shape(lambda: (start(agent.env, key), agent.initial_carry(1)))
+    return _Sizes(bytes_of(episode), bytes_of(carry), widths * np.dtype(np.float32).itemsize, bytes_of(params))
+
+
+def episode_bytes(agent: Agent, episodes: int) -> int:
+    """Bytes that one member needs besides its parameters to play so many episodes side by side."""
+    sizes = _sizes(agent)
+    # Each episode has the start of another one ready, two counters and a return; a step reads one copy of all that
+    # and writes another.
+    actors = episodes * (2 * sizes.episode + sizes.carry + 16) + reserve_size(agent.env, episodes) * sizes.episode
+    return 2 * actors + episodes * sizes.acting
+
+
+def players(agent: Agent, episodes: int, members: int, free: int) -> int:
+    """How many members can play so many episodes at once.
+
+    Args:
+      agent: of all members.
+      episodes: of each.
+      members: the most that are wanted.
+      free: bytes of memory.
+
+    Raises:
+      NotEnoughMemoryError: not one can.
+    """
+
+    def needed(count: int) -> int:
+        return episode_bytes(agent, count) + _sizes(agent).params
+
+    usable, each = int(free * USABLE_MEMORY), needed(episodes)
+    if each > usable:
+        fits = bisect.bisect_right(range(1, episodes), usable, key=needed)
+        raise NotEnoughMemoryError(
+            f"episodes = {episodes} played side by side need {mebibytes(each)} of memory a member, and "
+            f"{mebibytes(usable)} may be used: " + (f"at most {fits} would fit" if fits else "not even one fits")
+        )
+    return min(members, usable // each)
 
 
 def greedy_returns(agent: Agent, params: Any, key: jax.Array, episodes: int) -> jax.Array:
@@ -57,20 +124,22 @@ def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED
       result: what `jaxrl.train` or `jaxrl.load` gave.
       episodes: episodes a member.
       seed: of the episodes; the same seed gives the same starts again.
-      block: members played at once.
+      block: the most members that play at once; fewer where memory is short.
 
     Returns:
       Undiscounted returns, f32[members, episodes].
 
     Raises:
-      TypeError: an argument is no whole number.
-      ValueError: `episodes` or `block` is not positive.
+      TypeError: `result` is none, or another argument no whole number.
+      ValueError: an argument is out of range.
+      NotEnoughMemoryError: not even one member can play so many episodes side by side.
     """
-    episodes = positive("episodes", episodes)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed = {seed!r} must be a whole number")
-    base = evaluation_key(seed)
+    if not all(hasattr(result, name) for name in ("agent", "params", "seeds", "batched_agent")):
+        raise TypeError(f"result = {shown(result)} must be a result of jaxrl.train or jaxrl.load")
+    episodes = positive("episodes", episodes, MOST_EPISODES)
+    base = evaluation_key(whole("seed", seed, 0, LARGEST_SEED))
     block = min(positive("block", block), len(result.seeds))
+    block = players(result.agent, episodes, block, free_device_memory(member_mesh(block)))
     mesh = member_mesh(block)
     block = -(-block // mesh.size) * mesh.size
     returns = []

@@ -11,18 +11,23 @@ from jax.sharding import Mesh
 
 from jaxrl import loop
 from jaxrl.agents.base import Agent
-from jaxrl.devices import free_device_memory, free_host_memory, member_mesh
+from jaxrl.devices import (
+    USABLE_MEMORY,
+    NotEnoughMemoryError,
+    bytes_of,
+    free_device_memory,
+    free_host_memory,
+    mebibytes,
+    member_mesh,
+)
+from jaxrl.evaluation import episode_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import once_a_structure
 
-CPU_BLOCK = 16
-"""Members a CPU device trains at once: about what stays in its cache."""
-USABLE_MEMORY = 0.9
-"""Share of the free memory that a run may plan to use."""
-
-
-class NotEnoughMemoryError(ValueError):
-    """A run needs more memory than there is."""
+CPU_CACHE = 4 * 2**20
+"""Bytes that the members which a CPU device trains at once should work on: about the caches of a core."""
+CPU_BLOCKS = (2, 16)
+"""The fewest members that a CPU device trains at once, for what an operation costs by itself, and the most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Pool:
         """Bytes of a run of so many members in blocks of that size."""
         return block * self.working + members * self.kept
 
-    def room(self, members: int) -> int:
+    def most(self, members: int) -> int:
         """How many members a block may have."""
         return (self.free - members * self.kept) // self.working if self.working else members
 
@@ -68,7 +73,7 @@ def choose_block(
     members: int,
     slots: int,
     *,
-    wished: int | None,
+    requested: int | None,
     devices: int | None,
     limit: int | None,
     evaluation: EvaluationPlan | None,
@@ -81,7 +86,7 @@ def choose_block(
       agent: of all members.
       members: of the whole run.
       slots: rows of the log.
-      wished: members of a block, or None for what suits the devices.
+      requested: members of a block, or None for what suits the devices.
       devices: how many devices to use, or None for all.
       limit: bytes that may be used, or None for what is free.
       evaluation: while they are trained, or None.
@@ -91,37 +96,48 @@ def choose_block(
     Raises:
       NotEnoughMemoryError: the run can't fit.
     """
-    mesh = member_mesh(min(members, wished or members), devices)
+    mesh = member_mesh(min(members, requested or members), devices)
     pools = _pools(member_bytes(agent, slots, evaluation), mesh, limit, stored)
     if not keep_all:
         pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
-    if wished is None:
-        suiting = CPU_BLOCK * mesh.size if _is_cpu(mesh) else members
+    if requested is None:
+        suiting = _cpu_block(agent) * mesh.size if _is_cpu(mesh) else members
         # The members that fit beside all results, in equal shares for the devices; at least one for each.
-        room = max(min(pool.room(members) for pool in pools) // mesh.size, 1) * mesh.size
-        block = min(suiting, members, room)
+        most = max(min(pool.most(members) for pool in pools) // mesh.size, 1) * mesh.size
+        block = min(suiting, members, most)
         # As many blocks as that makes, but of even size, so that little of the last one is filling.
         block = -(-members // -(-members // block))
     else:
-        block = min(wished, members)
+        block = min(requested, members)
     block = -(-block // mesh.size) * mesh.size
 
     def least(members: int, pool: Pool) -> int:
         """Bytes that a run of so many members needs, in the smallest blocks that there may be."""
         shares = min(mesh.size, members)
-        return pool.need(-(-min(wished or shares, members) // shares) * shares, members)
+        return pool.need(-(-min(requested or shares, members) // shares) * shares, members)
 
     for pool in pools:
         total = pool.need(block, members)
         if total > pool.free:
             fits = bisect.bisect_right(range(1, members), pool.free, key=functools.partial(least, pool=pool))
             raise NotEnoughMemoryError(
-                f"seeds = {members} members need {_mebibytes(total)} of {pool.name} memory ({_mebibytes(pool.working)} "
-                f"for each of {block} trained at once, {_mebibytes(pool.kept)} to keep each), and "
-                f"{_mebibytes(pool.free)} may be used: "
+                f"seeds = {members} members need {mebibytes(total)} of {pool.name} memory ({mebibytes(pool.working)} "
+                f"for each of {block} trained at once, {mebibytes(pool.kept)} to keep each), and "
+                f"{mebibytes(pool.free)} may be used: "
                 + (f"at most seeds = {fits} would fit" if fits else "not even one member fits")
             )
     return block, mesh
+
+
+def _cpu_block(agent: Agent) -> int:
+    """How many members a CPU device trains at once: as many as stay in its cache while they learn.
+
+    A member works on its parameters, their gradients, two moments of them, and what an iteration makes.
+    """
+    shapes = _shapes(agent)
+    least, most = CPU_BLOCKS
+    member = 4 * bytes_of(shapes.params) + bytes_of((shapes.scratch, shapes.gradient_scratch))
+    return min(max(CPU_CACHE // member, least), most)
 
 
 def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> list[Pool]:
@@ -136,44 +152,34 @@ def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> 
 
 
 class _Shapes(NamedTuple):
-    """Shapes of one member: its state, its scratch, what is kept of its state, its parameters, an episode's start."""
+    """Shapes of one member: its state, its scratch of both kinds, what is kept of its state, its parameters."""
 
     state: Any
     scratch: Any
+    gradient_scratch: Any
     kept: Any
     params: Any
-    start: Any
 
 
 def member_bytes(agent: Agent, slots: int, evaluation: EvaluationPlan | None = None) -> MemberBytes:
     """What one member needs."""
-    state, scratch, kept, params, start = map(_bytes, _shapes(agent))
-    log = _bytes(loop.empty_log(agent, 1, slots))
+    state, scratch, gradient_scratch, kept, params = map(bytes_of, _shapes(agent))
+    scratch += gradient_scratch
+    log = bytes_of(loop.empty_log(agent, 1, slots))
     if evaluation is None:
         return MemberBytes(state, scratch, log, kept)
     best = params if evaluation.keep_best else 0
     column = 2 * slots * np.dtype(np.float32).itemsize
-    # A step reads one copy of the episodes and writes another; nothing is trained meanwhile.
-    return MemberBytes(state + best, max(scratch, 2 * evaluation.episodes * start), log + column, kept + best)
+    # Nothing is trained while it is evaluated.
+    return MemberBytes(state + best, max(scratch, episode_bytes(agent, evaluation.episodes)), log + column, kept + best)
 
 
 @once_a_structure
 def _shapes(agent: Agent) -> _Shapes:
     state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
     kept, params = jax.eval_shape(agent.kept, state), jax.eval_shape(agent.params, state)
-    return _Shapes(state, agent.scratch(), kept, params, jax.eval_shape(agent.env.reset, jax.random.key(0)))
+    return _Shapes(state, agent.scratch(), agent.gradient_scratch(), kept, params)
 
 
 def _is_cpu(mesh: Mesh) -> bool:
     return mesh.devices.flat[0].platform == "cpu"
-
-
-def _mebibytes(count: int) -> str:
-    return f"{count / 2**20:,.3f} MiB"
-
-
-def _bytes(shapes: Any) -> int:
-    return sum(
-        x.size * np.dtype(np.uint64 if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x.dtype).itemsize
-        for x in jax.tree.leaves(shapes)
-    )

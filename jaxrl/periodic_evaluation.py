@@ -14,9 +14,9 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxrl.agents.base import Agent, Mean
-from jaxrl.checks import positive
+from jaxrl.arguments import flag, positive
 from jaxrl.devices import AXIS
-from jaxrl.evaluation import RESERVED_SEED, evaluation_key, greedy_returns
+from jaxrl.evaluation import MOST_EPISODES, RESERVED_SEED, evaluation_key, greedy_returns
 from jaxrl.loop import all_finite, member_axes, over_members, specs
 from jaxrl.pytree import pytree
 
@@ -61,9 +61,8 @@ def checked_evaluation(evaluate_every: Any, evaluation_episodes: Any, keep_best:
       TypeError: one of them is of another kind.
       ValueError: a number is not positive, or the best is to be kept where nothing is evaluated.
     """
-    episodes = positive("evaluation_episodes", evaluation_episodes)
-    if not isinstance(keep_best, bool):
-        raise TypeError(f"keep_best = {keep_best!r} must be True or False")
+    episodes = positive("evaluation_episodes", evaluation_episodes, MOST_EPISODES)
+    keep_best = flag("keep_best", keep_best)
     if evaluate_every is not None:
         return EvaluationPlan(positive("evaluate_every", evaluate_every), episodes, keep_best)
     if keep_best:

@@ -12,13 +12,15 @@ from jax.sharding import Mesh
 
 from jaxrl import loop
 from jaxrl.agents.base import Agent
-from jaxrl.checks import check_at, check_values, is_finite, positive
-from jaxrl.contracts import check_environment, check_iteration
+from jaxrl.arguments import array_of, positive, shown
+from jaxrl.checking import check_environment
+from jaxrl.checks import check_at, check_values, is_finite
+from jaxrl.contracts import check_agent, check_iteration
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete, field_at, get_at, is_static, leaf_paths
+from jaxrl.pytree import concrete, field_at, get_at, is_pytree, is_static, leaf_paths
 from jaxrl.registry import nearest
 
 _SLOT_STEPS = 2**24
@@ -102,11 +104,14 @@ def make_plan(
     """
     jax.local_devices()  # So that a backend that can't start says so itself.
     if not isinstance(agent, Agent):
-        raise TypeError(f"agent = {agent!r} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
+        raise TypeError(f"agent = {shown(agent)} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
     if not isinstance(agent.env, Environment):
         raise TypeError(
-            f"{type(agent).__name__}.env = {agent.env!r} must be an environment: jaxrl.make(name) makes one"
+            f"{type(agent).__name__}.env = {shown(agent.env)} must be an environment: jaxrl.make(name) makes one"
         )
+    check_agent(agent)
+    if not is_pytree(agent.env):
+        check_environment(agent.env)
     check_values(agent)
     check_environment(agent.env)
     agent.check()
@@ -123,7 +128,7 @@ def make_plan(
         agent,
         len(members),
         slots,
-        wished=None if block is None else positive("block", block),
+        requested=None if block is None else positive("block", block),
         devices=None if devices is None else positive("devices", devices),
         limit=None if memory_limit is None else positive("memory_limit", memory_limit),
         evaluation=evaluation,
@@ -152,7 +157,7 @@ def _iterations(agent: Agent, steps: int | None, iterations: int | None) -> int:
                 stacklevel=4,
             )
     if count > 2**31 - 1:
-        raise ValueError(f"iterations = {count} must be at most 2^31 - 1, as far as the counters go")
+        raise ValueError(f"iterations = {shown(count)} must be at most 2^31 - 1, as far as the counters go")
     return count
 
 
@@ -184,16 +189,15 @@ def checked_seeds(seeds: Any, repeats: bool = False) -> range | np.ndarray:
     """
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if seeds > RESERVED_SEED:
-            raise ValueError(f"seeds = {seeds} are more than there can be: give at most {RESERVED_SEED}")
+            raise ValueError(f"seeds = {shown(seeds)} are more than there can be: give at most {RESERVED_SEED}")
         return range(positive("seeds", seeds))
-    try:
-        values = np.asarray(seeds)
-    except ValueError:  # lists of unequal lengths
-        values = np.asarray(None)
-    if values.ndim != 1 or values.dtype.kind not in "iu" or not values.size:
-        raise TypeError(f"seeds = {seeds!r} must be a positive whole number or a list of whole numbers")
+    values = array_of(seeds)
+    if values is not None and _beyond_64_bits(seeds, values):
+        raise ValueError(f"seeds must be between 0 and {RESERVED_SEED - 1}, and {shown(seeds)} are not")
+    if values is None or values.ndim != 1 or values.dtype.kind not in "iu" or not values.size:
+        raise TypeError(f"seeds = {shown(seeds)} must be a positive whole number or a list of whole numbers")
     if values.min() < 0 or values.max() >= RESERVED_SEED:
-        raise ValueError(f"seeds must be between 0 and {RESERVED_SEED - 1}, and {seeds!r} are not")
+        raise ValueError(f"seeds must be between 0 and {RESERVED_SEED - 1}, and {shown(seeds)} are not")
     distinct, counts = np.unique(values, return_counts=True)
     if not repeats and len(distinct) < len(values):
         raise ValueError(
@@ -202,13 +206,23 @@ def checked_seeds(seeds: Any, repeats: bool = False) -> range | np.ndarray:
     return values.astype(np.int64)
 
 
+def _beyond_64_bits(seeds: Any, values: np.ndarray) -> bool:
+    """Whether whole numbers became f64 because no integer type has them."""
+    given = np.asarray(seeds, object).ravel().tolist()
+    return values.dtype.kind == "f" and bool(given) and all(type(seed) is int for seed in given)
+
+
 def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndarray]:
     if not isinstance(vary, Mapping):
-        raise TypeError(f"vary = {vary!r} must be a dict of values by leaf, such as {{'learning_rate': [1e-3, 1e-4]}}")
+        raise TypeError(
+            f"vary = {shown(vary)} must be a dict of values by leaf, such as {{'learning_rate': [1e-3, 1e-4]}}"
+        )
     known = leaf_paths(agent)
     template = concrete(agent)
     varied = {}
     for path, values in vary.items():
+        if not isinstance(path, str):
+            raise TypeError(f"vary has the leaf {shown(path)}, and leaves are named by text, such as 'learning_rate'")
         if path not in known:
             _refuse_switched_off(agent, path)
             raise ValueError(
@@ -218,7 +232,7 @@ def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndar
         array = _varied(agent, path, values, (members, *leaf.shape))
         varied[path] = array.astype(leaf.dtype)
         if leaf.dtype.kind in "iub" and np.any(varied[path] != array):
-            raise ValueError(f"vary[{path!r}] = {values!r} must be whole numbers of type {leaf.dtype.name}")
+            raise ValueError(f"vary[{path!r}] = {shown(values)} must be whole numbers of type {leaf.dtype.name}")
     return dict(sorted(varied.items()))
 
 
@@ -233,15 +247,12 @@ def _refuse_switched_off(agent: Agent, path: str) -> None:
 
 
 def _varied(agent: Agent, path: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except ValueError:  # lists of unequal lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"vary[{path!r}] = {values!r} must be numbers of shape {shape}: one value a member")
+    array = array_of(values)
+    if array is None:
+        raise TypeError(f"vary[{path!r}] = {shown(values)} must be numbers of shape {shape}: one value a member")
     if array.shape != shape:
         raise ValueError(f"vary[{path!r}] has shape {array.shape} and must have shape {shape}: one value a member")
     check_at(agent, path, array)
     if not is_finite(array):
-        raise ValueError(f"vary[{path!r}] = {values!r} must be finite, as float32 too: give ordinary numbers")
+        raise ValueError(f"vary[{path!r}] = {shown(values)} must be finite, as float32 too: give ordinary numbers")
     return array

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from jaxrl.agents import ALGORITHMS, Agent
+from jaxrl.arguments import shown
 from jaxrl.registry import make, nearest
 
 
@@ -224,8 +225,8 @@ def preset(name: str) -> Preset:
     Raises:
       ValueError: there is none of that name.
     """
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}{nearest(name, PRESETS)}; known: {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ValueError(f"unknown preset {shown(name)}{nearest(name, PRESETS)}; known: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

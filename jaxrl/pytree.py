@@ -8,16 +8,20 @@ identity.
 import dataclasses
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 
+from jaxrl.arguments import array_of
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 _STATIC = "static"
 _BOUNDS = "bounds"
+_classes: "weakref.WeakSet[type]" = weakref.WeakSet()
 _DTYPES = {"float": np.float32, "float | None": np.float32, "int": np.int32, "bool": np.bool_}
 """The dtypes of leaves by annotation."""
 
@@ -42,7 +46,10 @@ class Bounds:
         """Whether every number in `value` lies inside."""
         if self.choices is not None:
             return value in self.choices
-        values = np.asarray(value, np.float64)
+        array = array_of(value)
+        if array is None:
+            return False
+        values = array.astype(np.float64)
         return bool(
             np.all(np.isfinite(values))
             and (self.minimum is None or np.all(values >= self.minimum))
@@ -103,7 +110,18 @@ def pytree(cls: type[_T]) -> type[_T]:
     # makes it rare, and worse).
     keys = tuple(map(jax.tree_util.GetAttrKey, data))
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    _classes.add(cls)
     return cls
+
+
+def is_pytree_class(value: Any) -> bool:
+    """Whether something is a class that `pytree` made; no code of its own runs."""
+    return inspect.isclass(value) and value in _classes
+
+
+def is_pytree(value: Any) -> bool:
+    """Whether JAX knows an object's very class as a pytree: a subclass needs `pytree` again."""
+    return not jax.tree_util.all_leaves([value])
 
 
 def is_static(field: dataclasses.Field) -> bool:

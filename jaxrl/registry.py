@@ -1,11 +1,17 @@
 """Environments by name."""
 
+import contextlib
+import dataclasses
 import difflib
 import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
+from jaxrl.arguments import shown
+from jaxrl.checks import check_values
 from jaxrl.environment import Environment
 
 _factories: dict[str, tuple[Callable[..., Environment], dict[str, Any]]] = {}
@@ -15,8 +21,20 @@ def register(name: str, factory: Callable[..., Environment], **defaults: Any) ->
     """Makes `jaxrl.make(name)` build `factory(**defaults)`.
 
     Raises:
-      ValueError: the name is taken by another factory or by other defaults.
+      TypeError: the name is no text, or the factory can't be called, or is a class of something else.
+      ValueError: the name is empty or has a colon, it is taken by another factory or by other defaults, or the
+        factory has no such parameter.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name = {shown(name)} must be text, such as 'MyEnvironment-v0'")
+    if not name.strip() or ":" in name:
+        raise ValueError(f"name = {name!r} must be text without a colon, such as 'MyEnvironment-v0'")
+    if not callable(factory) or (inspect.isclass(factory) and not issubclass(factory, Environment)):
+        raise TypeError(
+            f"factory = {shown(factory)} must be a subclass of jaxrl.Environment, or a function that makes one"
+        )
+    _check_parameters(name, factory, defaults)
+    names()  # So that a name of jaxrl's own is seen to be taken.
     if _factories.get(name, (factory, defaults)) != (factory, defaults):
         raise ValueError(f"the environment name {name!r} is taken: register under another name")
     _factories[name] = (factory, defaults)
@@ -36,8 +54,11 @@ def make(name: str, **parameters: Any) -> Environment:
       **parameters: fields of the environment, in place of their defaults.
 
     Raises:
-      ValueError: an unknown name, an unknown parameter, or a static value outside its bounds.
+      TypeError: a parameter is of the wrong kind.
+      ValueError: an unknown name, an unknown parameter, or a value that is outside its bounds or not finite.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name = {shown(name)} must be the name of an environment, such as 'CartPole-v1'")
     known = names()
     if name in _factories:
         factory, defaults = _factories[name]
@@ -46,27 +67,48 @@ def make(name: str, **parameters: Any) -> Environment:
     else:
         raise ValueError(
             f"unknown environment {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
-            'or "module:Class" for one of your own'
+            'or "module:Class" for a custom one'
         )
-    if not callable(factory):
-        raise ValueError(f"environment {name!r} is {factory!r}, and must be a subclass of jaxrl.Environment")
-    accepted = inspect.signature(factory).parameters
+    if not callable(factory) or (inspect.isclass(factory) and not issubclass(factory, Environment)):
+        raise ValueError(f"environment {name!r} is {shown(factory)}, and must be a subclass of jaxrl.Environment")
+    _check_parameters(name, factory, parameters)
+    _check_complete(name, factory, {**defaults, **parameters})
+    env = factory(**{**defaults, **parameters})
+    if not isinstance(env, Environment):
+        raise ValueError(f"environment {name!r} made {shown(env)}, and must make a jaxrl.Environment")
+    if dataclasses.is_dataclass(env) and not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(env)):
+        check_values(env)
+    return env
+
+
+def _check_parameters(name: str, factory: Callable[..., Environment], parameters: dict[str, Any]) -> None:
+    try:
+        accepted = inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # Some callables written in C tell nothing of their parameters.
+        return
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     for parameter in parameters:
         if parameter not in accepted and not open_ended:
             raise ValueError(
                 f"{name} has no parameter {parameter!r}{nearest(parameter, accepted)}; it has: {', '.join(accepted)}"
             )
-    env = factory(**{**defaults, **parameters})
-    if not isinstance(env, Environment):
-        raise ValueError(f"environment {name!r} made {env!r}, and must make a jaxrl.Environment")
-    return env
 
 
-def nearest(word: str, known: Any) -> str:
-    """A ready hint, " (did you mean ...?)", or nothing where no known word is near."""
+def _check_complete(name: str, factory: Callable[..., Environment], parameters: dict[str, Any]) -> None:
+    with contextlib.suppress(ValueError):  # Some callables written in C tell nothing of their parameters.
+        try:
+            inspect.signature(factory).bind(**parameters)
+        except TypeError as error:
+            raise TypeError(
+                f"environment {name!r} can't be made by {shown(factory)}: {error}; that must be a subclass of "
+                "jaxrl.Environment, or a function that makes one, and all its parameters given"
+            ) from None
+
+
+def nearest(word: Any, known: Any) -> str:
+    """A hint for a message, " (did you mean ...?)"; "" where no known word is near."""
     by_lower = {str(k).lower(): str(k) for k in known}
-    matches = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
     return f" (did you mean {by_lower[matches[0]]!r}?)" if matches else ""
 
 
@@ -74,5 +116,5 @@ def _import(path: str) -> Callable[..., Environment]:
     module_name, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(f"environment {path!r} can't be imported: {error}") from error

@@ -1,6 +1,5 @@
 """Pictures of states, and an episode as a GIF; Pillow is imported only when something is drawn."""
 
-import errno
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -9,13 +8,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrl import arguments
 from jaxrl.environment import Environment
 from jaxrl.rollout import Policy, Step, blank_rows, play_episodes, start_actors
+from jaxrl.storage import new_file
 
 Color = tuple[int, int, int]
 
 _OVERSAMPLING = 4
 _FASTEST = 50
+_SLOWEST = 1 / 600
 
 
 def picture(width: int, height: int, background: Color, paint: Callable[[Any, int], None]) -> np.ndarray:
@@ -75,9 +77,9 @@ def _played(env: Environment, policy: Policy, key: jax.Array) -> tuple[Any, Any,
 def save_gif(path: str | os.PathLike[str], frames: Sequence[np.ndarray], frames_per_second: float = 30) -> None:
     """Writes frames as a GIF that plays again and again.
 
-    It is written beside `path` and then renamed, so what was there before stays whole if the write
-    is interrupted. A GIF counts time in hundredths of a second; each frame's time is rounded such
-    that the rate holds over the whole. Equal frames in a row are stored as one that stays longer.
+    What was there before stays whole if the write is interrupted. A GIF counts time in hundredths of a
+    second; each frame's time is rounded such that the rate holds over the whole. Equal frames in a row are
+    stored as one that stays longer.
 
     Args:
       path: the file; its folder must exist.
@@ -91,30 +93,36 @@ def save_gif(path: str | os.PathLike[str], frames: Sequence[np.ndarray], frames_
     """
     from PIL import Image
 
-    path = pathlib.Path(path)
+    path = arguments.path("path", path)
     _check_frames(path, frames, frames_per_second)
     ends = np.round(np.arange(len(frames) + 1) * 100 / frames_per_second).astype(int)
     durations = [int(time) * 10 for time in np.diff(ends)]
     first, *others = [Image.fromarray(np.asarray(frame)).quantize(256) for frame in frames]
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a folder")
-        first.save(beside, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
-        os.replace(beside, path)
+        with new_file(path) as file:
+            first.save(file, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
     except OSError as error:
         reason = "the folder does not exist" if not path.parent.exists() else error.strerror or str(error)
         raise OSError(error.errno, f"can't write the GIF: {reason}", str(path)) from error
-    finally:
-        if path.parent.is_dir():
-            beside.unlink(missing_ok=True)
+
+
+def check_rate(frames_per_second: float) -> None:
+    """Checks that a GIF can show so many frames a second.
+
+    Raises:
+      ValueError: it can't.
+    """
+    if not _SLOWEST <= frames_per_second <= _FASTEST:
+        raise ValueError(
+            f"frames_per_second = {frames_per_second!r} must be > 0 and <= {_FASTEST}, and at least {_SLOWEST}: a GIF "
+            "shows no frame for longer than 655 s"
+        )
 
 
 def _check_frames(path: pathlib.Path, frames: Sequence[np.ndarray], frames_per_second: float) -> None:
     if not len(frames):
         raise ValueError(f"no frames to write to {path}")
-    if not 0 < frames_per_second <= _FASTEST:
-        raise ValueError(f"frames_per_second = {frames_per_second!r} must be > 0 and <= {_FASTEST}")
+    check_rate(frames_per_second)
     for index, frame in enumerate(frames):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != frames[0].shape:
             raise ValueError(

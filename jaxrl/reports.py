@@ -4,23 +4,29 @@ Every function reads a `Result` by `train`: `agent`, `vary`, `seeds`, `log`, `se
 compiling) and `compile_seconds`.
 """
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxrl.checking import CODES
+from jaxrl.environment import FAULTS
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.storage import new_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _FIRST = ("episode_return", COLUMN, "episode_length", "loss")
 _MEMBERS_SHOWN = 8
+_FAULTS = {
+    "reward": ("rewards that are not finite", "reward-not-finite"),
+    "observation": ("observations that are not finite", "obs-not-finite"),
+    "mask": ("masks that allow no action", "mask-empty"),
+}
+"""The faults of environments in words, and the findings of `check_env` with their remedies."""
 
 
 def metrics_table(result: Any) -> "pa.Table":
@@ -28,7 +34,7 @@ def metrics_table(result: Any) -> "pa.Table":
 
     Columns: member i32, seed i64, one a swept field (named by its path; "agent.<path>" where a
     metric has that name too), step i64 (null in slots that a stopped run did not reach), one a
-    metric f32 (NaN where nothing was counted) and diverged bool.
+    metric f32 (NaN where nothing was counted), diverged bool and fault u8 (see `Result.log`).
     """
     import pyarrow as pa
 
@@ -37,7 +43,7 @@ def metrics_table(result: Any) -> "pa.Table":
     columns["seed"] = pa.array(np.repeat(np.asarray(result.seeds, np.int64), slots))
     metrics = _metrics(result)
     for path, values in result.vary.items():
-        taken = path in columns or path in metrics or path in ("step", "diverged")
+        taken = path in columns or path in metrics or path in ("step", "diverged", "fault")
         rows = np.repeat(np.asarray(values), slots, axis=0)
         plain = rows.ndim == 1 and rows.dtype != object
         columns[f"agent.{path}" if taken else path] = pa.array(rows if plain else rows.tolist())
@@ -48,6 +54,8 @@ def metrics_table(result: Any) -> "pa.Table":
         columns[name] = pa.array(np.asarray(result.log[name], np.float32).ravel())
     if "diverged" in result.log:
         columns["diverged"] = pa.array(np.asarray(result.log["diverged"], bool).ravel())
+    if "fault" in result.log:
+        columns["fault"] = pa.array(np.asarray(result.log["fault"], np.uint8).ravel())
     return pa.table(columns)
 
 
@@ -55,8 +63,8 @@ def write_metrics(result: Any, path: str | os.PathLike[str]) -> None:
     """Writes `metrics_table(result)` as a Parquet file; `path` never holds half a file."""
     import pyarrow.parquet as pq
 
-    with whole_file(path) as temporary:
-        pq.write_table(metrics_table(result), temporary, compression="zstd")
+    with new_file(path) as file:
+        pq.write_table(metrics_table(result), file, compression="zstd")
 
 
 def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
@@ -114,7 +122,7 @@ def summary_rows(result: Any, returns: Any = None) -> list[tuple[str, str]]:
         rows.append(("evaluations in training", _evaluation_cost(result)))
     if returns is not None:
         rows += return_rows(result, returns)
-    return rows + diverged_rows(result)
+    return rows + failed_rows(result)
 
 
 def _evaluation_cost(result: Any) -> str:
@@ -137,32 +145,38 @@ def return_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     return rows
 
 
-def diverged_rows(result: Any) -> list[tuple[str, str]]:
-    """How many members have diverged, as (what, value); nothing where none has."""
+def failed_rows(result: Any) -> list[tuple[str, str]]:
+    """How many members have diverged, and what their environments did wrong, as (what, value); nothing for none."""
     diverged: np.ndarray = np.any(result.log["diverged"], axis=1)
-    return [("diverged", f"{diverged.sum():,} of {len(diverged):,}")] if diverged.any() else []
+    rows = [("diverged", f"{diverged.sum():,} of {len(diverged):,}")] if diverged.any() else []
+    return rows + [("environment", text) for text in fault_texts(result)]
 
 
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Gives a name beside `path` to write to, and moves what was written to `path` at the end."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's files are the owner's alone
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def fault_in_words(name: str) -> str:
+    """What an environment gave, by one of the names of `FAULTS`."""
+    return _FAULTS[name][0]
+
+
+def fault_texts(result: Any) -> list[str]:
+    """What the environment did wrong in a run, with the remedy: one sentence for each kind of fault."""
+    texts = []
+    for name, bit in FAULTS.items():
+        committed = (np.asarray(result.log.get("fault", np.zeros((1, 1), np.uint8))) & bit) > 0
+        if committed.any():
+            what, code = _FAULTS[name]
+            slot = int(np.argmax(committed.any(axis=0)))
+            member = int(np.argmax(committed[:, slot]))
+            texts.append(
+                f"{type(result.agent.env).__name__} gave {what}: {committed.any(axis=1).sum():,} of "
+                f"{len(committed):,} members, first in row {slot} of the log, by step "
+                f"{result.log['step'][member, slot]:,.0f} of member {member}; {CODES[code][1]}"
+            )
+    return texts
 
 
 def _metrics(result: Any) -> list[str]:
     """The names of the log's means, the well-known ones first."""
-    names = [name for name in result.log if name not in ("step", "diverged")]
+    names = [name for name in result.log if name not in ("step", "diverged", "fault")]
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl import loop, random_bits
+from jaxrl import arguments, loop, random_bits
 from jaxrl.agents.base import Agent
 from jaxrl.evaluation import evaluate
 from jaxrl.pytree import concrete, replace_at
@@ -25,9 +25,12 @@ class Result:
       iterations: of every member.
       log: f32[members, slots] each: "episode_return", "episode_length" and "loss" (means over the slot,
         NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
-        steps at the slot's end, NaN where a stopped run did not come to it) and "diverged"
-        bool[members, slots] (a parameter was not finite). Where members were evaluated in training also
-        "evaluation_return": the mean return of greedy episodes at the slot's end, NaN in slots without.
+        steps at the slot's end, NaN where a stopped run did not come to it), "fault" u8[members, slots]
+        (what the environment did wrong in the slot: a sum of 1 for a reward and 2 for an observation that is
+        not finite, and 4 for a mask that allows no action; 0 for none) and "diverged" bool[members, slots]
+        (a parameter was not finite, or no loss in the whole run was, and no fault came before). Where members
+        were evaluated in training also "evaluation_return": the mean return of greedy episodes at the slot's end,
+        NaN in slots without.
       state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
         JAX arrays.
       best_params: with `keep_best`, NumPy arrays `[members, ...]`: the parameters of every member's best
@@ -73,13 +76,18 @@ class Result:
         """Takes greedy returns that were played before, f32[members, episodes]."""
         self.__dict__["returns"] = returns
 
+    @property
+    def failed(self) -> np.ndarray:
+        """The members that diverged, or whose environment committed a fault: bool[members]."""
+        return np.any(self.log["diverged"] | (self.log["fault"] > 0), axis=1)
+
     def member(self, number: int) -> "Member":
         """One member by its place, from 0.
 
         Raises:
           IndexError: there is no such member.
         """
-        if not -self.members <= number < self.members:
+        if not -self.members <= arguments.whole("number", number, least=-(2**63)) < self.members:
             raise IndexError(f"member {number} is not there: the result has members 0 to {self.members - 1}")
         number %= self.members
         agent = self.agent
@@ -90,13 +98,13 @@ class Result:
         return Member(agent, number, int(self.seeds[number]), params, log)
 
     def best(self) -> "Member":
-        """The member with the greatest mean greedy return; one that diverged only where all did."""
+        """The member with the greatest mean greedy return; one that has failed only where all have."""
         return self.member(self.best_number(self.returns))
 
     def best_number(self, returns: np.ndarray) -> int:
         """The place of the member that `best` gives, by greedy returns f32[members, episodes]."""
         mean = returns.mean(axis=1)
-        return int(np.argmax(np.where(self.log["diverged"].any(axis=1) | np.isnan(mean), -np.inf, mean)))
+        return int(np.argmax(np.where(self.failed | np.isnan(mean), -np.inf, mean)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +144,8 @@ class Member:
           mask: bool[n], the allowed actions, or None where all are.
 
         Raises:
-          ValueError: `obs`, `carry` or `mask` is of another shape.
+          TypeError: `obs` holds no numbers, `mask` no flags, or `key` is no random key.
+          ValueError: `obs`, `carry` or `mask` is of another shape, `obs` is not finite, or `mask` allows no action.
         """
         first = self.initial_carry()
         carry = first if carry is None else carry
@@ -146,15 +155,13 @@ class Member:
                 "carry = member.initial_carry(), and pass on what act gives"
             )
         space, actions = self.agent.env.observation_space, self.agent.env.action_space
-        obs = np.asarray(obs, space.dtype)
-        if obs.shape != tuple(space.shape):
-            raise ValueError(f"obs has shape {obs.shape}, and one observation has shape {tuple(space.shape)}")
+        obs = arguments.observation("obs", obs, space.shape, space.dtype)
         if mask is not None:
-            mask = np.asarray(mask, bool)
-            if not isinstance(actions, Discrete) or mask.shape != (actions.n,):
-                raise ValueError(
-                    f"mask has shape {mask.shape}, and must have one flag for each of the actions {actions}"
-                )
+            if not isinstance(actions, Discrete):
+                raise ValueError(f"mask is for discrete actions, and these are {actions}: leave it out")
+            mask = arguments.mask("mask", mask, actions.n)
+        if key is not None:
+            key = arguments.random_key("key", key)
         return _act(concrete(self.agent), self.params, carry, obs, key, mask)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl._rlax import rlax
-from jaxrl.checks import positive
+from jaxrl.arguments import positive
 
 
 def lambda_returns(

@@ -120,7 +120,7 @@ def start_actors(env: Environment, key: jax.Array, num_envs: int, initial_carry:
       num_envs: how many environments to play side by side.
       initial_carry: of the policy, leaves `[num_envs, ...]`.
     """
-    if _reserve_size(env, num_envs):
+    if reserve_size(env, num_envs):
         episodes = start_each(env, _reserved_keys(env, key, jnp.arange(num_envs)))
     else:
         episodes = start_each(env, _own_keys(key, jnp.zeros(num_envs, jnp.int32)))
@@ -138,7 +138,7 @@ def actors_at(env: Environment, episodes: Episode, key: jax.Array, initial_carry
       drawn: how many starts were drawn for each environment by this key already.
     """
     num_envs = episodes.length.shape[0]
-    size = _reserve_size(env, num_envs)
+    size = reserve_size(env, num_envs)
     reserve = None
     if size:
         # Contents that are never taken, because `first` says that none was drawn.
@@ -360,7 +360,7 @@ def _own_keys(key: jax.Array, drawn: jax.Array) -> jax.Array:
     return random_bits.keys_at(key, drawn, jnp.arange(drawn.shape[0]))
 
 
-def _reserve_size(env: Environment, num_envs: int) -> int:
+def reserve_size(env: Environment, num_envs: int) -> int:
     """How many starts are drawn ahead; 0 where each environment draws its own."""
     return env.distinct_starts or (max(num_envs, LEAST_RESERVE) if env.costly_reset else 0)
 

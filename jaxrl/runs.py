@@ -1,10 +1,11 @@
 """Run directories: the configuration, finished blocks, the block under way, and the reports.
 
     config.json            what was asked for, and what it ran on; written first
-    blocks/0000/           a finished block: what its members keep, and their log
-    checkpoint/            the block under way: the whole state, to go on from (gone at the end)
+    blocks/0000.npz        a finished block: what its members keep, and their log
+    checkpoint.npz         the block under way: the whole state, to go on from (gone at the end)
     greedy_returns.npz     "returns" f32[members, episodes], and which run they are of
     metrics.parquet, tensorboard/, curves.png
+    checksums.json         of the line above; written last
 
 Every part appears whole or not at all, so a run may be killed at any moment.
 """
@@ -12,16 +13,12 @@ Every part appears whole or not at all, so a run may be killed at any moment.
 import contextlib
 import dataclasses
 import datetime
-import fcntl
-import io
 import json
 import os
 import platform
 import re
-import shutil
 import warnings
 import zipfile
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,42 +31,26 @@ from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan
+from jaxrl.storage import (
+    CHECKSUMS,
+    DamagedFileError,
+    RunDirectoryError,
+    checksum_of,
+    clear_leftovers,
+    file_checksum,
+    new_file,
+    read_checksums,
+    read_config,
+    write_checksums,
+    write_config,
+)
+from jaxrl.trust import Trust
 
-_FORMAT = "jaxrl run, version 5"
+_FORMAT = "jaxrl run, version 7"
 _RETURNS = "greedy_returns.npz"
-_LEFTOVERS = ("*.json.partial", "*.npz.partial", "checkpoint.*", "blocks/*.*", ".metrics.parquet.*", ".curves.png.*")
+_REPORTS = ("metrics.parquet", "tensorboard", "curves.png")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "slots", "evaluation")
 _PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
-
-
-class RunDirectoryError(ValueError):
-    """A run directory is missing, damaged, foreign, or of another run."""
-
-
-@contextlib.contextmanager
-def exclusive(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds a folder, made where it is missing, for one process at a time.
-
-    Raises:
-      RunDirectoryError: another process holds it, or it can't be written.
-    """
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise RunDirectoryError(f"out = {folder} is a file: give a folder that is new or empty")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
-    try:
-        with contextlib.suppress(OSError):  # Some network file systems lock no folders.
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunDirectoryError(f"out = {folder} is in use: another training run writes to it") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 class RunDirectory:
@@ -89,7 +70,7 @@ class RunDirectory:
         folder = Path(path)
         if (folder / "config.json").exists():
             raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
-        run = cls(folder, {"format": _FORMAT, **_request(plan), "made_with": made_with(plan)})
+        run = cls(folder, {"format": _FORMAT, **request_of(plan), "made_with": made_with(plan)})
         warn_of_local_classes(run.config)
         write_config(folder, run.config)
         return run
@@ -102,9 +83,7 @@ class RunDirectory:
           RunDirectoryError: there is no run, or its configuration can't be read.
         """
         file = Path(path) / "config.json"
-        config = read_config(Path(path), "run")
-        if not isinstance(config, dict) or config.get("format") != _FORMAT:
-            raise RunDirectoryError(f"{file} is not of a run that this jaxrl knows ({_FORMAT!r}): {path} is left alone")
+        config = read_config(Path(path), "run", _FORMAT)
         made = config.get("made_with")
         if not isinstance(made, dict) or type(made.get("block")) is not int or made["block"] < 1:
             raise RunDirectoryError(f"{file} is damaged: made_with.block is no whole number; {path} is left alone")
@@ -120,7 +99,7 @@ class RunDirectory:
         if not (Path(path) / "config.json").exists():
             return cls.create(path, plan)
         run = cls.open(path)
-        asked = _request(plan)
+        asked = request_of(plan)
         changes = differences({name: run.config.get(name) for name in asked}, asked)
         if changes:
             raise RunDirectoryError(f"{path} holds another run, and is left alone: " + "; ".join(changes))
@@ -136,14 +115,17 @@ class RunDirectory:
         """Members of one block of this run."""
         return self.config["made_with"]["block"]
 
-    def request(self) -> dict[str, Any]:
+    def request(self, trust: Trust) -> dict[str, Any]:
         """What was asked for, as arguments: agent, vary, seeds, iterations, slots, evaluation.
+
+        Args:
+          trust: the modules whose classes may be imported.
 
         Raises:
           RunDirectoryError: the configuration can't be used, such as one whose classes can't be imported.
         """
         try:
-            agent, vary = from_config(self.config["agent"]), from_config(self.config["vary"])
+            agent, vary = from_config(self.config["agent"], trust, Agent), from_config(self.config["vary"], trust)
             evaluation = self.config.get("evaluation")
             if not isinstance(agent, Agent) or not isinstance(vary, dict):
                 raise TypeError("it has no agent, or no vary")
@@ -155,7 +137,7 @@ class RunDirectory:
                 "slots": int(self.config["slots"]),
                 "evaluation": None if evaluation is None else EvaluationPlan(**evaluation),
             }
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise RunDirectoryError(f"{self.path / 'config.json'} can't be used: {error}") from error
 
     def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
@@ -163,12 +145,11 @@ class RunDirectory:
         checkpoints.save(self._block(block), tree, note | {"run": self._identity})
         # Killed here, the checkpoint stays; its note tells that it is of no later block.
         if note["block"] == self._checkpointed_block():
-            checkpoints.discard(self._checkpoint)
+            self._checkpoint.unlink(missing_ok=True)
 
     def _checkpointed_block(self) -> int | None:
-        folder = checkpoints.find(self._checkpoint)
         with contextlib.suppress(checkpoints.DamagedCheckpointError):
-            return checkpoints.read_note(folder).get("block") if folder is not None else None
+            return checkpoints.read_note(self._checkpoint).get("block")
         return None
 
     def has_block(self, block: int) -> bool:
@@ -196,43 +177,39 @@ class RunDirectory:
         Raises:
           RunDirectoryError: it is damaged, or of another run.
         """
-        folder = checkpoints.find(self._checkpoint)
-        return self._restore(folder, block, template) if folder is not None else None
+        return self._restore(self._checkpoint, block, template) if self._checkpoint.exists() else None
 
-    def _restore(self, folder: Path, block: int, template: Any) -> Any:
+    def _restore(self, file: Path, block: int, template: Any) -> Any:
         try:
-            note = checkpoints.read_note(folder)
+            note = checkpoints.read_note(file)
             if note.get("run") != self._identity:
                 raise checkpoints.DamagedCheckpointError(
-                    f"{folder} is of another run, or {self.path / 'config.json'} was changed since"
+                    f"{file} is of another run, or {self.path / 'config.json'} was changed since"
                 )
             if note.get("block") != block:
                 return None
-            return checkpoints.restore(folder, template)
+            return checkpoints.restore(file, template)
         except checkpoints.DamagedCheckpointError as error:
             raise RunDirectoryError(
-                f"{error}; nothing was changed. Remove {folder} and train with resume=True to compute it again"
+                f"{error}; nothing was changed. Remove {file} and train with resume=True to compute it again"
             ) from error
 
     @property
     def _identity(self) -> int:
         """Ties what is computed to what was asked for."""
-        asked = {name: self.config.get(name) for name in _REQUEST}
-        # What was not asked for ties nothing, so that runs from before it could be asked for are read.
-        return checkpoints.checksum_of({name: value for name, value in asked.items() if value is not None})
+        return checksum_of({name: self.config.get(name) for name in _REQUEST})
 
     @property
     def _checkpoint(self) -> Path:
-        return self.path / "checkpoint"
+        return self.path / "checkpoint.npz"
 
     def _block(self, block: int) -> Path:
-        return self.path / "blocks" / f"{block:04d}"
+        return self.path / "blocks" / f"{block:04d}.npz"
 
     def save_returns(self, returns: np.ndarray) -> None:
         """Keeps the greedy returns f32[members, episodes]."""
-        content = io.BytesIO()
-        np.savez(content, returns=returns, run=self._identity)
-        write_whole(self.path / _RETURNS, content.getvalue())
+        with new_file(self.path / _RETURNS) as file:
+            np.savez(file, returns=returns, run=self._identity)
 
     def load_returns(self, members: int) -> np.ndarray | None:
         """The greedy returns f32[members, episodes], or None before they were played.
@@ -241,7 +218,7 @@ class RunDirectory:
           RunDirectoryError: the file is damaged.
         """
         file = self.path / _RETURNS
-        if not file.exists():
+        if not file.is_file():
             return None
         try:
             with np.load(file) as content:  # Its checksums are looked at by reading.
@@ -254,60 +231,34 @@ class RunDirectory:
             ) from error
         return returns
 
+    def note_reports(self) -> None:
+        """Notes what everything that people look at is like, now that all of it is there."""
+        roots = [self.path / name for name in _REPORTS]
+        files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
+        names = {str(file.relative_to(self.path)): file_checksum(file) for file in files if file.is_file()}
+        write_checksums(self.path, self._identity, names)
+
     def has_reports(self) -> bool:
-        """Whether everything that people look at is there; the chart is written last."""
-        return all((self.path / name).exists() for name in ("metrics.parquet", "tensorboard", "curves.png"))
+        """Whether everything that people look at was written once."""
+        return (self.path / CHECKSUMS).exists()
+
+    def damaged_reports(self) -> list[str]:
+        """The names of files that people look at, and that are not there as they were written."""
+        try:
+            noted = read_checksums(self.path, self._identity)
+        except DamagedFileError:
+            return [CHECKSUMS]
+        return [name for name in noted if _checksum_or_none(self.path / name) != noted[name]]
 
     def tidy(self) -> None:
         """Drops what a complete run has no use for, and what kills have left behind."""
-        checkpoints.discard(self._checkpoint)
-        for pattern in _LEFTOVERS:
-            for path in self.path.glob(pattern):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
+        self._checkpoint.unlink(missing_ok=True)
+        for folder in (self.path, self.path / "blocks"):
+            clear_leftovers(folder)
 
 
-def read_config(folder: Path, kind: str) -> Any:
-    """The configuration of a "run" or a "sweep" as it stands in its folder.
-
-    Raises:
-      RunDirectoryError: there is none, or it can't be read.
-    """
-    file = folder / "config.json"
-    if not file.exists():
-        raise RunDirectoryError(f"{folder} holds no {kind}: it has no config.json")
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{file} can't be read: {error}") from error
-
-
-def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Writes the configuration of a run or a sweep into a folder that is there and empty.
-
-    Raises:
-      RunDirectoryError: it holds something, or can't be written.
-    """
-    try:
-        # A kill while the configuration was written leaves its beginning behind.
-        if any(item.name != "config.json.partial" for item in folder.iterdir()):
-            raise RunDirectoryError(f"out = {folder} holds other files: give a folder that is new or empty")
-        write_whole(folder / "config.json", json.dumps(config, indent=2).encode())
-    except OSError as error:
-        raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file beside and renames it, so that it is never seen in part."""
-    beside = path.with_name(path.name + ".partial")
-    with open(beside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    checkpoints.sync(path.parent)
+def _checksum_or_none(file: Path) -> int | None:
+    return file_checksum(file) if file.is_file() else None
 
 
 def warn_of_other_settings(path: Path, made: dict[str, Any], now: dict[str, Any]) -> None:
@@ -329,7 +280,8 @@ def warn_of_local_classes(config: dict[str, Any]) -> None:
         )
 
 
-def _request(plan: Plan) -> dict[str, Any]:
+def request_of(plan: Plan) -> dict[str, Any]:
+    """What a plan asks for, as plain data."""
     return {
         "agent": to_config(plan.agent),
         "vary": to_config(plan.vary),

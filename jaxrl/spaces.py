@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.arguments import shown
 from jaxrl.checks import check_static
 from jaxrl.pytree import pytree, static
 from jaxrl.random_bits import integers
@@ -37,8 +38,15 @@ class Box:
 
     low: Any = -jnp.inf
     high: Any = jnp.inf
-    shape: tuple[int, ...] = static(default=())
+    shape: tuple[int, ...] = static(default=(), minimum=0)
     dtype: Any = static(default=jnp.float32)
+
+    def __post_init__(self) -> None:
+        check_static(self)
+        try:
+            jnp.dtype(self.dtype)
+        except TypeError:
+            raise TypeError(f"Box.dtype = {shown(self.dtype)} must be a dtype, such as jnp.float32") from None
 
     def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
         """Draws arrays `[*shape, *self.shape]`: uniform between finite bounds, normal around 0 (clipped) elsewhere."""

@@ -4,11 +4,12 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from jaxrl import charts, reports
+from jaxrl import arguments, charts, reports
 from jaxrl.agents.base import Agent
 from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
@@ -16,7 +17,9 @@ from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory, RunDirectoryError, exclusive
+from jaxrl.runs import RunDirectory
+from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.trust import checked_trust
 
 
 def train(
@@ -70,7 +73,8 @@ def train(
       memory_limit: bytes that may be used; by default what is free.
 
     Returns:
-      The trained members, in the host's memory.
+      The trained members, in the host's memory. Where the environment gave rewards or observations that are not
+      finite, or masks that allow no action, a warning says so, and the log's "fault" in which row.
 
     Raises:
       TypeError: an argument or a field is of the wrong kind, or the agent does not fit the
@@ -78,12 +82,11 @@ def train(
       ValueError: a field or an argument is out of range, the environment fails its contract, the run
         needs more memory than there is, or `out` can't be used. All this comes before compiling.
     """
-    if resume and out is None:
+    out = None if out is None else arguments.path("out", out)
+    if arguments.flag("resume", resume) and out is None:
         raise ValueError("resume=True needs out, the folder of the run to go on with")
-    if isinstance(checkpoint_seconds, bool) or not isinstance(checkpoint_seconds, int | float):
-        raise TypeError(f"checkpoint_seconds = {checkpoint_seconds!r} must be a number")
-    if not checkpoint_seconds >= 0:
-        raise ValueError(f"checkpoint_seconds = {checkpoint_seconds} must be at least 0")
+    arguments.flag("progress", progress)
+    checkpoint_seconds = arguments.number("checkpoint_seconds", checkpoint_seconds, least=0)
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
     evaluation = checked_evaluation(evaluate_every, evaluation_episodes, keep_best)
     plan = make_plan(
@@ -111,6 +114,8 @@ def train(
             result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
             _report(run, result)
+    for text in reports.fault_texts(result):
+        warnings.warn(text, stacklevel=2)
     return result
 
 
@@ -146,19 +151,29 @@ def _read_block(run: RunDirectory, template: Any, number: int) -> Block:
     return Block(number, state, log, params, {"evaluation_seconds": 0.0, **note})
 
 
-def load(path: str | os.PathLike[str]) -> Result:
+def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
     """The result of a run on disk; of an unfinished one, its finished blocks.
 
+    Args:
+      path: of its folder.
+      trust: modules that may be imported for the run's classes; see `jaxrl.load`.
+
     Raises:
-      RunDirectoryError: there is no run, nothing of it is finished, or it is damaged.
+      RunDirectoryError: there is no run, nothing of it is finished, it is damaged, or names a class of a module that
+        is not trusted.
+      TypeError: `trust` is no list of names.
     """
-    run = RunDirectory.open(path)
-    plan = Plan(**run.request(), block=run.block_size(), mesh=member_mesh(1))
+    place = arguments.path("path", path)
+    trusted = checked_trust(trust, place)
+    run = RunDirectory.open(place)
+    plan = Plan(**run.request(trusted), block=run.block_size(), mesh=member_mesh(1))
     finished = [number for number in range(plan.blocks) if run.has_block(number)]
     if not finished:
         raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
     template = kept_template(plan)
     result = join(plan, [_read_block(run, template, number) for number in finished])
+    if result.complete and run.has_reports() and (damaged := run.damaged_reports()):
+        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True to write it again", stacklevel=3)
     returns = run.load_returns(result.members) if result.complete else None
     if returns is not None:
         result.remember_returns(returns)
@@ -172,11 +187,20 @@ def _report(run: RunDirectory, result: Result) -> None:
         run.save_returns(result.returns)
     else:
         result.remember_returns(stored)
-    if not run.has_reports():
+    damaged = run.damaged_reports()
+    if damaged and run.has_reports():
+        warnings.warn(f"{run.path}: {_names(damaged)}, and is written again", stacklevel=3)
+    if damaged:
         reports.write_metrics(result, run.path / "metrics.parquet")
         reports.write_tensorboard(result, run.path / "tensorboard")
         charts.write_curves(result, run.path / "curves.png", result.returns)
+        run.note_reports()
     run.tidy()
+
+
+def _names(damaged: list[str]) -> str:
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    return f"{damaged[0]}{more} is not as it was written"
 
 
 @contextmanager

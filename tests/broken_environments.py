@@ -116,6 +116,76 @@ class Leaking(Walk):
         return super().start(position, key)
 
 
+class Ledger:
+    entries: list[int] = []  # noqa: RUF012
+    count = 0
+
+
+total = 0
+
+
+@broken("side-effect", "step changed Ledger")
+class Recording(Walk):
+    def reward(self, state: Any) -> Any:
+        Ledger.entries.append(1)
+        return super().reward(state)
+
+
+@broken("side-effect", "reset changed total")
+class Totalling(Walk):
+    def reset(self, key: jax.Array) -> Any:
+        global total
+        total += 1
+        return super().reset(key)
+
+
+@broken("side-effect", "step changed Ledger")
+class CountingElsewhere(Walk):
+    def reward(self, state: Any) -> Any:
+        note_down()
+        return super().reward(state)
+
+
+def note_down() -> None:
+    Ledger.count += 1
+
+
+@broken("side-effect", "step changed OwnList.seen")
+class OwnList(Walk):
+    seen = []  # noqa: RUF012
+
+    def info(self, state: Any) -> Any:
+        self.seen.append(0)
+        return super().info(state)
+
+
+@broken("side-effect", "reset changed numpy.random")
+class DrawsInVain(Walk):
+    def reset(self, key: jax.Array) -> Any:
+        np.random.rand()
+        return super().reset(key)
+
+
+@broken("mutates", "step changed what it was given")
+class Appending(Luggage):
+    def packed(self) -> Any:
+        return [jnp.float32(0)]
+
+    def carried(self, luggage: Any, walk: Any) -> Any:
+        luggage.append(luggage.pop() + 1)
+        return luggage
+
+
+variant(
+    "mutates",
+    "step changed what it was given",
+    "Updating",
+    Luggage,
+    packed=lambda self: {"moves": jnp.float32(0)},
+    carried=lambda self, luggage, walk: luggage.update(moves=luggage["moves"] + 1) or luggage,
+)
+
+
 @broken("side-effect", "step set the environment's last")
 class Mutating(Walk):
     def reward(self, state: Any) -> Any:
@@ -308,6 +378,23 @@ class InfiniteObservation(Walk):
 variant(
     "state-nan", "random rollout", "NanState", Luggage, carried=lambda self, luggage, walk: jnp.sqrt(walk.position + 2)
 )
+
+
+@broken("resets-itself", "step returned what is like the start of another episode")
+class ResettingItself(Walk):
+    def step(self, state: Any, action: Any, key: jax.Array) -> Any:
+        step_key, reset_key = jax.random.split(key)
+        state, step = super().step(state, action, step_key)
+        fresh = self.reset(reset_key)[0]
+        position = jnp.where(step.terminated, fresh.position, state.position)
+        state = WalkState(position, state.key)
+        return state, dataclasses.replace(step, obs=self.observe(state))
+
+    def action_mask(self, state: Any) -> Any:
+        return jnp.ones(2, bool)
+
+
+variant("mask-empty", "the mask after reset allows no action", "NoMask", action_mask=lambda _, s: jnp.zeros(2, bool))
 variant("mask-empty", "mask between 0 and 0", "EmptyMask", action_mask=lambda _, s: jnp.repeat(abs(s.position) < 2, 2))
 variant("obs-outside", "outside Box(low=-2.0", "NarrowBox", observation_space=Box(-2.0, 2.0, (2,)))
 variant("reward-not-finite", "between nan and nan", "LogReward", reward=lambda self, state: jnp.log(2 - state.position))

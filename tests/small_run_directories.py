@@ -11,7 +11,7 @@ import pytest
 import jaxrl
 from jaxrl import checkpoints
 from jaxrl.progress import Progress
-from jaxrl.runs import RunDirectoryError
+from jaxrl.storage import RunDirectoryError, checksum_of
 
 STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
 
@@ -48,8 +48,14 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
 
 
-def checksums(folder: Path) -> dict[str, int]:
-    return json.loads((folder / "manifest.json").read_text())["checksums"]
+def checksums(file: Path) -> dict[str, int]:
+    return checkpoints.read_checksums(file)
+
+
+def write_config(run: Path, config: dict[str, Any]) -> None:
+    """Puts a configuration in a run, as one that was written so, its checksum included."""
+    config = {name: value for name, value in config.items() if name != "checksum"}
+    (run / "config.json").write_text(json.dumps(config | {"checksum": checksum_of(config)}))
 
 
 class interruption:  # noqa: N801

@@ -96,7 +96,7 @@ def test_all_errors_are_in_one_exception():
     assert {f.code for f in report.errors} == {"max-steps", "reward-dtype", "flag-shape", "mask-shape"}
     assert [f.code for f in report.warnings] == ["weak-type"]
     assert all(str(finding) in str(caught.value) for finding in report.errors)
-    assert "not checked because of the above: a random rollout" in str(caught.value)
+    assert "not checked because of the above: the first mask, a random rollout" in str(caught.value)
 
 
 @pytest.mark.usefixtures("hasty_compiler")

@@ -14,8 +14,9 @@ import pytest
 
 import jaxrl
 from jaxrl.agents.dqn import DQN
-from jaxrl.config import differences, from_config, to_config
+from jaxrl.config import differences, from_config, named_modules, to_config
 from jaxrl.spaces import Box
+from jaxrl.trust import Trust
 
 
 def through_json(value):
@@ -113,7 +114,8 @@ def test_what_is_not_plain_data_is_refused_with_its_field(value):
     [
         ("jaxrl.agents.dqn.DQM", r"no class 'DQM' \(did you mean 'DQN'\?\)"),
         ("jaxrl.agents.dqm.DQN", r"no module 'jaxrl.agents.dqm' \(did you mean 'dqn'\?\)"),
-        ("nowhere_at_all.Agent", "there is no module 'nowhere_at_all'"),
+        ("nowhere_at_all.Agent", r"If you trust it, add trust=\['nowhere_at_all'\]"),
+        ("jaxrl.\x1b[2J.Agent", r"class jaxrl\.\\x1b\[2J\.Agent can't be imported"),
         ("tests.test_config.f.<locals>.Agent", "can't be imported: define it in a module"),
         ("__main__.Vanished", "can't be imported.*define it in a module"),
         ("os.system", "os.system is no class made by jaxrl.pytree"),
@@ -127,6 +129,17 @@ def test_what_is_not_plain_data_is_refused_with_its_field(value):
 def test_only_pytree_dataclasses_are_loaded(path, message):
     with pytest.raises(ValueError, match=message):
         from_config({"class": path, "fields": {}})
+
+
+def test_a_trusted_module_that_is_not_there():
+    with pytest.raises(ValueError, match="there is no module 'nowhere_at_all'"):
+        from_config({"class": "nowhere_at_all.Agent", "fields": {}}, Trust(("nowhere_at_all",)))
+
+
+def test_the_modules_of_a_configuration(agent):
+    assert named_modules(to_config((agent, {"x": [jaxrl.Discrete(2)]}))) == {
+        *("jaxrl.agents.dqn", "jaxrl.envs.cartpole", "jaxrl.spaces")
+    }
 
 
 def test_fields_are_checked_by_name(agent):
@@ -204,3 +217,14 @@ def test_differences_of_dicts_around_configurations(agent):
     assert differences({"a": 1}, {"a": 1.0}) == ["a: 1 there, 1.0 here"]
     assert differences({"a": to_config(float("inf"))}, {"a": None}) == ["a: inf there, None here"]
     assert len(differences({"a": list(range(10_000))}, {"a": []})[0]) < 150
+
+
+@jaxrl.pytree
+class OnlyStatic:
+    """No field of it is a leaf."""
+
+    width: int = jaxrl.static(default=3)
+
+
+def test_a_dataclass_with_static_fields_alone_comes_back():
+    assert from_config(to_config(OnlyStatic(width=5))) == OnlyStatic(width=5)

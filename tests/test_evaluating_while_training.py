@@ -4,7 +4,6 @@ What an evaluation must give is computed by hand: `Scripted` learns nothing, it 
 episode of `Pay` pays what was done and where it started. What must not change, or go on, is compared bit for bit.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -271,15 +270,6 @@ def test_what_is_evaluated_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     assert_same(again, with_evaluations)
     np.testing.assert_array_equal(again.returns, jaxrl.evaluate(with_evaluations))
     assert (run / "curves.png").exists()
-
-
-def test_a_run_from_before_there_were_evaluations_is_read(tmp_path: Path) -> None:
-    plain = train_blocks(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    assert config.pop("evaluation") is None
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert_same(jaxrl.load(tmp_path), plain)
-    assert_same(train_blocks(tmp_path, resume=True), plain)
 
 
 # Memory.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from benchmarks.contender import Run
 from benchmarks.ours.products import TINY, Weights, descend, draw_weights, forward, over_blocks
+from jaxrl.networks.cells import multiply, split_for_one_row
 
 OBSERVATION, ACTIONS = 4, 2
 
@@ -89,9 +90,12 @@ def recurrent(members: int, steps: int, devices: int, units: int = 128, sizes: d
         inputs = forward(networks["inputs"], batch)
         gates = inputs[-1].reshape(size.rollout_steps, sequences, 3 * units)
         (recurrent_weight,) = networks["state"]
+        onward_weight, backward_weight = recurrent_weight, recurrent_weight.T
+        if sequences == 1:
+            onward_weight, backward_weight = split_for_one_row(onward_weight), split_for_one_row(backward_weight)
 
         def onward(state: jax.Array, gate: jax.Array) -> tuple[jax.Array, jax.Array]:
-            state = state + TINY * (gate + state @ recurrent_weight)[:, :units]
+            state = state + TINY * (gate + multiply(state, onward_weight))[:, :units]
             return state, state
 
         _, states = jax.lax.scan(onward, jnp.ones((sequences, units)), gates)
@@ -103,7 +107,7 @@ def recurrent(members: int, steps: int, devices: int, units: int = 128, sizes: d
 
         def back(error: jax.Array, own: jax.Array) -> tuple[jax.Array, jax.Array]:
             gates = jnp.concatenate([error + own] * 3, -1)
-            return error + TINY * (gates @ recurrent_weight.T), gates
+            return error + TINY * multiply(gates, backward_weight), gates
 
         _, errors = jax.lax.scan(
             back, jnp.zeros((sequences, units)), errors.reshape(gates.shape[0], sequences, units), reverse=True
@@ -129,4 +133,4 @@ def recurrent(members: int, steps: int, devices: int, units: int = 128, sizes: d
         batch = jax.random.normal(keys["batch"], (size.batch // size.minibatches, OBSERVATION))
         return networks, obs, jnp.ones((size.num_envs, units)), batch
 
-    return over_blocks(start, iteration, members, steps, -(-steps // size.batch), devices)
+    return over_blocks(start, iteration, members, steps, -(-steps // size.batch), devices, block=2)

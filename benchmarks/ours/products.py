@@ -10,7 +10,6 @@ from jax.sharding import Mesh, PartitionSpec
 
 from benchmarks.contender import Run, sharing
 from jaxrl.devices import AXIS, member_mesh
-from jaxrl.memory import CPU_BLOCK
 
 Weights = tuple[jax.Array, ...]
 TINY = 1e-9
@@ -49,8 +48,9 @@ def over_blocks(
     steps: int,
     updates: int,
     devices: int,
+    block: int = 16,
 ) -> Run:
-    """Updates every member so many times, in blocks as jaxrl makes them.
+    """Updates every member so many times, block by block.
 
     Args:
       start: what a member's updates begin with, by a key.
@@ -59,10 +59,11 @@ def over_blocks(
       steps: what a member's updates count for.
       updates: of each member.
       devices: how many there are.
+      block: members that a CPU device updates at once.
     """
     count = sharing(members, devices)
     on_cpu = jax.local_devices()[0].platform == "cpu"
-    width = min(members, CPU_BLOCK * count) if on_cpu else members
+    width = min(members, block * count) if on_cpu else members
     mesh = member_mesh(width, count)
 
     def loop(key: jax.Array) -> jax.Array:

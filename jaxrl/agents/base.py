@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.checking.declarations import require_space
 from jaxrl.checks import check_static
-from jaxrl.environment import Environment, Episode
+from jaxrl.environment import FAULTS, Environment, Episode
 from jaxrl.pytree import is_static, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
@@ -48,7 +49,9 @@ class Mean:
 
 Metrics = dict[str, Mean]
 _NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
-EPISODE_METRICS = ("steps", "episode_return", "episode_length")
+FAULT_METRICS = {name: f"{name}_faults" for name in FAULTS}
+"""The names under which `episode_metrics` counts what the environment did wrong, by those of `environment.FAULTS`."""
+EPISODE_METRICS = ("steps", "episode_return", "episode_length", *FAULT_METRICS.values())
 """The names that `episode_metrics` gives."""
 
 
@@ -76,7 +79,7 @@ class Agent:
             )
 
     def _check_action_space(self) -> None:
-        space, name = self.env.action_space, f"{type(self).__name__} on {type(self.env).__name__}"
+        space, name = require_space(self.env, "action_space"), f"{type(self).__name__} on {type(self.env).__name__}"
         if not isinstance(space, self.action_spaces):
             known = " or ".join(kind.__name__ for kind in self.action_spaces)
             raise TypeError(
@@ -128,6 +131,10 @@ class Agent:
 
     def scratch(self) -> Any:
         """Shapes of the largest arrays that one iteration needs besides the state; None where they are small."""
+        return None
+
+    def gradient_scratch(self) -> Any:
+        """Shapes of large arrays that come on top of `scratch`, but are worked on piece by piece; None for none."""
         return None
 
     def initial_carry(self, batch: int) -> Any:
@@ -210,11 +217,19 @@ class Played(Protocol):
 
 
 def episode_metrics(transitions: Played, valid: Any = True) -> Metrics:
-    """Steps taken, and the mean return and length of the episodes that ended."""
+    """Steps taken, the mean return and length of the episodes that ended, and the environment's faults in the steps."""
+    faults = getattr(transitions, "faults", None) or {}  # A custom agent may make transitions without any.
     valid = jnp.broadcast_to(valid, transitions.reward.shape)
     ended = transitions.ended & valid
     return {
         "steps": Mean(jnp.sum(valid, dtype=jnp.float32), jnp.ones((), jnp.float32)),
         "episode_return": Mean.of(transitions.episode_return, ended),
         "episode_length": Mean.of(transitions.length.astype(jnp.float32), ended),
+        **{metric: _count(faults.get(name), valid) for name, metric in FAULT_METRICS.items()},
     }
+
+
+def _count(flags: jax.Array | None, valid: jax.Array) -> Mean:
+    """How many valid steps have a flag: a total, which nothing divides."""
+    total = jnp.float32(0) if flags is None else jnp.sum(flags & valid, dtype=jnp.float32)
+    return Mean(total, jnp.zeros((), jnp.float32))

@@ -51,7 +51,7 @@ class Rows:
       log_prob: f32, of the action when it was taken.
       value: f32, of the observation.
       bootstrap: f32, the value of the true successor of an episode that was cut off; 0 elsewhere.
-      reward, terminated, truncated, length, episode_return: as in `Transition`.
+      reward, terminated, truncated, length, episode_return, faults: as in `Transition`.
     """
 
     obs: Any
@@ -67,6 +67,7 @@ class Rows:
     truncated: jax.Array
     length: jax.Array
     episode_return: jax.Array
+    faults: dict[str, jax.Array | None] | None = None
 
     @property
     def ended(self) -> jax.Array:
@@ -163,6 +164,7 @@ class Collector:
             truncated=played.truncated,
             length=played.length,
             episode_return=played.episode_return,
+            faults=played.faults,
         )
 
 

@@ -190,6 +190,17 @@ class DQN(Agent):
         )
         return DQNState(learner, replay, actors, state.key), {**episode_metrics(played), "loss": loss}
 
+    def scratch(self) -> Any:
+        """A batch as it is drawn and as the network reads it, the steps of an iteration, and what a gradient keeps."""
+        example = jax.eval_shape(lambda: self._example(start_actors(self.env, jax.random.key(0), 1).episodes))
+        rows = 2 * (self.batch_size + self.steps_per_iteration)
+        experience = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape), x.dtype), example)
+        # Before and after the activation of every layer, on the way there and back; and the last step's policy.
+        kept = jax.ShapeDtypeStruct((self.batch_size, 4 * sum(self.hidden)), jnp.float32)
+        acting = jax.ShapeDtypeStruct((self.num_envs, 2 * sum(self.hidden)), jnp.float32)
+        bits = self.batch_size + self.steps_per_iteration * self.action_bits
+        return experience, kept, acting, jax.ShapeDtypeStruct((bits,), jnp.uint32)
+
     def _exploring(self, params: Any, steps: jax.Array) -> Policy:
         """Epsilon-greedy, after so many environment steps i32[]."""
         epsilon = schedules.linear(

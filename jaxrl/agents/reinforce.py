@@ -173,6 +173,13 @@ class Reinforce(Agent):
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
+    def gradient_scratch(self) -> Any:
+        """Returns and advantages, and what a gradient keeps of one piece of the rollout."""
+        numbers = jax.ShapeDtypeStruct((self._rows, self.num_envs, 3), jnp.float32)
+        # Before and after the activation of every layer, on the way there and back.
+        kept = jax.ShapeDtypeStruct((self.learn_rows * self.num_envs, 4 * sum(self.hidden)), jnp.float32)
+        return numbers, kept
+
     def _sampling(self, params: Any) -> Policy:
         """The policy that explores; its extras are the values f32[envs]."""
 

@@ -4,16 +4,22 @@ Small checks run one after the other and collect findings. A check that can't ru
 earlier finding is skipped and named in the report, so a mistake gives one finding and not ten.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+from jaxrl.arguments import LARGEST_SEED, positive, whole
 from jaxrl.checking import declarations, keys, returns, rollout
 from jaxrl.checking.exam import Exam
 from jaxrl.checking.findings import CODES, EnvironmentCheckError, EnvironmentReport, Finding
+from jaxrl.environment import Environment
+from jaxrl.pytree import is_pytree, once_a_structure
 
-__all__ = ["CODES", "EnvironmentCheckError", "EnvironmentReport", "Finding", "check_env"]
+__all__ = ["CODES", "EnvironmentCheckError", "EnvironmentReport", "Finding", "check_env", "check_environment"]
 
+MOST_STEPS = 10_000_000
+"""As long as the random rollout may be: what it finds is kept for every step."""
 _CHECKS: dict[str, tuple[Callable[[Exam], None], tuple[str, ...]]] = {
     "class": (declarations.check_class, ()),
     "max_steps": (declarations.check_max_steps, ("class",)),
@@ -26,13 +32,56 @@ _CHECKS: dict[str, tuple[Callable[[Exam], None], tuple[str, ...]]] = {
     "the time step": (returns.check_time_step, ("step",)),
     "action_mask": (returns.check_action_mask, ("reset",)),
     "the state": (returns.check_state, ("step",)),
+    "the first mask": (returns.check_first_mask, ("action_mask",)),
     "random keys": (keys.check_keys, ("step",)),
     "a random rollout": (
         rollout.check_rollout,
-        ("max_steps", "the first observation", "the time step", "action_mask", "the state"),
+        ("max_steps", "the first observation", "the time step", "action_mask", "the state", "the first mask"),
     ),
 }
 """The checks in order, each with those that must have passed before it."""
+
+
+_BEFORE_TRAINING = (
+    *("class", "max_steps", "fields", "spaces", "reset", "the first observation", "step", "the time step"),
+    *("action_mask", "the state", "the first mask"),
+)
+"""The checks that every training begins with: all that tracing alone can tell, and the first mask."""
+
+
+def _examined(exam: Exam, names: tuple[str, ...]) -> EnvironmentReport:
+    passed: set[str] = set()
+    for name in names:
+        check, needs = _CHECKS[name]
+        if not passed.issuperset(needs):
+            exam.skipped.append(name)
+            continue
+        count = exam.error_count
+        check(exam)
+        if exam.error_count == count:
+            passed.add(name)
+    return EnvironmentReport(type(exam.env).__name__, tuple(exam.findings), tuple(exam.skipped))
+
+
+def check_environment(env: Any) -> None:
+    """The cheap part of `check_env`, which every training begins with; once for each structure of environments.
+
+    Raises:
+      EnvironmentCheckError: the contract does not hold, as far as that shows without playing.
+    """
+    if isinstance(env, Environment) and dataclasses.is_dataclass(env) and is_pytree(env):
+        _check_traced(env)
+    else:
+        _require(env)
+
+
+def _require(env: Any) -> None:
+    report = _examined(Exam(env, seed=0, steps=0, abstractly=True), _BEFORE_TRAINING)
+    if report.errors:
+        raise EnvironmentCheckError(EnvironmentReport(report.environment, report.errors))
+
+
+_check_traced = once_a_structure(_require)
 
 
 def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool = True) -> EnvironmentReport:
@@ -40,7 +89,8 @@ def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool 
 
     Looks at the class, the spaces, the methods (in plain Python, compiled, batched, with traced
     leaves), everything they return, their random keys, and a random rollout over many episodes.
-    `CODES` lists all that it can find. Mutable globals that no result depends on stay unseen.
+    `CODES` lists all that it can find. What a method changes outside of it is seen where it is a
+    global, a class attribute or a variable of an enclosing function.
 
     Args:
       env: the environment.
@@ -54,21 +104,11 @@ def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool 
 
     Raises:
       EnvironmentCheckError: there are errors; its message lists them all.
-      ValueError: `steps` is smaller than 1.
+      TypeError: `seed` or `steps` is no whole number.
+      ValueError: `steps` is smaller than 1, or one of them is too large.
     """
-    if steps < 1:
-        raise ValueError(f"steps = {steps} must be at least 1")
-    exam = Exam(env, seed, steps)
-    passed: set[str] = set()
-    for name, (check, needs) in _CHECKS.items():
-        if not passed.issuperset(needs):
-            exam.skipped.append(name)
-            continue
-        count = exam.error_count
-        check(exam)
-        if exam.error_count == count:
-            passed.add(name)
-    report = EnvironmentReport(type(env).__name__, tuple(exam.findings), tuple(exam.skipped))
+    steps = positive("steps", steps, MOST_STEPS)
+    report = _examined(Exam(env, whole("seed", seed, 0, LARGEST_SEED), steps), tuple(_CHECKS))
     if raise_errors:
         for finding in report.warnings:
             warnings.warn(f"{report.environment}: {finding}", stacklevel=2)

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.checking.exam import Exam, compiled
-from jaxrl.checking.values import NUMBERS, describe, first_line, same
+from jaxrl.checking.values import NUMBERS, arrays, describe, first_line, same
+from jaxrl.checking.watch import watched
 from jaxrl.environment import TimeStep
 
 
@@ -20,7 +21,7 @@ def examine(exam: Exam, method: str, *arguments: Any) -> None:
     Where none does, `exam.abstract` and `exam.results` have what the method returns.
     """
     count = exam.error_count
-    for examination in (_leaks, _plain_python, _tracing, _batching, _compiling):
+    for examination in (_abstractly,) if exam.abstractly else (_leaks, _plain_python, _tracing, _batching, _compiling):
         examination(exam, method, *arguments)
         if exam.error_count > count:
             return
@@ -35,12 +36,77 @@ def _call(method: str, env: Any, *arguments: Any) -> Any:
     return getattr(env, method)(*arguments)
 
 
+class _JudgedError(Exception):
+    """What a method gave is wrong already: there is nothing to trace."""
+
+
+def _abstractly(exam: Exam, method: str, *arguments: Any) -> None:
+    """Traces a method twice, with the environment's leaves: it must work, give what is due, and be the same program."""
+
+    def call(env: Any, *arguments: Any) -> Any:
+        result, mutated = _watching_arguments(method, env, *arguments)
+        if mutated:
+            exam.add("mutates", f"{method} changed what it was given")
+        _judge_result(exam, method, result)
+        if exam.error_count > count:
+            raise _JudgedError
+        return result
+
+    def trace(function: Any, *arguments: Any) -> tuple[Any, Any]:
+        # A new function, because what was traced before is not traced again.
+        program, shapes = jax.make_jaxpr(lambda *a: function(*a), return_shape=True)(*arguments)
+        return program, jax.tree.unflatten(jax.tree.structure(shapes), map(_shape, program.out_avals))
+
+    count = exam.error_count
+    try:
+        program, shapes = trace(call, exam.env, *arguments)
+        again, _ = trace(call, exam.env, *arguments)
+    except _JudgedError:
+        return
+    except Exception as error:
+        try:
+            trace(functools.partial(call, exam.env), *arguments)
+        except Exception:
+            if isinstance(error, jax.errors.ConcretizationTypeError):
+                exam.add("jit", f"tracing {method} raised {first_line(error)}")
+            else:
+                exam.add("raises", f"{method} raised {first_line(error)}")
+        else:
+            exam.add("leaf-traced", f"{method} with the environment's fields traced raised {first_line(error)}")
+        return
+    if _program(program) != _program(again):
+        exam.add("impure", f"{method} became two programs when it was traced twice")
+        return
+    exam.abstract[method] = exam.results[method] = shapes
+
+
+def _shape(aval: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+def _program(program: Any) -> tuple[str, list[bytes]]:
+    """What a traced program does, to be compared: its text without addresses, and its constants."""
+    return re.sub("0x[0-9a-f]+", "", str(program)), [array.tobytes() for array in arrays(program.consts)]
+
+
+def _watching_arguments(method: str, *arguments: Any) -> tuple[Any, bool]:
+    """What a method of the first argument gives, and whether it changed one of the arguments."""
+    before: Any = jax.tree.flatten(arguments)
+    result = _call(method, *arguments)
+    after: Any = jax.tree.flatten(arguments)
+    same_leaves = len(before[0]) == len(after[0]) and all(x is y for x, y in zip(before[0], after[0], strict=True))
+    return result, before[1] != after[1] or not same_leaves
+
+
 def _leaks(exam: Exam, method: str, *arguments: Any) -> None:
     """Traces a method for what it does besides returning; other exceptions are for the next examination."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), jax.checking_leaks():
-            jax.eval_shape(functools.partial(caller(method), exam.env), *arguments)
+            mutated = []
+            jax.eval_shape(lambda *a: mutated.append(_watching_arguments(method, exam.env, *a)[1]), *arguments)
+            if any(mutated):
+                exam.add("mutates", f"{method} changed what it was given")
     except Exception as error:
         if "Leaked" in str(error):
             exam.add("side-effect", f"{method} keeps a traced value after it returned")
@@ -50,7 +116,7 @@ def _leaks(exam: Exam, method: str, *arguments: Any) -> None:
 
 def _plain_python(exam: Exam, method: str, *arguments: Any) -> None:
     """Calls a method twice in plain Python: what comes back must be arrays, and the same."""
-    before = dict(vars(exam.env))
+    before, outside = dict(vars(exam.env)), watched(exam.env)
     try:
         result, again = (_call(method, exam.env, *arguments) for _ in range(2))
     except Exception as error:
@@ -63,6 +129,10 @@ def _plain_python(exam: Exam, method: str, *arguments: Any) -> None:
     _judge_result(exam, method, result)
     if exam.error_count == count and not same(result, again):
         exam.add("impure", f"{method} gave two results for the same arguments")
+    after = watched(exam.env)
+    touched = [name for name, value in outside.items() if name in after and after[name] != value]
+    if exam.error_count == count and touched:
+        exam.add("side-effect", f"{method} changed {', '.join(touched)}")
     exam.results[method] = result
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import jax
 
 from jaxrl.checking.exam import Exam
+from jaxrl.checking.findings import CODES
 from jaxrl.checking.values import first_line
 from jaxrl.checks import check_values
 from jaxrl.environment import Environment
-from jaxrl.pytree import concrete, is_static
-from jaxrl.spaces import Box, Discrete
+from jaxrl.pytree import concrete, is_pytree, is_static
+from jaxrl.spaces import Box, Discrete, Space
 
 
 def check_class(exam: Exam) -> None:
@@ -21,7 +22,7 @@ def check_class(exam: Exam) -> None:
     env, name = exam.env, type(exam.env).__name__
     if not isinstance(env, Environment):
         exam.add("not-environment", f"{env!r} is of type {name}")
-    elif not dataclasses.is_dataclass(env) or jax.tree_util.all_leaves([env]):
+    elif not dataclasses.is_dataclass(env) or not is_pytree(env):
         exam.add("not-pytree", f"{name} is not registered as a pytree")
 
 
@@ -54,6 +55,23 @@ def check_recompilation(exam: Exam) -> None:
             exam.add("recompiles", "methods are compiled again for a copy of the environment with the same fields")
 
 
+def require_space(env: Any, name: str) -> Space:
+    """The "observation_space" or "action_space" of an environment.
+
+    Raises:
+      ValueError: it is none.
+    """
+    try:
+        space = getattr(env, name)
+    except Exception as error:
+        seen = f"raised {first_line(error)}"
+    else:
+        if isinstance(space, Discrete | Box):
+            return space
+        seen = f"is of type {type(space).__name__}"
+    raise ValueError(f"{type(env).__name__}.{name} {seen}: {CODES[name.replace('_', '-')][1]}")
+
+
 def check_spaces(exam: Exam) -> None:
     """Both spaces are spaces, and known while the environment's fields are traced."""
     _sample_space(exam, "observation_space")
@@ -68,9 +86,9 @@ def _sample_space(exam: Exam, name: str) -> Any:
             exam.add(code, f"{name} is of type {type(space).__name__}")
             return None
         doing = f"{name}.sample(key)"
-        value = space.sample(exam.keys(0))
+        value = (functools.partial(jax.eval_shape, space.sample) if exam.abstractly else space.sample)(exam.keys(0))
         code, doing = "leaf-traced", f"{name} with the environment's fields traced"
-        jax.eval_shape(lambda env: getattr(env, name).contains(value), exam.env)
+        jax.eval_shape(lambda env, value: getattr(env, name).contains(value), exam.env, value)
         return value
     except Exception as error:
         exam.add(code, f"{doing} raised {first_line(error)}")

@@ -20,6 +20,7 @@ class Exam:
     Attributes:
       env: the environment under examination.
       steps: environment steps of the random rollout.
+      abstractly: whether methods are only traced, which takes a moment, and nothing is played.
       keys: gives a random key for a number.
       findings, skipped: what becomes the report.
       action: an action from the environment's action space.
@@ -27,8 +28,8 @@ class Exam:
       results: what each method returned.
     """
 
-    def __init__(self, env: Any, seed: int, steps: int):
-        self.env, self.steps = env, steps
+    def __init__(self, env: Any, seed: int, steps: int, abstractly: bool = False):
+        self.env, self.steps, self.abstractly = env, steps, abstractly
         self.keys = functools.partial(jax.random.fold_in, jax.random.key(seed))
         self.findings: list[Finding] = []
         self.skipped: list[str] = []

@@ -16,6 +16,8 @@ CODES: dict[str, tuple[str, str]] = {
     # The methods, in plain Python, compiled and batched.
     "raises": (ERROR, "call it yourself for the traceback; what changes during an episode belongs in the state"),
     "side-effect": (ERROR, "keep nothing between calls: return everything that changes in the state"),
+    "mutates": (ERROR, "build a new list or dict, as in [*state, item] or {**state, name: value}: what is changed in "
+                "place stays changed from trace to trace"),
     "prints": (WARNING, "compiled code prints once, while it is traced: use jax.debug.print, or take the print out"),
     "impure": (ERROR, "draw random numbers with jax.random from the key alone, and read no state but the given one"),
     "jit": (ERROR, "replace Python's if by jnp.where or lax.cond, its loops by lax.fori_loop, numpy by jax.numpy"),
@@ -53,6 +55,8 @@ CODES: dict[str, tuple[str, str]] = {
     "state-nan": (ERROR, "guard divisions, logarithms and roots where the state is computed"),
     "action-outside": (ERROR, "correct action_space: low must not be above high, and its dtype must hold both"),
     "mask-empty": (ERROR, "allow at least one action, or return terminated=True in the step that leads there"),
+    "resets-itself": (WARNING, "return the last state and observation of the episode: the engine resets, and learning "
+                      "needs the true successor"),
     "action-forbidden": (ERROR, "draw one of the actions that action_mask allows, or take random_action out"),
 }  # fmt: skip
 """Every code that a finding can have, with its severity and what to do about it."""

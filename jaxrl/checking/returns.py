@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.checking.calls import caller, examine
-from jaxrl.checking.exam import Exam
+from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import describe
 from jaxrl.spaces import Box, Discrete, Space
 
@@ -56,6 +56,18 @@ def check_action_mask(exam: Exam) -> None:
         exam.add("mask-space", f"action_mask gives {describe(mask)} for the action space {type(space).__name__}")
     elif mask is not None:
         _compare_array(exam, "mask", "action_mask", mask, Box(shape=(space.n,), dtype=jnp.bool_))
+
+
+def check_first_mask(exam: Exam) -> None:
+    """An episode begins with an action that is allowed."""
+    if exam.abstract.get("action_mask") is not None:
+
+        def allowed(env: Any, key: jax.Array) -> jax.Array:
+            return jnp.any(env.action_mask(env.reset(key)[0]))
+
+        found = exam.attempt("raises", "the first mask", compiled(allowed), exam.env, exam.keys(1))
+        if found is not None and not found:
+            exam.add("mask-empty", "the mask after reset allows no action")
 
 
 def check_state(exam: Exam) -> None:

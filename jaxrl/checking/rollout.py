@@ -8,10 +8,11 @@ import numpy as np
 
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import arrays
-from jaxrl.environment import Environment
+from jaxrl.environment import Environment, Episode
 from jaxrl.rollout import Actors, Step, random_rollout, start_actors
 
 _NUM_ENVS = 8
+_STARTS = 64
 
 
 def check_rollout(exam: Exam) -> None:
@@ -24,15 +25,60 @@ def check_rollout(exam: Exam) -> None:
     if actors is None:
         return
     first = actors.episodes
+    starts = _range_of_starts(exam)
     if all(np.all(leaf == leaf[:1]) for leaf in arrays((first.state, first.obs))):
         exam.add("key-ignored", f"reset gave the same state and observation for {_NUM_ENVS} keys")
 
     def play(env: Environment, actors: Actors, key: jax.Array) -> Any:
-        return random_rollout(env, actors, steps, key, jax.vmap(lambda step: _judge(env, step)))[1]
+        def judge(step: Step) -> Any:
+            return _judge(env, step), _judge_restart(step, starts)
+
+        return random_rollout(env, actors, steps, key, jax.vmap(judge))[1]
 
     judged = exam.attempt("raises", "a random rollout", compiled(jax.vmap(play)), envs, actors, play_keys)
     if judged is not None:
-        _report(exam, jax.tree.map(lambda x: x[..., 0], jax.device_get(judged)))
+        judged, restarts = jax.tree.map(lambda x: x[..., 0], jax.device_get(judged))
+        _report(exam, judged)
+        _report_restarts(exam, restarts)
+
+
+def _range_of_starts(exam: Exam) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The lowest and highest number of each place in states and observations after a reset, with some margin."""
+    starts = compiled(jax.vmap(exam.env.reset))(jax.random.split(exam.keys(9), _STARTS))
+    ranges = []
+    for leaf in map(np.asarray, _numbers(starts)):
+        low, high = np.min(leaf, axis=0).astype(np.float64), np.max(leaf, axis=0).astype(np.float64)
+        ranges.append((low - (high - low) / 4, high + (high - low) / 4))
+    return ranges
+
+
+def _numbers(tree: Any) -> list[Any]:
+    """The arrays of a tree that are no random keys."""
+    return [leaf for leaf in jax.tree.leaves(tree) if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+
+
+def _judge_restart(step: Step, starts: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """Whether the environment ended the episode, and whether it was like a start before this step and after it."""
+
+    def like_a_start(episode: Episode) -> jax.Array:
+        inside = [
+            jnp.all((leaf >= low) & (leaf <= high))
+            for leaf, (low, high) in zip(_numbers((episode.state, episode.obs)), starts, strict=True)
+        ]
+        return jnp.all(jnp.stack(inside))
+
+    return {
+        "ended": step.transition.terminated,
+        "before": like_a_start(step.before),
+        "after": like_a_start(step.following),
+    }
+
+
+def _report_restarts(exam: Exam, judged: dict[str, Any]) -> None:
+    """Adds a finding where episodes end in what looks like the start of another one, and not on the way there."""
+    ended = judged["ended"]
+    if ended.any() and judged["after"][ended].mean() >= 0.9 and judged["before"][ended].mean() <= 0.5:
+        exam.add("resets-itself", "step returned what is like the start of another episode when it ended one")
 
 
 def _judge(env: Environment, step: Step) -> dict[str, Any]:

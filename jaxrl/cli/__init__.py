@@ -19,9 +19,9 @@ import tyro
 
 from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
-from jaxrl.checks import positive
+from jaxrl.arguments import LARGEST_SEED, new_file, positive, whole
 from jaxrl.cli.export import Export, Inspect
-from jaxrl.cli.options import MemberName, Parameters, Run, make_environment
+from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, make_environment
 from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
 from jaxrl.cli.tables import (
     choose_member,
@@ -33,8 +33,10 @@ from jaxrl.cli.tables import (
     print_rows,
 )
 from jaxrl.cli.train import INTERRUPTED, Train, algorithm_command, describe
+from jaxrl.cli.words import REGISTRY, WordError
 from jaxrl.devices import use_cpu_cores
 from jaxrl.evaluation import evaluate
+from jaxrl.text import printable
 
 WRONG_USE = 2
 """The exit code after bad input."""
@@ -94,6 +96,7 @@ class Evaluate:
     """Episodes a member, or of a file."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of the episodes; the same seed gives the same starts again."""
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Prints the table."""
@@ -101,7 +104,7 @@ class Evaluate:
             return self._evaluate_file()
         if self.env is not None or self.env_parameter:
             raise ValueError(f"--env is for files; {self.run} is a run, which has its environment")
-        result = load_run(self.run)
+        result = load_run(self.run, self.trust)
         returns = evaluate(result, 32 if self.episodes is None else self.episodes, self.seed)
         print_rows(f"{type(result.agent).__name__} in {self.run}", evaluation_rows(result, returns))
         return 0
@@ -135,22 +138,25 @@ class Render:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: 2 to 50, so that it lasts about 10 seconds)"),
     ] = None
     """Pictures a second, at most 50."""
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Writes the GIF."""
         from jaxrl.agents.base import policy_of
         from jaxrl.pytree import concrete
-        from jaxrl.rendering import episode_frames, save_gif
+        from jaxrl.rendering import check_rate, episode_frames, save_gif
 
         if self.gif.suffix.lower() != ".gif":
             raise ValueError(f"{self.gif} must end in .gif")
-        if not self.gif.absolute().parent.is_dir():
-            raise ValueError(f"{self.gif} can't be written: the folder does not exist")
-        member, _ = choose_member(self.run, self.member)
+        new_file("GIF", self.gif)
+        rate = self.frames_per_second
+        if rate is not None:
+            check_rate(rate)
+        key = jax.random.key(whole("--seed", self.seed, 0, LARGEST_SEED))
+        member, _ = choose_member(self.run, self.member, self.trust)
         env = member.agent.env
         policy = policy_of(concrete(member.agent), member.params, 1)
-        frames = episode_frames(env, policy, jax.random.key(self.seed))
-        rate = self.frames_per_second
+        frames = episode_frames(env, policy, key)
         save_gif(self.gif, frames, min(50.0, max(2.0, len(frames) / 10)) if rate is None else rate)
         what = f"member {member.number} (seed {member.seed}), {len(frames) - 1} steps"
         console().print(f"{self.gif}: {what}", soft_wrap=True)
@@ -230,8 +236,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"jaxrl {metadata.version('jaxrl')}")
         return 0
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # For module:Class, also in the configuration of a run.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         return _guarded(functools.partial(_parse_and_execute, words))
@@ -244,16 +248,19 @@ def _guarded(action: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as error:
-        print(f"jaxrl: {error or 'interrupted'}", file=sys.stderr)
+        print(f"jaxrl: {str(error) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has gone: nothing is wrong, and Python must not flush at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except _USER_ERRORS as error:
+    except Exception as error:
         if os.environ.get(TRACEBACK):
             raise
-        print(f"jaxrl: error: {_one_line(error)}", file=sys.stderr)
+        # Of a kind that nobody raises for a user's mistake: a custom environment's own, or a defect.
+        kind = "" if isinstance(error, _USER_ERRORS) else f"{type(error).__name__}: "
+        place = "" if isinstance(error, _USER_ERRORS) else f" ({TRACEBACK}=1 in the environment shows where)"
+        print(f"jaxrl: error: {kind}{_one_line(error)}{place}", file=sys.stderr)
         return WRONG_USE
 
 
@@ -261,10 +268,14 @@ def _parse_and_execute(words: list[str]) -> int:
     # Before anything can start JAX; where it has started, as in a notebook, its devices are as they are.
     with contextlib.suppress(RuntimeError):
         use_cpu_cores()
+    if words[:1] == ["sweep"]:
+        words = ["sweep", *expanded(words[1:])]
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             command = _parse(words)
+    except WordError as error:
+        raise ValueError(error.in_words(words)) from None
     except SystemExit as stop:  # tyro's, after a help text or an error of its own, which it draws in a box.
         if not stop.code:
             return 0
@@ -273,19 +284,18 @@ def _parse_and_execute(words: list[str]) -> int:
 
 
 def _parse(words: list[str]) -> Command:
-    if words[:1] == ["sweep"]:
-        words = ["sweep", *expanded(words[1:])]
+    cli: Any = functools.partial(tyro.cli, registry=REGISTRY)
     if len(words) > 1 and words[0] in _BY_ALGORITHM and words[1] in ALGORITHMS:
         base, describes = _BY_ALGORITHM[words[0]]
         command = algorithm_command(base, words[1], words[1:])
         text = describes(words[1], command, words[1:])
-        return tyro.cli(command, prog=f"jaxrl {words[0]} {words[1]}", description=text, args=words[2:])
+        return cli(command, prog=f"jaxrl {words[0]} {words[1]}", description=text, args=words[2:])
     if words and words[0] in _COMMANDS:
         kind = _COMMANDS[words[0]]
         about = "\n".join([f"{kind.__doc__}", "", "Examples:", *(f"  {line}" for line in kind.examples.splitlines())])
-        return tyro.cli(kind, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
+        return cli(kind, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
     # An overview, a wrong word, or tyro's own options for completion in the shell.
-    return tyro.cli(_everything(), prog="jaxrl", description=_ABOUT, args=words)
+    return cli(_everything(), prog="jaxrl", description=_ABOUT, args=words)
 
 
 def _everything() -> Any:
@@ -319,13 +329,19 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
+    return _spelled(text)
+
+
+def _spelled(text: str) -> str:
+    """A message in one line, with the options of the shell for Python's arguments."""
     for python, shell in _SPELLINGS.items():
         text = text.replace(python, shell)
-    return " ".join(text.split())
+    text = re.sub(r"trust=\['([\w.]+)'\]", r"--trust \1", text)
+    return printable(" ".join(text.split()))
 
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:
-    print(f"jaxrl: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"jaxrl: warning: {_spelled(str(message))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import tyro
 
-from jaxrl.cli.options import MemberName, Run
+from jaxrl.cli.options import MemberName, Run, Trusted
 from jaxrl.cli.tables import choose_member, exact_score_notes, print_rows
 from jaxrl.spaces import Discrete
 
@@ -39,12 +39,13 @@ class Export:
     """How a TFLite file holds numbers: float32; weights in float16; weights in 8 bits; all in 8 bits."""
     batch: Literal["1", "dynamic"] = "1"
     """Observations at once, of a TFLite file."""
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Exports, and prints how file and policy compare."""
         from jaxrl.export import to_saved_model, to_tflite
 
-        member, greedy_return = choose_member(self.run, self.member)
+        member, greedy_return = choose_member(self.run, self.member, self.trust)
         notes = {"run": self.run.name, "greedy_return": greedy_return} | exact_score_notes(member)
         options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}
         if self.format == "saved-model":

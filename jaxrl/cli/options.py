@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import os
+import sys
 import textwrap
 import types
 import typing
@@ -13,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
 
 from jaxrl import presets, registry
 from jaxrl.agents import Agent
+from jaxrl.cli.words import optional_number, specification
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES
 from jaxrl.pytree import Bounds, field_bounds
 
@@ -43,6 +45,16 @@ Run = Annotated[
 ]
 """The type of a run's folder, in every command that reads one."""
 
+Trusted = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="MODULE",
+        help="A module that the run's own agent or environment is in, looked for in this folder too. It is imported, "
+        "which runs its code; without this, only jaxrl's own modules are.",
+    ),
+]
+"""The type of `--trust`, in every command that reads a run or a sweep."""
+
 MemberName = Annotated[
     str,
     tyro.conf.arg(
@@ -66,7 +78,7 @@ class CommonOptions:
     """What is trained, for how long, on what: for one run, and for a sweep."""
 
     env: Annotated[str, tyro.conf.arg(metavar="NAME")] = tyro.MISSING
-    """The environment to learn in: a registered name (`jaxrl envs` lists them), or module:Class for one of your own."""
+    """The environment to learn in: a registered name (`jaxrl envs` lists them), or module:Class for a custom one."""
     env_parameter: Parameters = ()
     preset: Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Settings known to work; other options override them. If --env has a preset, it is taken unless this is none."""
@@ -174,17 +186,8 @@ def _option_type(hint: Any, bounds: Bounds) -> Any:
     if bounds.choices is not None and all(isinstance(choice, str) for choice in bounds.choices):
         return Literal[bounds.choices]
     if isinstance(hint, types.UnionType) and set(typing.get_args(hint)) == {float, type(None)}:
-        return Annotated[hint, _optional_number]
+        return Annotated[hint, specification(int | float | None, "FLOAT|none", optional_number)]
     return hint
-
-
-_optional_number = PrimitiveConstructorSpec[Any](
-    nargs=1,
-    metavar="FLOAT|none",
-    instance_from_str=lambda words: None if words[0].lower() == "none" else float(words[0]),
-    is_instance=lambda value: value is None or isinstance(value, int | float),
-    str_from_instance=lambda value: ["none" if value is None else str(value)],
-)
 
 
 def field_docs(owner: type) -> dict[str, str]:
@@ -232,6 +235,20 @@ def plain_value(text: str) -> Any:
     return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
+def trusted(modules: Sequence[str]) -> Sequence[str]:
+    """The modules that `--trust` names, which may lie in the current folder."""
+    if modules:
+        look_here()
+    return modules
+
+
+def look_here() -> None:
+    """Lets Python find modules in the current folder, last; only where the user names one."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def make_environment(name: str, words: Sequence[str]) -> Any:
     """The environment of that name with its "name=value" words.
 
@@ -239,11 +256,13 @@ def make_environment(name: str, words: Sequence[str]) -> Any:
       ValueError: it is unknown, or can't be built.
       TypeError: a parameter that it needs is missing.
     """
+    if ":" in name:
+        look_here()
     try:
         return registry.make(name, **parse_parameters(words))
     except (ValueError, TypeError):
         raise
-    except Exception as error:  # A module of the user's own may fail in any way while it is imported.
+    except Exception as error:  # A custom module may fail in any way while it is imported.
         raise ValueError(f"environment {name!r} can't be built: {type(error).__name__}: {error}") from error
 
 

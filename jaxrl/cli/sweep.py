@@ -14,7 +14,8 @@ from rich import box
 from rich.table import Table
 
 from jaxrl.agents import ALGORITHMS, Agent
-from jaxrl.cli.options import CommonOptions, OutFolder, choose_preset, plain_value, seeds_wanted
+from jaxrl.arguments import shown
+from jaxrl.cli.options import CommonOptions, OutFolder, Trusted, choose_preset, plain_value, seeds_wanted, trusted
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
 from jaxrl.periodic_evaluation import checked_evaluation
@@ -23,11 +24,13 @@ from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
 from jaxrl.sweeps.result import text_of
 from jaxrl.sweeps.space import field_paths
-from jaxrl.sweeps.sweeping import check_words
+from jaxrl.sweeps.sweeping import check_destination, check_words
+from jaxrl.text import printable
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
 _FLAGS = ("yes", "dry-run", "keep-best")
+_TEXTS = ("env", "preset", "out", "sampler", "keep", "engine")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +93,7 @@ class SweepCommand(AlgorithmCommand):
         chosen = choose_preset(self.algorithm, options.env, options.preset)
         agent = self.build(chosen[1].fields if chosen else {})
         space = parse_space(agent, options.space)
+        refuse_fixed(space, self.words)
         arguments: dict[str, Any] = {
             **options.length(agent, chosen[1] if chosen else None),
             "trials": options.trials,
@@ -103,6 +107,7 @@ class SweepCommand(AlgorithmCommand):
             name, _ = checked_sampler(options.sampler, options.sample_seed)
             evaluation = checked_evaluation(**options.evaluation())
             plan = plan_sweep(agent, space, **(arguments | {"sampler": name}), evaluation=evaluation)
+            check_destination(plan, options.keep, options.out)
             print_rows(f"{type(agent).__name__} on {options.env}: the plan", plan.rows())
             return 0
         found = sweep(
@@ -122,7 +127,8 @@ class SweepCommand(AlgorithmCommand):
         elif not found.complete:
             out.print(f"To go on: {shlex.join(['jaxrl', 'sweep', *self.words])}", soft_wrap=True)
         else:
-            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}", soft_wrap=True)
+            own = f" --trust {options.env.partition(':')[0]}" if ":" in options.env else ""
+            out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}{own}", soft_wrap=True)
         return 0 if found.complete else INTERRUPTED
 
 
@@ -138,13 +144,14 @@ class SweepReport:
         tyro.conf.DisallowNone,
         tyro.conf.arg(metavar="FILE.html", help="What to write.", help_behavior_hint="(default: report.html in it)"),
     ] = None
+    trust: Trusted = ()
 
     def execute(self) -> int:
         """Writes the page."""
         from jaxrl.sweeps.sweeping import load_sweep
 
         page = self.page or self.sweep / "report.html"
-        found = load_sweep(self.sweep)
+        found = load_sweep(self.sweep, trusted(self.trust))
         found.report(page)
         console().print(f"{page}: {len(found.ranked.trials):,} trials", soft_wrap=True)
         return 0
@@ -166,6 +173,21 @@ def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
             raise SpaceError(f"--space {path} is given twice")
         space[path] = _values(agent, path, text.strip())
     return space
+
+
+def refuse_fixed(space: dict[str, Any], words: Sequence[str]) -> None:
+    """Checks that no field has both a value of its own on the command line and values to try.
+
+    Raises:
+      SpaceError: one has.
+    """
+    given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")}
+    names = [word for flag, word in itertools.pairwise(words) if flag == "--env-parameter"]
+    names += [word.removeprefix("--env-parameter=") for word in words if word.startswith("--env-parameter=")]
+    given |= {f"env.{name.partition('=')[0].strip().replace('-', '_')}" for name in names}
+    for path in space:
+        if path in given:
+            raise SpaceError(f"{path} is both fixed and in the space: leave out one of them")
 
 
 def _values(agent: Agent, path: str, text: str) -> Any:
@@ -207,8 +229,8 @@ def expanded(words: Sequence[str]) -> list[str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{words[0]} is no TOML: {error}") from error
     algorithm = content.pop("agent", None)
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"{words[0]}: agent = {algorithm!r} must be one of {', '.join(ALGORITHMS)}")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise ValueError(f"{words[0]}: agent = {shown(algorithm)} must be one of {', '.join(ALGORITHMS)}")
     found = [algorithm]
     # What the command line says of a field counts.
     said = {
@@ -245,6 +267,11 @@ def _text(value: Any) -> str:
 def _option(file: str, name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         raise ValueError(f"{file}: [{name}] is no table that a sweep knows: [space] and [environment] are")
+    if name in _TEXTS and not isinstance(value, str):
+        raise ValueError(f"{file}: {name} = {shown(value)} must be text, in quotes")
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, str | int | float):
+            raise ValueError(f"{file}: {name} = {shown(value)} must be text, numbers, true or false, or a list of them")
     if isinstance(value, bool):
         absent = [] if name in _FLAGS else [f"--no-{name}"]
         return [f"--{name}"] if value else absent
@@ -257,15 +284,18 @@ def print_sweep(title: str, found: Sweep) -> None:
     table = Table(
         title="best trials, by interquartile mean of the greedy return", title_justify="left", box=box.ROUNDED
     )
-    for column in ("trial", *found.values[0], "return (95% interval)", "best in"):
-        table.add_column(column, overflow="fold")
+    lost = ["diverged"] if found.ranked.diverged.any() else []
+    for column in ("trial", *found.values[0], "return (95% interval)", "best in", *lost):
+        table.add_column(printable(column), overflow="fold")
     for place in range(min(_BEST, len(found.ranked.trials))):
         trial = found.best(place)
         settings = [text_of(value) for value in trial.values.values()]
         several = trial.low == trial.low
         interval = f" ({trial.low:.2f} to {trial.high:.2f})" if several else ""
         sure = f"{trial.probability_best:.0%}" if several else ""
-        table.add_row(str(trial.number), *settings, f"{trial.score:.2f}{interval}", sure)
+        score = f"{trial.score:.2f}{interval}" if trial.score == trial.score else "none"
+        count = [f"{trial.diverged} of {len(found.seeds)}" for _ in lost]
+        table.add_row(*map(printable, (trial.number, *settings, score, sure, *count)))
     console().print(table)
 
 

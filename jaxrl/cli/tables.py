@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,14 +13,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxrl import registry, reports
+from jaxrl import reports
 from jaxrl.agents.base import policy_of
-from jaxrl.cli.options import field_docs
+from jaxrl.cli.options import field_docs, make_environment, trusted
 from jaxrl.pytree import Bounds, concrete, field_bounds
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Discrete, Space
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
 from jaxrl.sweeps import Sweep, SweepFolder, load
+from jaxrl.text import printable
 
 _WIDTH = 110
 _SCORED_AT_ONCE = 256
@@ -34,15 +35,15 @@ def console() -> Console:
 
 def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """Prints a table of (what, value)."""
-    table = Table(title=title, title_style="bold", title_justify="left", box=box.ROUNDED, show_header=False)
+    table = Table(title=printable(title), title_style="bold", title_justify="left", box=box.ROUNDED, show_header=False)
     table.add_column(style="cyan")
     table.add_column(overflow="fold")
     for what, value in rows:
-        table.add_row(what, value)
+        table.add_row(printable(what), printable(value))
     console().print(table)
 
 
-def load_run(path: Path) -> Result:
+def load_run(path: Path, trust: Sequence[str] = ()) -> Result:
     """The result of a run, with a word where it is not finished.
 
     Raises:
@@ -50,13 +51,15 @@ def load_run(path: Path) -> Result:
     """
     if SweepFolder.is_sweep(path):
         raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report tells of sweeps")
-    result = load(path)
+    result = load(path, trusted(trust))
     if not result.complete:
-        print(f"jaxrl: {path} is not finished: these are the members of its finished blocks", file=sys.stderr)
+        print(
+            f"jaxrl: {printable(path)} is not finished: these are the members of its finished blocks", file=sys.stderr
+        )
     return result
 
 
-def choose_member(path: Path, name: str) -> tuple[Member, float]:
+def choose_member(path: Path, name: str, trust: Sequence[str] = ()) -> tuple[Member, float]:
     """The member of a run or a sweep that `--member` names, and its mean greedy return.
 
     Raises:
@@ -64,8 +67,8 @@ def choose_member(path: Path, name: str) -> tuple[Member, float]:
       IndexError: the sweep has not kept it.
     """
     if SweepFolder.is_sweep(path):
-        return _sweep_member(load(path), name)
-    result = load_run(path)
+        return _sweep_member(load(path, trusted(trust)), name)
+    result = load_run(path, trust)
     number = int(name) if name.isdecimal() else result.best().number if name == "best" else -1
     if not 0 <= number < result.members:
         raise ValueError(f"--member {name!r} must be best, or a number from 0 to {result.members - 1}")
@@ -105,7 +108,7 @@ def file_score(file: Any, env: Any) -> float | None:
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
-    rows += reports.return_rows(result, returns) + reports.diverged_rows(result)
+    rows += reports.return_rows(result, returns) + reports.failed_rows(result)
     best = result.best_number(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
     return rows + exact_score_rows(result)
@@ -165,11 +168,11 @@ def print_environment(name: str) -> None:
     Raises:
       ValueError: it is unknown.
     """
-    env = registry.make(name)
+    env = make_environment(name, ())
     doc = (type(env).__doc__ or "").strip().splitlines()
     out = console()
-    out.print(name, style="bold")
-    out.print(f"  {doc[0] if doc else type(env).__name__}")
+    out.print(printable(name), style="bold")
+    out.print(printable(f"  {doc[0] if doc else type(env).__name__}"))
     out.print(f"  observations: {_describe(env.observation_space)}; actions: {_describe(env.action_space)}")
     table = Table(box=box.ROUNDED, header_style="cyan")
     for column in ("parameter", "default", "must be", "meaning"):
@@ -178,7 +181,8 @@ def print_environment(name: str) -> None:
     for field in dataclasses.fields(cast(Any, env)):
         bounds, value = field_bounds(field), getattr(env, field.name)
         default = f"{value:g}" if isinstance(value, float) else str(value)
-        table.add_row(field.name, default, "" if bounds == Bounds() else str(bounds), docs.get(field.name, ""))
+        row = (field.name, default, "" if bounds == Bounds() else str(bounds), docs.get(field.name, ""))
+        table.add_row(*map(printable, row))
     out.print(table)
     out.print()
 

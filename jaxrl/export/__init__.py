@@ -6,8 +6,6 @@ Needs the extra `export` (TensorFlow and LiteRT); importing this module does not
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from jaxrl.export.tuning import tuned
 from jaxrl.litert import PolicyFile, carry_names, write_metadata
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Box
+from jaxrl.storage import new_file, new_folder
 
 __all__ = ["QUANTIZATIONS", "ExportError", "ExportReport", "to_saved_model", "to_tflite"]
 
@@ -119,13 +118,14 @@ def to_tflite(
         raise ExportError(f"batch = {batch!r} must be 1 or 'dynamic'")
     if target.is_dir():
         raise ExportError(f"{target} is a folder: give the name of a file")
-    with _beside(target) as beside:
+    # Begun before anything slow, so that an unwritable place is found out first.
+    with new_file(target) as file:
         tensorflow()
         content, form, parity = _converted(subject, quantize, batch == "dynamic")
         written = {"quantize": quantize, "form": form, "batch": batch}
         metadata = _metadata(subject, policy, parity) | written | (notes or {})
         content = write_metadata(content, metadata)
-        beside.write_bytes(content)
+        file.write(content)
     return _report(subject, target, quantize, form, len(content), parity, begin)
 
 
@@ -160,7 +160,7 @@ def to_saved_model(
     subject = _checked(policy, member, output, mask)
     if target.exists() and not (target / "saved_model.pb").exists():
         raise ExportError(f"{target} holds something else: give a folder that is not there, or a SavedModel")
-    with _beside(target) as beside:
+    with new_folder(target) as beside:
         tf = tensorflow()
         saved_model(subject.function(subject.member.params), subject.inputs, str(beside))
         serve = tf.saved_model.load(str(beside)).signatures["serving_default"]
@@ -217,27 +217,6 @@ def _report(
         seconds=time.monotonic() - begin,
         **_agreement(parity),
     )
-
-
-class _beside:  # noqa: N801
-    """A name in the target's folder to write to, which takes the target's place if all went well."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-
-    def __enter__(self) -> Path:
-        # Made before anything slow, so that an unwritable place is found out first.
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self._target.name}.", dir=self._target.absolute().parent))
-        return self._folder / "new"
-
-    def __exit__(self, kind: Any, *error: Any) -> None:
-        try:
-            if kind is None:
-                if self._target.is_dir():
-                    self._target.rename(self._folder / "old")
-                (self._folder / "new").replace(self._target)
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _checked(policy: Member | Result, member: str | int, output: str | None, mask: bool) -> Subject:

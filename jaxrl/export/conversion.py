@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.export
 import numpy as np
+
+STABLEHLO_VERSION = "1.13.0"
+"""Of the programs handed to TensorFlow: 2.21 reads up to 1.13.7, and JAX 0.12 would write 1.18 or later.
+
+A reader takes artifacts of the last five years (StableHLO's promise of compatibility), so newer versions of either
+side need no other number.
+"""
 
 
 class ExportError(ValueError):
@@ -64,17 +72,51 @@ def _lone(outputs: dict[str, jax.Array]) -> Any:
 
 def _traced(tf: Any, function: Callable[..., Any], inputs: dict[str, Any], dynamic: bool) -> tuple[Any, Any]:
     """A TensorFlow module that holds the function, and its one concrete function."""
-    from jax.experimental import jax2tf
-
-    shapes = [", ".join(["b", *map(str, x.shape)]) for x in inputs.values()] if dynamic else None
-    converted = jax2tf.convert(
-        function, polymorphic_shapes=shapes, with_gradient=False, native_serialization_platforms=("cpu",)
-    )
-    batch = None if dynamic else 1
-    specs = [tf.TensorSpec((batch, *x.shape), np.dtype(x.dtype), name=name) for name, x in inputs.items()]
+    batch: Any = jax.export.symbolic_shape("b")[0] if dynamic else 1
+    shapes = [jax.ShapeDtypeStruct((batch, *x.shape), x.dtype) for x in inputs.values()]
+    exported = jax.export.export(jax.jit(function), platforms=("cpu",))(*shapes)
+    artifact = _readable(exported)
+    specs = [
+        tf.TensorSpec((None if dynamic else 1, *x.shape), np.dtype(x.dtype), name=name) for name, x in inputs.items()
+    ]
     module = tf.Module()
-    module.call = tf.function(lambda *columns: converted(*columns), input_signature=specs, autograph=False)
+    module.call = tf.function(
+        lambda *columns: _embedded(tf, exported, artifact, columns), input_signature=specs, autograph=False
+    )
     return module, module.call.get_concrete_function()
+
+
+def _readable(exported: jax.export.Exported) -> bytes:
+    """The program as an artifact of `STABLEHLO_VERSION`; JAX itself writes that of a few weeks ago."""
+    from jax.extend import mlir
+    from jax.extend.mlir import ir
+    from jax.extend.mlir.dialects import stablehlo
+
+    with ir.Context() as context:
+        stablehlo.register_dialect(context)
+        program = mlir.deserialize_portable_artifact(exported.mlir_module_serialized)
+        # The last argument keeps the annotations of Shardy, another dialect, as JAX does.
+        return mlir.serialize_portable_artifact(program, STABLEHLO_VERSION, True)
+
+
+def _embedded(tf: Any, exported: jax.export.Exported, artifact: bytes, columns: tuple[Any, ...]) -> Any:
+    """The call of an exported function, as one operation of TensorFlow, which its converter takes apart.
+
+    What `jax.experimental.jax2tf` does for an inference on one device, but for the artifact's version, which it
+    leaves to JAX.
+    """
+    from tensorflow.compiler.tf2xla.python import xla
+
+    outputs = xla.call_module(
+        [columns[i] for i in exported.module_kept_var_idx],
+        version=exported.calling_convention_version,
+        module=artifact,
+        Tout=[tf.dtypes.as_dtype(output.dtype) for output in exported.out_avals],
+        Sout=[tuple(size if isinstance(size, int) else None for size in x.shape) for x in exported.out_avals],
+        platforms=[platform.upper() for platform in exported.platforms],
+        use_shardy_partitioner=False,
+    )
+    return jax.tree.unflatten(exported.out_tree, outputs)
 
 
 def tensorflow() -> Any:

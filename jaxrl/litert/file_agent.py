@@ -7,9 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.agents.base import Agent
+from jaxrl.arguments import LARGEST_SEED, positive, whole
+from jaxrl.checking import check_environment
+from jaxrl.checks import check_values
+from jaxrl.devices import free_host_memory
 from jaxrl.distributions import masked
 from jaxrl.environment import Environment
-from jaxrl.evaluation import evaluation_key, greedy_returns
+from jaxrl.evaluation import MOST_EPISODES, evaluation_key, greedy_returns, players
 from jaxrl.litert.policy_file import PolicyFile
 from jaxrl.pytree import pytree, static
 from jaxrl.spaces import Box, Discrete
@@ -23,6 +27,14 @@ class FileAgent(Agent):
     file: Any = static()
 
     action_spaces = (Discrete, Box)
+
+    def init(self, key: jax.Array) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def params(self, state: Any) -> tuple[()]:
+        """None: the file has them."""
+        return ()
 
     def initial_carry(self, batch: int) -> tuple[jax.Array, ...]:
         """What the file's metadata says: `[batch, ...]` each."""
@@ -54,9 +66,16 @@ def evaluate_file(file: PolicyFile, env: Environment, episodes: int, seed: int =
 
     Raises:
       PolicyFileError: the file does not fit the environment.
+      TypeError, ValueError: a number is wrong, or the environment's fields, or it fails its contract.
+      NotEnoughMemoryError: so many episodes don't fit into memory side by side.
     """
+    episodes = positive("episodes", episodes, MOST_EPISODES)
+    key = evaluation_key(whole("seed", seed, 0, LARGEST_SEED))
+    check_environment(env)
+    check_values(env)
     file.check_fits(env)
-    agent, key = FileAgent(env, file), evaluation_key(seed)
+    agent = FileAgent(env, file)
+    players(agent, episodes, 1, free_host_memory())
     return np.asarray(jax.jit(lambda key: greedy_returns(agent, (), key, episodes))(key))
 
 

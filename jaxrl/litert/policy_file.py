@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl.environment import Environment
+from jaxrl.litert.metadata import checked_metadata, require_initial
 from jaxrl.litert.model import MAGIC, litert, read_metadata
 from jaxrl.spaces import Discrete
 
@@ -47,8 +48,9 @@ class PolicyFile:
         try:
             self._interpreter = interpreter(model_content=content)
             self._interpreter.allocate_tensors()
-            self.metadata = read_metadata(content)
+            self.metadata = checked_metadata(read_metadata(content))
             self.inputs, self.outputs = _named_tensors(self._interpreter)
+            require_initial((self.metadata or {}).get("carry", []), self.inputs)
             # The operations as stored: an interpreter that takes no delegate gives them unchanged.
             plain = interpreter(model_content=content, experimental_op_resolver_type=_plain_operations())
         except Exception as error:  # LiteRT raises RuntimeError, ValueError and more, and flatbuffers struct.error.

@@ -6,7 +6,7 @@ import haiku as hk
 import jax
 
 from jaxrl import random_bits
-from jaxrl.checks import positive
+from jaxrl.arguments import positive
 
 
 def ensemble(network: hk.Transformed, size: int) -> hk.Transformed:

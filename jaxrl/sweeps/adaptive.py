@@ -1,95 +1,144 @@
 """Sweeps whose next trials depend on the last ones: by a sampler of Optuna, a block of trials at a time.
 
-The study lies in the sweep's folder (`optuna.db`, for Optuna's dashboard), or in memory. What was asked for is
-written down before it is trained, so that a sweep that was killed goes on with the same trials.
+The study is in memory. A sweep that goes on asks and tells it anew from the beginning, which costs little: the
+sampler then has drawn what it had drawn, and proposes what it would have proposed. Nothing of a sampler is on disk.
+What was asked for is, before it is trained, so that also a sampler that draws otherwise each time, such as one
+without a seed, goes on with the trials that it began with. `optuna.db` is a copy of the study, for Optuna's
+dashboard; it is never read.
 """
 
-import base64
-import json
-import pickle
+import contextlib
+import copy
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxrl.config import from_config, to_config
-from jaxrl.runs import write_whole
+from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.space import Distribution, Integers, Space, Uniform
 
 STUDY = "sweep"
 """The study's name in its database."""
-ROUNDS = "rounds.json"
-"""The file with the trials of every round."""
 
 
 class Advisor:
     """Asks a study of Optuna for trials, and tells it what came of them."""
 
-    def __init__(self, space: Space, sampler: Any, path: Path | None) -> None:
-        """Opens the study, or makes it.
+    def __init__(self, space: Space, sampler: Any, folder: SweepFolder | None) -> None:
+        """Begins a study.
 
         Args:
           space: checked.
-          sampler: of Optuna.
-          path: of the sweep's folder, or None.
+          sampler: of Optuna; a copy of it is used.
+          folder: of the sweep, or None.
 
         Raises:
           ImportError: Optuna is not installed.
+          RunDirectoryError: what was asked for is damaged.
         """
-        optuna = import_optuna()
+        self._optuna = optuna = import_optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = None if path is None else f"sqlite:///{path / 'optuna.db'}"
-        self._study = optuna.create_study(
-            study_name=STUDY, storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
-        )
-        self._state = optuna.trial.TrialState
-        self._file = None if path is None else path / ROUNDS
+        self._sampler = sampler
+        with contextlib.suppress(Exception):  # Of any class; one that can't be copied is used up by one sweep.
+            self._sampler = copy.deepcopy(sampler)
         self._labels = {name: _labels(entry) for name, entry in space.items()}
         self._distributions = {name: _distribution(optuna, entry, self._labels[name]) for name, entry in space.items()}
-        stored = _stored(self._file)
-        if stored:
-            # A sampler draws, so it goes on from where it was; what it asked for since was written nowhere.
-            self._study.sampler = pickle.loads(base64.b64decode(stored[-1]["sampler"]))
-            known = {number for entry in stored for number in entry["numbers"]}
-            for trial in self._study.get_trials(deepcopy=False, states=(self._state.RUNNING,)):
-                if trial.number not in known:
-                    self._study.tell(trial.number, state=self._state.FAIL)
-        self.rounds: list[list[dict[str, Any]]] = [list(from_config(entry["values"])) for entry in stored]
-        self._numbers: list[list[int]] = [entry["numbers"] for entry in stored]
+        self._study = self._new_study()
+        self._folder = folder
+        self._stored = [] if folder is None else folder.rounds()
+        self._draws_again = True
+        self._rounds: list[list[dict[str, Any]]] = []
+        self._scores: list[list[float]] = []
+        self._copy: Any = None
+        if folder is not None:
+            self._copying(lambda: _database(optuna, folder.path))
 
     def ask(self, count: int) -> list[dict[str, Any]]:
-        """The values of so many new trials, by path."""
-        asked = [self._study.ask(self._distributions) for _ in range(count)]
-        values = [{name: self._value(name, trial.params[name]) for name in self._labels} for trial in asked]
-        self.rounds.append(values)
-        self._numbers.append([trial.number for trial in asked])
-        if self._file is not None:
-            # Of earlier rounds no sampler is gone on from.
-            sampler = base64.b64encode(pickle.dumps(self._study.sampler)).decode()
-            samplers = [""] * (len(self.rounds) - 1) + [sampler]
-            rounds = zip(self.rounds, self._numbers, samplers, strict=True)
-            content = [{"values": to_config(each), "numbers": n, "sampler": sampler} for each, n, sampler in rounds]
-            write_whole(self._file, json.dumps(content).encode())
-        return values
+        """The values of the trials of the next round, by path.
 
-    def tell(self, number: int, scores: list[float]) -> None:
-        """The scores of a round's trials, in their order; NaN for one that failed. Told again, it changes nothing."""
-        for trial, score in zip(self._numbers[number], scores, strict=True):
+        Args:
+          count: how many; a round that a sweep on disk has begun keeps its own trials.
+        """
+        number = len(self._rounds)
+        if number == len(self._stored):
+            self._stored.append(self._drawn(count))
+            if self._folder is not None:
+                self._folder.save_rounds(self._stored)
+        elif self._draws_again and self._drawn(len(self._stored[number])) != self._stored[number]:
+            # This sampler does not draw the same again: it goes on from the results alone.
+            self._draws_again = False
+            self._study = self._new_study()
+            for values, scores in zip(self._rounds, self._scores, strict=True):
+                self._tell(self._adopt(values), scores)
+            self._adopt(self._stored[number])
+        elif not self._draws_again:
+            self._adopt(self._stored[number])
+        self._rounds.append(self._stored[number])
+        return self._stored[number]
+
+    def tell(self, scores: list[float]) -> None:
+        """The scores of the trials that were asked for last, in their order; NaN for one that failed."""
+        self._scores.append(scores)
+        first = len(self._study.get_trials(deepcopy=False)) - len(scores)
+        numbers = range(first, first + len(scores))
+        self._tell(numbers, scores)
+        if self._copy is not None:
+            trials = self._study.get_trials(deepcopy=False)
+            self._copying(lambda: self._copied([trials[number] for number in numbers]))
+
+    def _copied(self, trials: list[Any]) -> Any:
+        self._copy.add_trials(trials)
+        return self._copy
+
+    def _copying(self, act: Callable[[], Any]) -> None:
+        """Does something with the copy of the study, which no sweep ends for."""
+        try:
+            self._copy = act()
+        except Exception as error:  # Of the database: a full disk, say.
+            self._copy = None
+            reason = " ".join(str(error.__cause__ or error).split())
+            warnings.warn(f"optuna.db can't be written, and the sweep goes on without it: {reason}", stacklevel=2)
+
+    def _new_study(self) -> Any:
+        return self._optuna.create_study(study_name=STUDY, sampler=self._sampler, direction="maximize")
+
+    def _drawn(self, count: int) -> list[dict[str, Any]]:
+        asked = [self._study.ask(self._distributions) for _ in range(count)]
+        return [{name: self._value(name, trial.params[name]) for name in self._labels} for trial in asked]
+
+    def _adopt(self, values: list[dict[str, Any]]) -> range:
+        """Takes trials that were asked for before into the study: their numbers."""
+        first = len(self._study.get_trials(deepcopy=False))
+        for trial in values:
+            params = {name: _param(value, self._labels[name]) for name, value in trial.items()}
+            running = self._optuna.trial.TrialState.RUNNING
+            self._study.add_trial(
+                self._optuna.trial.create_trial(state=running, params=params, distributions=self._distributions)
+            )
+        return range(first, first + len(values))
+
+    def _tell(self, numbers: range, scores: list[float]) -> None:
+        states = self._optuna.trial.TrialState
+        for number, score in zip(numbers, scores, strict=True):
             failed = score != score
-            state = self._state.FAIL if failed else self._state.COMPLETE
-            self._study.tell(trial, None if failed else score, state=state, skip_if_finished=True)
+            self._study.tell(number, None if failed else score, state=states.FAIL if failed else states.COMPLETE)
 
     def _value(self, name: str, value: Any) -> Any:
         labels = self._labels[name]
         return value if labels is None else labels[value]
 
 
-def _stored(file: Path | None) -> list[dict[str, Any]]:
-    return json.loads(file.read_text()) if file is not None and file.exists() else []
+def _param(value: Any, labels: dict[str, Any] | None) -> Any:
+    """A value as Optuna holds it."""
+    return value if labels is None else str(value)
 
 
-def asked_for(folder: Path) -> list[dict[str, Any]]:
-    """The values of all trials of a sweep on disk, by path."""
-    return [values for entry in _stored(folder / ROUNDS) for values in from_config(entry["values"])]
+def _database(optuna: Any, folder: Path) -> Any:
+    """A study in a new database, in place of an older one."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        (folder / f"optuna.db{suffix}").unlink(missing_ok=True)
+    storage = f"sqlite:///{folder / 'optuna.db'}"
+    return optuna.create_study(study_name=STUDY, storage=storage, direction="maximize")
 
 
 def import_optuna() -> Any:
@@ -141,13 +190,11 @@ def adapt(advisor: Advisor, trials: int, at_once: int, train: Train) -> bool:
     """Asks, trains and tells, until there are as many trials as asked for; False where it was interrupted."""
     number, done = 0, 0
     while done < trials:
-        if number == len(advisor.rounds):
-            advisor.ask(min(at_once, trials - done))
-        values = advisor.rounds[number]
+        values = advisor.ask(min(at_once, trials - done))
         scores = train(number, values)
         if scores is None:
             return False
-        advisor.tell(number, scores)
+        advisor.tell(scores)
         done += len(values)
         number += 1
     return True

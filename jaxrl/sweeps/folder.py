@@ -1,17 +1,22 @@
 """The folder of a sweep.
 
     config.json            what was asked for, the trials, and what it ran on; written first
-    checkpoint/            the block under way, if it takes long (gone at the end)
+    checkpoint.npz         the block under way, if it takes long (gone at the end)
     batches/SSS-NNNNNN/    a finished batch: results.parquet, curves.parquet, and what is kept of its members
     results.parquet        one row a trial and seed; written at the end, from the batches
     curves.parquet         one row a trial, seed and slot of the log
+    checksums.json         of the tables, here and in every batch
+    rounds.json            the trials of every round that a sampler of Optuna was asked for
 
 Every part appears whole or not at all, so a sweep may be killed at any moment.
 """
 
 import contextlib
+import functools
 import io
+import json
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +24,36 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxrl import checkpoints
-from jaxrl.config import differences
-from jaxrl.runs import RunDirectoryError, read_config, warn_of_other_settings, write_config, write_whole
+from jaxrl.config import differences, from_config, to_config
+from jaxrl.runs import warn_of_other_settings
+from jaxrl.storage import (
+    DamagedFileError,
+    RunDirectoryError,
+    checksum_of,
+    clear_leftovers,
+    content_of,
+    file_checksum,
+    new_file,
+    new_folder,
+    read_config,
+    require_as_written,
+    require_empty,
+    stored_format,
+    write_checksums,
+    write_config,
+    write_file,
+)
 from jaxrl.sweeps.plan import Batch
 from jaxrl.sweeps.work import Outcome
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "jaxrl sweep, version 3"
+FORMAT = "jaxrl sweep, version 5"
 _MADE = ("made_with", "format")
+_ROUNDS = "rounds.json"
+_REMOVED = ".removed"
+_REMEDY = "remove {}, and run the sweep again"
 
 
 class SweepFolder:
@@ -37,6 +62,12 @@ class SweepFolder:
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
         self.path = path
         self.config = config
+        self._checked: set[Path] = set()
+
+    @functools.cached_property
+    def identity(self) -> int:
+        """Ties what is computed to what was asked for."""
+        return checksum_of({name: value for name, value in self.config.items() if name not in _MADE})
 
     @classmethod
     def begin(cls, path: Path, config: dict[str, Any]) -> "SweepFolder":
@@ -45,16 +76,29 @@ class SweepFolder:
         Raises:
           RunDirectoryError: the folder holds another sweep, or something else.
         """
-        if (path / "config.json").exists():
-            folder = cls.open(path)
-            asked = {name: value for name, value in config.items() if name not in _MADE}
-            changes = differences({name: folder.config.get(name) for name in asked}, asked)
-            if changes:
-                raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
-            warn_of_other_settings(path, folder.config["made_with"], config["made_with"])
-            return folder
-        write_config(path, config)
-        return cls(path, config)
+        folder = cls.check(path, config)
+        if folder is None:
+            write_config(path, config)
+            return cls(path, config)
+        warn_of_other_settings(path, folder.config["made_with"], config["made_with"])
+        return folder
+
+    @classmethod
+    def check(cls, path: Path, config: dict[str, Any]) -> "SweepFolder | None":
+        """The same sweep in its folder, or None where the folder is new or empty; nothing is written.
+
+        Raises:
+          RunDirectoryError: the folder holds another sweep, or something else, or is a file.
+        """
+        if not (path / "config.json").exists():
+            require_empty(path)
+            return None
+        folder = cls.open(path)
+        asked = {name: value for name, value in config.items() if name not in _MADE}
+        changes = differences({name: folder.config.get(name) for name in asked}, asked)
+        if changes:
+            raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
+        return folder
 
     @classmethod
     def open(cls, path: Path) -> "SweepFolder":
@@ -63,18 +107,12 @@ class SweepFolder:
         Raises:
           RunDirectoryError: there is none, or it can't be read.
         """
-        config = read_config(path, "sweep")
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise RunDirectoryError(f"{path} holds no sweep that this jaxrl knows ({FORMAT!r}): it is left alone")
-        return cls(path, config)
+        return cls(path, read_config(path, "sweep", FORMAT))
 
     @staticmethod
     def is_sweep(path: Path) -> bool:
         """Whether the folder holds a sweep."""
-        try:
-            return read_config(path, "sweep").get("format") == FORMAT
-        except (RunDirectoryError, AttributeError):
-            return False
+        return str(stored_format(path)).startswith(FORMAT.partition(",")[0])
 
     def blocks(self) -> list[int]:
         """Members of one batch of every group.
@@ -91,7 +129,7 @@ class SweepFolder:
     @property
     def checkpoint(self) -> Path:
         """Where the block under way is kept."""
-        return self.path / "checkpoint"
+        return self.path / "checkpoint.npz"
 
     def _batch(self, name: str) -> Path:
         return self.path / "batches" / name
@@ -104,21 +142,18 @@ class SweepFolder:
         """Keeps a finished batch: its folder gets its name when all of it is on disk."""
         import pyarrow.parquet as pq
 
-        folder = self._batch(batch.name)
-        beside = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        pq.write_table(outcome.results, beside / "results.parquet")
-        pq.write_table(outcome.curves, beside / "curves.parquet")
-        for name, tree in (("params", outcome.params), ("parked", outcome.parked)):
-            if tree is not None:
-                checkpoints.write_arrays(beside / f"{name}.npz", checkpoints.named_arrays(tree))
-        for file in beside.iterdir():
-            checkpoints.sync(file)
-        checkpoints.sync(beside)
-        beside.rename(folder)
-        checkpoints.sync(folder.parent)
-        checkpoints.discard(self.checkpoint)
+        (self.path / "batches").mkdir(exist_ok=True)
+        with new_folder(self._batch(batch.name)) as folder:
+            folder.mkdir()
+            pq.write_table(outcome.results, folder / "results.parquet")
+            pq.write_table(outcome.curves, folder / "curves.parquet")
+            for name, tree in (("params", outcome.params), ("parked", outcome.parked)):
+                if tree is not None:
+                    with open(folder / f"{name}.npz", "wb") as file:
+                        checkpoints.write_arrays(file, checkpoints.named_arrays(tree))
+            checksums = {file.name: file_checksum(file) for file in folder.iterdir()}
+            write_checksums(folder, self.identity, checksums)
+        self.checkpoint.unlink(missing_ok=True)
 
     def results(self, batch: Batch) -> "pa.Table":
         """The results of a finished batch.
@@ -127,7 +162,7 @@ class SweepFolder:
           RunDirectoryError: they are damaged, or of other members.
         """
         file = self._batch(batch.name) / "results.parquet"
-        table = _read(file)
+        table = self._read(file)
         if _members(table) != batch.members:
             raise RunDirectoryError(f"{file} is of other trials or seeds: remove its folder, and run the sweep again")
         return table
@@ -140,7 +175,7 @@ class SweepFolder:
           name: of what was kept.
           template: the same pytree of arrays or shapes.
         """
-        return _restored(self._batch(batch.name) / f"{name}.npz", template)
+        return self._restored(self._batch(batch.name) / f"{name}.npz", template)
 
     def drop_parked(self, batch: Batch) -> None:
         """Removes the states of a batch that nothing goes on from any more."""
@@ -160,10 +195,33 @@ class SweepFolder:
         """
         whole = self.path / f"{kind}.parquet"
         if whole.exists():
-            yield _read(whole, trials)
+            yield self._read(whole, trials)
             return
         for name in self.batch_names():
-            yield _read(self._batch(name) / f"{kind}.parquet", trials)
+            yield self._read(self._batch(name) / f"{kind}.parquet", trials)
+
+    def rounds(self) -> list[list[dict[str, Any]]]:
+        """The values, by path, of the trials of every round that a sampler was asked for.
+
+        Raises:
+          RunDirectoryError: the file is damaged, or of another sweep.
+        """
+        file = self.path / _ROUNDS
+        if not file.exists():
+            return []
+        try:
+            noted = json.loads(content_of(file))
+            checksum = noted.pop("checksum")
+            if (noted["of"], checksum) != (self.identity, checksum_of(noted)):
+                raise ValueError("it is not as it was written, or of another sweep")
+            return [list(from_config(trials)) for trials in noted["rounds"]]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise RunDirectoryError(f"{file} is damaged ({error}): {_REMEDY.format(self.path)}") from error
+
+    def save_rounds(self, rounds: list[list[dict[str, Any]]]) -> None:
+        """Keeps what `rounds` gives."""
+        noted = {"of": self.identity, "rounds": [to_config(trials) for trials in rounds]}
+        write_file(self.path / _ROUNDS, json.dumps(noted | {"checksum": checksum_of(noted)}).encode())
 
     @property
     def complete(self) -> bool:
@@ -171,23 +229,26 @@ class SweepFolder:
         return (self.path / "results.parquet").exists()
 
     def finish(self, results: "pa.Table") -> None:
-        """Writes the tables of the whole sweep; curves first, row by row, never all in memory."""
+        """Writes the tables of the whole sweep; curves first, batch by batch, never all in memory."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if not (self.path / "curves.parquet").exists():
-            files = [self._batch(name) / "curves.parquet" for name in self.batch_names()]
-            # Agents of different static fields may log different metrics.
-            schema = pa.unify_schemas([pq.read_schema(file) for file in files])
-            beside = self.path / "curves.parquet.partial"
-            with pq.ParquetWriter(beside, schema) as writer:
-                for file in files:
-                    writer.write_table(joined([schema.empty_table(), _read(file)]))
-            checkpoints.sync(beside)
-            beside.replace(self.path / "curves.parquet")
+        curves = self.path / "curves.parquet"
+        files = [self._batch(name) / "curves.parquet" for name in self.batch_names()]
+        # Agents of different static fields may log different metrics.
+        for file in files:
+            self._require_as_written(file)
+        schema = pa.unify_schemas([pq.read_schema(file) for file in files])
+        with new_file(curves) as out, pq.ParquetWriter(out, schema) as writer:
+            for file in files:
+                writer.write_table(joined([schema.empty_table(), self._read(file)]))
         content = io.BytesIO()
         pq.write_table(results, content)
-        write_whole(self.path / "results.parquet", content.getvalue())
+        table = content.getvalue()
+        write_checksums(
+            self.path, self.identity, {"curves.parquet": file_checksum(curves), "results.parquet": zlib.crc32(table)}
+        )
+        write_file(self.path / "results.parquet", table)
 
     def tidy(self, kept: set[tuple[int, int]] | None) -> None:
         """Drops the batches of a sweep that is over, but for the parameters of some members.
@@ -197,17 +258,18 @@ class SweepFolder:
         """
         for name in self.batch_names():
             folder = self._batch(name)
-            members = _members(_read(folder / "results.parquet"))
+            members = _members(self._read(folder / "results.parquet"))
             if (folder / "params.npz").exists() and (kept is None or kept.intersection(members)):
                 for file in ("curves.parquet", "parked.npz"):
                     (folder / file).unlink(missing_ok=True)
             else:
                 # A folder that is gone in part must not look like a batch.
-                folder.rename(folder.with_name(folder.name + ".removed"))
-        checkpoints.discard(self.checkpoint)
-        patterns = ("batches/*.*", "*.parquet.partial", "checkpoint.*")
-        for left in (path for pattern in patterns for path in self.path.glob(pattern)):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+                folder.rename(folder.with_name(folder.name + _REMOVED))
+        for removed in (self.path / "batches").glob(f"*{_REMOVED}"):
+            shutil.rmtree(removed, ignore_errors=True)
+        self.checkpoint.unlink(missing_ok=True)
+        for folder in (self.path, self.path / "batches"):
+            clear_leftovers(folder)
         with contextlib.suppress(OSError):  # Not empty.
             (self.path / "batches").rmdir()
 
@@ -215,11 +277,36 @@ class SweepFolder:
         """The parameters of one member, as kept from its last batch; None where they were not."""
         for name in reversed(self.batch_names()):
             folder = self._batch(name)
-            members = _members(_read(folder / "results.parquet"))
+            members = _members(self._read(folder / "results.parquet"))
             if (trial, seed) in members and (folder / "params.npz").exists():
                 place = members.index((trial, seed))
-                return jax.tree.map(lambda x, place=place: x[place], _restored(folder / "params.npz", template))
+                return jax.tree.map(lambda x, place=place: x[place], self._restored(folder / "params.npz", template))
         return None
+
+    def _read(self, path: Path, trials: list[int] | None = None) -> "pa.Table":
+        """A table of the sweep or of a batch, or its rows of some trials."""
+        import pyarrow.parquet as pq
+
+        self._require_as_written(path)
+        return pq.read_table(path, filters=None if trials is None else [("trial", "in", trials)])
+
+    def _restored(self, path: Path, template: Any) -> Any:
+        self._require_as_written(path)
+        return checkpoints.from_named(template, checkpoints.read_arrays(path))
+
+    def _require_as_written(self, path: Path) -> None:
+        """Checks a file once, because all of it is read for that.
+
+        Raises:
+          RunDirectoryError: it is damaged, or of another sweep.
+        """
+        if path in self._checked:
+            return
+        try:
+            require_as_written(path.parent, self.identity, path.name)
+        except DamagedFileError as error:
+            raise RunDirectoryError(f"{error}: {_REMEDY.format(path.parent)}") from error
+        self._checked.add(path)
 
 
 def joined(tables: Iterable["pa.Table"]) -> "pa.Table":
@@ -232,19 +319,3 @@ def joined(tables: Iterable["pa.Table"]) -> "pa.Table":
 def _members(results: "pa.Table") -> list[tuple[int, int]]:
     """(trial, seed) of every row."""
     return list(zip(results["trial"].to_pylist(), results["seed"].to_pylist(), strict=True))
-
-
-def _read(path: Path, trials: list[int] | None = None) -> "pa.Table":
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path, filters=None if trials is None else [("trial", "in", trials)])
-    except Exception as error:  # pyarrow raises its own errors, OSError and ValueError.
-        raise RunDirectoryError(f"{path} is damaged ({error}): remove its folder, and run the sweep again") from error
-
-
-def _restored(file: Path, template: Any) -> Any:
-    try:
-        return checkpoints.from_named(template, checkpoints.read_arrays(file))
-    except Exception as error:  # zipfile, zlib and numpy each have their own.
-        raise RunDirectoryError(f"{file} is damaged ({error}): remove its folder, and run the sweep again") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl.agents.base import Agent
-from jaxrl.memory import NotEnoughMemoryError
+from jaxrl.devices import NotEnoughMemoryError
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan, make_plan
 from jaxrl.pytree import concrete, field_at, get_at, is_static, replace_at

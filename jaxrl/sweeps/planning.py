@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from jaxrl.agents.base import Agent
-from jaxrl.checks import positive
+from jaxrl.arguments import LARGEST_SEED, number, positive, shown, whole
 from jaxrl.config import to_config
+from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_device_memory, free_host_memory
 from jaxrl.environment import Environment
+from jaxrl.evaluation import MOST_EPISODES, players
 from jaxrl.loop import slot_edges
 from jaxrl.memory import member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
@@ -27,12 +29,20 @@ from jaxrl.sweeps.space import (
     checked_space,
     draw,
     every_program,
+    grid_size,
+    too_many_programs,
 )
 
 ADAPTIVE = "optuna: "
 """How the names of Optuna's samplers begin."""
 MAX_COMPILATIONS = 32
 """How many programs a sweep may compile without being asked for."""
+MOST_TRIALS = 10_000_000
+"""As many trials as a sweep may have."""
+MOST_RUNGS = 32
+"""As many rungs as the longest log can be halved into."""
+_ROW_BYTES = 256
+"""About what a member takes in memory besides its training: its place in the plan and its row of results."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,23 +179,30 @@ def plan_sweep(
       SpaceError, TypeError, ValueError: as `jaxrl.sweep`.
     """
     if not isinstance(agent, Agent) or not isinstance(agent.env, Environment):
-        raise TypeError(f"agent = {agent!r} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
+        raise TypeError(f"agent = {shown(agent)} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
     adaptive = sampler.startswith(ADAPTIVE)
     if adaptive and (trials is None or rungs != 1):
         raise SpaceError("a sampler of Optuna needs trials, and decides without rungs: give trials, and rungs=1")
-    if isinstance(sample_seed, bool) or not isinstance(sample_seed, int) or sample_seed < 0:
-        raise SpaceError(f"sample_seed = {sample_seed!r} must be a whole number of at least 0")
-    rungs, eta, episodes = positive("rungs", rungs), positive("eta", eta), positive("episodes", episodes)
+    sample_seed = whole("sample_seed", sample_seed, 0, LARGEST_SEED)
+    rungs, eta = positive("rungs", rungs, MOST_RUNGS), positive("eta", eta, MOST_TRIALS)
+    if eta < 2:
+        raise SpaceError(f"eta = {eta} must be at least 2: one in eta trials goes on after each rung")
+    episodes = positive("episodes", episodes, MOST_EPISODES)
     limit = _threshold(agent, threshold)
+    memory_limit = None if memory_limit is None else positive("memory_limit", memory_limit)
     checked = checked_space(agent, space)
+    _check_members(checked, trials, seeds, memory_limit)
     values = [] if adaptive else draw(checked, trials, sampler, sample_seed)
     count = positive("trials", trials) if adaptive else len(values)
     chosen = np.asarray(checked_seeds(seeds), np.int64)
     settings = Settings(agent, steps, iterations, chosen, slots, block, devices, memory_limit, evaluation)
     grouping = Grouping(settings, blocks)
-    programs = every_program(agent, checked) if adaptive else values
-    _require_few(grouping, programs, positive("max_compilations", max_compilations))
+    most = positive("max_compilations", max_compilations)
+    programs = every_program(agent, checked, most) if adaptive else values
+    _require_few(grouping, programs, most)
     grouping.prepare(programs, -(-count // len(programs)) if adaptive else 1)
+    for group in grouping.groups:
+        players(group.plan.agent, episodes, 1, memory_limit or free_device_memory(group.plan.mesh))
     batches = make_batches(grouping, range(len(values)), values, settings.seeds)
     stages = _rungs(rungs, eta, count, grouping.groups[0].plan.slots)
     if rungs > 1:
@@ -211,13 +228,28 @@ def checked_sampler(sampler: Any, seed: int) -> tuple[str, Any]:
     return f"{ADAPTIVE}{type(sampler).__name__}", sampler
 
 
+def _check_members(space: Space, trials: int | None, seeds: Any, limit: int | None) -> None:
+    """Checks that the plan of all members itself fits into memory, before any of it is made."""
+    points = grid_size(space)
+    if trials is not None:
+        trials = positive("trials", trials)
+    count, each = max(points, trials or 0), len(checked_seeds(seeds))
+    if count > MOST_TRIALS:
+        what = f"trials = {count}" if trials == count else f"space has {count} points, which"
+        raise SpaceError(f"{what} are more than a sweep can have: give at most {MOST_TRIALS}")
+    needed, free = count * each * _ROW_BYTES, int(USABLE_MEMORY * (limit or free_host_memory()))
+    if needed > free:
+        raise NotEnoughMemoryError(
+            f"{count:,} trials x {each:,} seeds need {needed / 2**20:,.0f} MiB of main memory for their rows of "
+            f"results alone, and {free / 2**20:,.0f} MiB may be used: give fewer trials or seeds"
+        )
+
+
 def _threshold(agent: Agent, threshold: Any) -> float | None:
     value = getattr(agent.env, "solved_return", None) if threshold is None else threshold
     if value is None:
         return None
-    if isinstance(value, bool | str) or np.ndim(value) or not np.isfinite(np.asarray(value, np.float64)):
-        raise SpaceError(f"threshold = {value!r} must be a finite number")
-    return float(value)
+    return number("threshold", value)
 
 
 def _check_first_rung(grouping: Grouping, rung: Rung) -> None:
@@ -235,15 +267,10 @@ def _require_few(grouping: Grouping, values: list[dict[str, Any]], most: int) ->
     keys = {grouping.key(each) for each in values}
     if len(keys) > most:
         paths = sorted({path for key in keys for path, _ in key})
-        raise SpaceError(
-            f"this sweep compiles {len(keys)} programs, one for each combination of {', '.join(paths)}, and may "
-            f"{most}: give fewer values, or allow it by max_compilations"
-        )
+        raise too_many_programs(len(keys), ", ".join(paths), most)
 
 
 def _rungs(count: int, eta: int, trials: int, slots: int) -> list[Rung]:
-    if count > 1 and eta < 2:
-        raise SpaceError(f"eta = {eta} must be at least 2: one in eta trials goes on after each rung")
     ends = [round(slots / eta ** (count - 1 - rung)) for rung in range(count)]
     if ends[0] < 1 or len(set(ends)) < count:
         raise SpaceError(

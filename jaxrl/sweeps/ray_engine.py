@@ -13,12 +13,13 @@ import numpy as np
 
 from jaxrl import checkpoints
 from jaxrl.blocks import whole_template
-from jaxrl.config import from_config, to_config
+from jaxrl.config import from_config, named_modules, to_config
 from jaxrl.devices import member_mesh
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.sweeps.running import Start
 from jaxrl.sweeps.work import Outcome, Task, do
+from jaxrl.trust import Trust
 
 RETRIES = 10
 """How often a batch is begun again after its worker died."""
@@ -101,7 +102,9 @@ def packed(task: Task, start: Start) -> Parcel:
 def _work(parcel: Parcel) -> Outcome:
     """Does a task on a worker."""
     bare = parcel.task.batch.plan
-    plan = Plan(**{**vars(bare), "agent": from_config(parcel.agent), "mesh": member_mesh(1, 1)})
+    # The process that sweeps sent it, and has all its classes itself.
+    agent = from_config(parcel.agent, Trust(tuple(named_modules(parcel.agent))))
+    plan = Plan(**{**vars(bare), "agent": agent, "mesh": member_mesh(1, 1)})
     task = dataclasses.replace(parcel.task, batch=dataclasses.replace(parcel.task.batch, plan=plan))
     start = None if parcel.start is None else checkpoints.from_named(whole_template(plan), parcel.start)
     outcome = do(task, start, parcel.slot, Bar(0, "", False), lambda: False)

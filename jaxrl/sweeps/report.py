@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl.runs import write_whole
+from jaxrl.storage import write_file
 from jaxrl.sweeps import drawing, effects, figures
 from jaxrl.sweeps.page import Column, Page
 from jaxrl.sweeps.scales import Trials, make_trials, plain_values, score_text, value_text
@@ -75,7 +75,7 @@ def write_report(
         _pairs(page, shown, colours)
     _parallel(page, trials, shown, colours)
     _everything(page, trials, ranking, results, axes, threshold)
-    write_whole(Path(path), page.html().encode())
+    write_file(path, page.html().encode())
 
 
 def _best(page: Page, trials: Trials, threshold: float | None) -> None:
@@ -121,7 +121,16 @@ def _verdict(best: Trials) -> str:
             f" In {best.probability[0]:.0%} of the bootstrap's draws of seeds it has the highest score of all: that is "
             "the probability of its being the best."
         )
-    return text
+    return text + _lost(best)
+
+
+def _lost(best: Trials) -> str:
+    """Which of the best trials have seeds that diverged, in a sentence."""
+    places = np.flatnonzero(best.diverged)
+    if not len(places):
+        return ""
+    named = [f"{best.diverged[p]} of {_count(best.seeds[p], 'seed')} of trial {best.number[p]}" for p in places]
+    return f" <strong>Diverged:</strong> {', '.join(named)}; a seed that diverged counts as less than any score."
 
 
 def _learning(page: Page, trials: Trials, curves: "pandas.DataFrame", threshold: float | None) -> None:
@@ -214,7 +223,7 @@ def _everything(
     page.section("trials", "All trials")
     cut = f" These are the best {_MOST_ROWS:,} of {len(trials):,}." if len(trials) > _MOST_ROWS else ""
     reached = "" if threshold is None else f"; steps to a training return of {threshold:g}, their median"
-    marked = " Coloured rows: seeds of theirs diverged." if trials.diverged.any() else ""
+    marked = " Coloured rows: seeds diverged, which count as less than any score." if trials.diverged.any() else ""
     page.text(
         "Best first; click a head to sort by it, and again to turn it round. Score, low and high are the interquartile "
         "mean over seeds of the greedy return, and the ends of its 95% bootstrap interval. The area under the curve, "

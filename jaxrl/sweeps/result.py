@@ -10,8 +10,11 @@ import jax
 import numpy as np
 
 from jaxrl.agents.base import Agent
+from jaxrl.arguments import new_file
+from jaxrl.environment import FAULTS
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
+from jaxrl.reports import fault_in_words
 from jaxrl.result import Member, Result
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
@@ -32,6 +35,7 @@ _TAKEN = frozenset(
         "steps_to_threshold",
         COLUMN,
         "diverged",
+        "fault",
         "steps",
         "rung",
         "group",
@@ -56,6 +60,7 @@ class Trial:
       score: interquartile mean over seeds of the greedy return.
       low, high: 95% bootstrap interval of the score over seeds; NaN for one seed.
       probability_best: the share of resamples of the seeds in which this trial is the best; NaN for one seed.
+      diverged: how many of its seeds diverged, each of which counts as less than any score.
     """
 
     number: int
@@ -65,10 +70,12 @@ class Trial:
     low: float
     high: float
     probability_best: float
+    diverged: int
 
     def __str__(self) -> str:
         settings = ", ".join(f"{path}={text_of(value)}" for path, value in self.values.items())
-        return f"trial {self.number} ({settings}): {self.score:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        lost = f", {self.diverged} diverged" if self.diverged else ""
+        return f"trial {self.number} ({settings}): {self.score:.2f} [{self.low:.2f}, {self.high:.2f}]{lost}"
 
 
 def text_of(value: Any) -> str:
@@ -124,7 +131,8 @@ class Sweep:
         """One row a trial and seed, by trial and seed.
 
         Columns: trial, seed, every swept field by its path (tuples as "64-64"), greedy_return (mean over episodes),
-        training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, steps, rung, group,
+        training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, fault (see
+        `Result.log`), steps, rung, group,
         seconds (its share of its batch); evaluation_return (of the last evaluation) with `evaluate_every`.
         """
         return with_values(self.results, self.values).sort_values(["trial", "seed"], ignore_index=True)
@@ -189,8 +197,16 @@ class Sweep:
         if not len(found):
             raise IndexError(f"trial {number} is not there: there are {len(self.ranked.trials)} that are done")
         ranked, place = self.ranked, found[0]
-        numbers = (ranked.score[place], ranked.low[place], ranked.high[place], ranked.probability_best[place])
-        return Trial(number, self.values[number], self.trial_agent(number), *map(float, numbers))
+        return Trial(
+            number=number,
+            values=self.values[number],
+            agent=self.trial_agent(number),
+            score=float(ranked.score[place]),
+            low=float(ranked.low[place]),
+            high=float(ranked.high[place]),
+            probability_best=float(ranked.probability_best[place]),
+            diverged=int(ranked.diverged[place]),
+        )
 
     def trial_agent(self, number: int) -> Agent:
         """The agent of a trial.
@@ -239,7 +255,7 @@ class Sweep:
             rows = rows[rows["trial"] == trial]
             if rows.empty:
                 raise IndexError(f"trial {trial} is not there")
-            fit = rows["greedy_return"].where(~rows["diverged"]).fillna(-np.inf)
+            fit = rows["greedy_return"].where(~rows["diverged"] & (rows["fault"] == 0)).fillna(-np.inf)
             seed = int(rows["seed"][fit.idxmax()])
         self._row(trial, seed)
         agent = self.trial_agent(trial)
@@ -272,6 +288,11 @@ class Sweep:
             facts.append(("compiling", f"{self.compile_seconds:.1f} s"))
         if diverged:
             facts.append(("diverged", f"{diverged:,} of {rows.num_rows:,} members"))
+        faults = np.asarray(rows["fault"])
+        for name, bit in FAULTS.items():
+            if count := int(np.sum((faults & bit) > 0)):
+                what = f"the environment gave {fault_in_words(name)}"
+                facts.append((what, f"{count:,} of {rows.num_rows:,} members; jaxrl.check_env(env) tells more"))
         if self.threshold is not None:
             solved = int(np.sum(ranked.score >= self.threshold))
             facts.append((f"trials that score {self.threshold:g} or more", f"{solved:,}"))
@@ -285,6 +306,7 @@ class Sweep:
         """Writes a page with the ranking, curves and effects: one HTML file that needs no network."""
         from jaxrl.sweeps.report import Axis, write_report
 
+        path = new_file("path", path)
         axes = []
         for name in self.values[0]:
             items = [values[name] for values in self.values]
@@ -293,7 +315,7 @@ class Sweep:
             axes.append(Axis(column_of(name), wide, not plain))
         best = self.ranked.trials[:5].tolist()
         write_report(
-            Path(path),
+            path,
             title=f"{type(self.agent).__name__} on {type(self.agent.env).__name__}",
             facts=self.facts(),
             results=self.table(),
@@ -312,13 +334,15 @@ def params_shapes(agent: Agent) -> Any:
 
 def rank_rows(results: "pa.Table", seeds: np.ndarray) -> Ranking:
     """Ranks the trials of a table of results that have a row for every seed."""
-    frame = results.select(["trial", "seed", "greedy_return", "rung"]).to_pandas()
-    returns = frame.pivot_table(index="trial", columns="seed", values="greedy_return", dropna=False, sort=True)
+    frame = results.select(["trial", "seed", "greedy_return", "diverged", "rung"]).to_pandas()
+    returns = frame.pivot(index="trial", columns="seed", values="greedy_return")
+    diverged = frame.pivot(index="trial", columns="seed", values="diverged").reindex(returns.index)
     counts = frame.groupby("trial").size().reindex(returns.index)
     whole = counts.to_numpy() == len(seeds)
     # Where a sweep was interrupted, a trial is as far as its last seed.
     rungs = frame.groupby("trial")["rung"].min().reindex(returns.index).to_numpy()
-    return rank(returns.index.to_numpy()[whole], returns.to_numpy()[whole], rungs[whole])
+    lost = diverged.to_numpy()[whole].astype(bool)
+    return rank(returns.index.to_numpy()[whole], returns.to_numpy()[whole], rungs[whole], lost)
 
 
 def with_values(results: "pa.Table", values: list[dict[str, Any]]) -> "pd.DataFrame":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from jaxrl.agents.base import Agent
-from jaxrl.checks import check_values, positive
+from jaxrl.arguments import positive, shown
+from jaxrl.checks import check_values, is_finite
 from jaxrl.pytree import annotation, field_at, get_at, is_static, replace_at
 from jaxrl.registry import nearest
 
@@ -117,6 +119,8 @@ def integers(low: int, high: int) -> Integers:
 
 def choice(values: Sequence[Any]) -> Choice:
     """Any of some values, to be sampled; a plain list is a grid, of which each value is tried."""
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise SpaceError(f"choice({shown(values)}) must have a list of values, such as choice([0.9, 0.99])")
     return Choice(tuple(values))
 
 
@@ -127,9 +131,10 @@ def _make_plain(node: Any, *names: str) -> None:
 
 def _require_ends(name: str, low: Any, high: Any, kind: Any) -> None:
     for end in (low, high):
-        if isinstance(end, bool) or not isinstance(end, kind) or not np.isfinite(end):
+        if isinstance(end, bool) or not isinstance(end, kind) or not is_finite(end):
             raise SpaceError(
-                f"{name}({low!r}, {high!r}): both ends must be {'whole' if kind is int else 'finite'} numbers"
+                f"{name}({shown(low)}, {shown(high)}): both ends must be {'whole' if kind is int else 'finite'} "
+                "numbers, as float32 too"
             )
     if not low < high:
         raise SpaceError(f"{name}({low!r}, {high!r}): low must be less than high")
@@ -145,7 +150,9 @@ def checked_space(agent: Agent, space: Any) -> Space:
       SpaceError: it is empty, or a path or a value is wrong; or the agent's own ValueError or TypeError for a value.
     """
     if not isinstance(space, Mapping):
-        raise SpaceError(f"space = {space!r} must be a dict from fields to values, such as {{'discount': [0.9, 0.99]}}")
+        raise SpaceError(
+            f"space = {shown(space)} must be a dict from fields to values, such as {{'discount': [0.9, 0.99]}}"
+        )
     if not space:
         raise SpaceError("space is empty: name a field and its values, such as {'discount': [0.9, 0.99]}")
     known = field_paths(agent)
@@ -189,7 +196,7 @@ def field_paths(node: Any) -> list[str]:
 def _grid(path: str, values: Any) -> list[Any]:
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
         raise SpaceError(
-            f"space[{path!r}] = {values!r} must be a list of values, or a distribution such as jaxrl.uniform(0, 1)"
+            f"space[{path!r}] = {shown(values)} must be a list of values, or a distribution such as jaxrl.uniform(0, 1)"
         )
     plain = [_plain(value) for value in values]
     if not plain:
@@ -212,7 +219,7 @@ def _check_value(agent: Agent, path: str, value: Any) -> None:
     if value is None and not {"None", "Optional"} & set(re.findall(r"\w+", annotation(field))):
         raise SpaceError(f"space[{path!r}] has None, and {field.name} must be {annotation(field)}")
     if not is_static(field) and isinstance(value, int) and not -(2**31) <= value < 2**31:
-        raise SpaceError(f"space[{path!r}] has {value}, which is more than the 32 bits of a leaf hold")
+        raise SpaceError(f"space[{path!r}] has {shown(value)}, which is more than the 32 bits of a leaf hold")
     check_values(replace_at(agent, path, value))
 
 
@@ -286,21 +293,33 @@ def _shares(trials: int, fields: int, sampler: str, seed: int) -> np.ndarray:
     return qmc.Sobol(fields, rng=rng).random_base2(exponent)[:trials]
 
 
-def every_program(agent: Agent, space: Space) -> list[dict[str, Any]]:
+def every_program(agent: Agent, space: Space, most: int) -> list[dict[str, Any]]:
     """Values, by path, that between them have every combination of those that decide the program.
 
     Fields that are leaves have one value each, and None where they may have that.
 
     Raises:
-      SpaceError: a static field has a continuous distribution.
+      SpaceError: a static field has a continuous distribution, or there are more than `most` of them.
     """
     options = {path: _deciding(path, entry, is_static(field_at(agent, path))) for path, entry in space.items()}
+    count = math.prod(len(values) for values in options.values())
+    if count > most:
+        paths = ", ".join(sorted(path for path, values in options.items() if len(values) > 1))
+        raise too_many_programs(count, paths, most)
     return [dict(zip(options, point, strict=True)) for point in itertools.product(*options.values())]
 
 
-def _deciding(path: str, entry: list[Any] | Distribution, fixed: bool) -> list[Any]:
+def too_many_programs(count: int, paths: str, most: int) -> SpaceError:
+    """What to raise where a sweep would compile more programs than it may."""
+    return SpaceError(
+        f"this sweep compiles {count} programs, one for each combination of {paths}, and may {most}: give fewer "
+        "values, or allow it by max_compilations"
+    )
+
+
+def _deciding(path: str, entry: list[Any] | Distribution, fixed: bool) -> Sequence[Any]:
     if isinstance(entry, Integers) and fixed:
-        return list(range(entry.low, entry.high + 1))
+        return range(entry.low, entry.high + 1)
     if isinstance(entry, Uniform) and fixed:
         raise SpaceError(f"space[{path!r}] = {entry!r}, and {path} is static: give a list of values")
     values = entry.ends() if isinstance(entry, Distribution) else entry

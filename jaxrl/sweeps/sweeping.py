@@ -2,27 +2,31 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxrl import arguments
 from jaxrl.agents.base import Agent
+from jaxrl.arguments import LARGEST_SEED, flag, shown, whole
 from jaxrl.config import from_config
-from jaxrl.devices import free_host_memory
-from jaxrl.memory import USABLE_MEMORY, NotEnoughMemoryError
+from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_host_memory
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
-from jaxrl.runs import RunDirectoryError, exclusive, made_with, warn_of_local_classes
-from jaxrl.sweeps.adaptive import Advisor, adapt, asked_for
+from jaxrl.runs import made_with, warn_of_local_classes
+from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.sweeps.adaptive import Advisor, adapt
 from jaxrl.sweeps.engines import ENGINES, engine_named
 from jaxrl.sweeps.folder import FORMAT, SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, make_batches
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, SweepPlan, checked_sampler, plan_sweep
 from jaxrl.sweeps.result import Sweep, rank_rows
 from jaxrl.sweeps.running import Runner
+from jaxrl.sweeps.space import SpaceError
 from jaxrl.training import interrupts
 from jaxrl.training import load as load_run
+from jaxrl.trust import Trust, checked_trust
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,8 +103,9 @@ def sweep(
       TypeError, ValueError: as `jaxrl.train`. All this comes before compiling.
     """
     check_words(keep, engine)
-    name, advising = checked_sampler(sampler, sample_seed)
-    path = None if out is None else Path(out)
+    flag("progress", progress)
+    name, advising = checked_sampler(sampler, whole("sample_seed", sample_seed, 0, LARGEST_SEED))
+    path = None if out is None else arguments.path("out", out)
     stored = SweepFolder.open(path) if path is not None and (path / "config.json").exists() else None
     plan = plan_sweep(
         agent,
@@ -123,6 +128,7 @@ def sweep(
         max_compilations=max_compilations,
         blocks=None if stored is None else stored.blocks(),
     )
+    check_destination(plan, keep, path)
     if path is None and len(plan.rungs) > 1:
         _require_memory_to_park(plan, memory_limit)
     say = _speaker(progress)
@@ -145,15 +151,29 @@ def sweep(
         if advising is None:
             tables = _halve(plan, runner, say)
         else:
-            tables = _adapt(plan, Advisor(plan.space, advising, path), runner)
+            tables = _adapt(plan, Advisor(plan.space, advising, folder), runner)
         return _finished(plan, runner, tables, keep, say)
 
 
 def check_words(keep: Any, engine: Any) -> None:
     """Raises a ValueError where `keep` or `engine` is none that `sweep` knows."""
     _to_keep(keep)
-    if engine not in ENGINES:
-        raise ValueError(f"engine = {engine!r} must be one of {', '.join(ENGINES)}")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise ValueError(f"engine = {shown(engine)} must be one of {', '.join(ENGINES)}")
+
+
+def check_destination(plan: SweepPlan, keep: str, path: Path | None) -> None:
+    """Checks that a plan can be begun, or gone on with, in a folder; nothing is written.
+
+    Raises:
+      SpaceError: more trials are to be kept than there are.
+      RunDirectoryError: the folder holds another sweep, or something else.
+    """
+    best = _to_keep(keep)
+    if best is not None and best > plan.trials:
+        raise SpaceError(f"keep = {keep!r} is more than the {plan.trials} trials of the sweep: 'all' keeps every one")
+    if path is not None:
+        SweepFolder.check(path, _config(plan, keep))
 
 
 def _require_memory_to_park(plan: SweepPlan, limit: int | None) -> None:
@@ -172,11 +192,11 @@ def _speaker(progress: bool) -> Callable[[str], None]:
 
 def _to_keep(keep: Any) -> int | None:
     """How many of the best trials to keep; 0 for none, None for all."""
-    if keep in ("none", "all"):
+    if isinstance(keep, str) and keep in ("none", "all"):
         return 0 if keep == "none" else None
     name, _, count = str(keep).partition(":")
-    if name != "best" or not count.isdecimal() or int(count) < 1:
-        raise ValueError(f"keep = {keep!r} must be 'none', 'all', or 'best:N' such as 'best:5'")
+    if name != "best" or not count.isdecimal() or len(count) > 18 or int(count) < 1:
+        raise ValueError(f"keep = {shown(keep)} must be 'none', 'all', or 'best:N' such as 'best:5'")
     return int(count)
 
 
@@ -277,13 +297,21 @@ def _finished(
     )
 
 
-def load_sweep(path: str | os.PathLike[str]) -> Sweep:
+def load_sweep(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Sweep:
     """A sweep on disk; of an unfinished one, what is done.
 
+    Args:
+      path: of its folder.
+      trust: modules that may be imported for the sweep's classes; see `load`.
+
     Raises:
-      RunDirectoryError: there is none, nothing of it is done, or it is damaged.
+      RunDirectoryError: there is none, nothing of it is done, it is damaged, or names a class of a module that is not
+        trusted.
+      TypeError: `trust` is no list of names.
     """
-    folder = SweepFolder.open(Path(path))
+    place = arguments.path("path", path)
+    trusted = checked_trust(trust, place)
+    folder = SweepFolder.open(place)
     config = folder.config
     tables = list(folder.tables("results"))
     if not tables:
@@ -291,8 +319,8 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     results = last_rows(joined(tables))
     try:
         return Sweep(
-            agent=from_config(config["agent"]),
-            values=_values_of(folder),
+            agent=from_config(config["agent"], trusted, Agent),
+            values=_values_of(folder, trusted),
             seeds=np.asarray(config["seeds"], np.int64),
             iterations=dict(enumerate(config["iterations"])),
             slots=config["slots"],
@@ -302,19 +330,32 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
             complete=folder.complete,
             folder=folder,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except RunDirectoryError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise RunDirectoryError(f"{folder.path / 'config.json'} can't be used: {error}") from error
 
 
-def _values_of(folder: SweepFolder) -> list[dict[str, Any]]:
+def _values_of(folder: SweepFolder, trust: Trust) -> list[dict[str, Any]]:
     stored = folder.config["trials"]
-    return asked_for(folder.path) if isinstance(stored, int) else from_config(stored)
+    if isinstance(stored, int):
+        return [values for trials in folder.rounds() for values in trials]
+    return from_config(stored, trust)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Any:
     """What is in a folder: the `Result` of a run, or the `Sweep` of a sweep; as far as they are finished.
 
+    Args:
+      path: of the folder.
+      trust: names of modules that may be imported, such as `["my_package"]`, where the run has agents or environments
+        that are not jaxrl's own. Importing a module runs its code, and the folder, which a stranger may have made,
+        says which. Modules that are imported already need no mention; one that lies in the folder is never used.
+
     Raises:
-      RunDirectoryError: there is neither, nothing of it is finished, or it is damaged.
+      RunDirectoryError: there is neither, nothing of it is finished, it is damaged, or names a class of a module that
+        is not trusted.
+      TypeError: `trust` is no list of names.
     """
-    return load_sweep(path) if SweepFolder.is_sweep(Path(path)) else load_run(path)
+    place = arguments.path("path", path)
+    return load_sweep(place, trust) if SweepFolder.is_sweep(place) else load_run(place, trust)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import time
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
+from jaxrl.runs import request_of
 from jaxrl.statistics import held
+from jaxrl.storage import checksum_of
 from jaxrl.sweeps.plan import Batch
 
 if TYPE_CHECKING:
@@ -108,18 +111,19 @@ class Parking:
         return jax.tree.map(lambda x: x[chosen], self._start), note
 
     def _under_way(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
-        folder = checkpoints.find(self._checkpoint) if self._checkpoint is not None else None
-        if folder is None:
+        file = self._checkpoint
+        if file is None or not file.exists():
             return None
         # A damaged one costs no more than the block's beginning, as does one of another block.
         with contextlib.suppress(checkpoints.DamagedCheckpointError):
-            if checkpoints.read_note(folder).items() >= {**self._mark, "block": block}.items():
-                return checkpoints.restore(folder, template)
+            if checkpoints.read_note(file).items() >= {**self._mark, "block": block}.items():
+                return checkpoints.restore(file, template)
         return None
 
-    @property
+    @functools.cached_property
     def _mark(self) -> dict[str, Any]:
-        return {"batch": self._task.batch.name, "size": self._plan.block}
+        asked = checksum_of(request_of(self._plan))
+        return {"batch": self._task.batch.name, "size": self._plan.block, "asked": asked}
 
     def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
         """Takes a block that stops where it should, or one under way."""
@@ -203,12 +207,12 @@ def _is_lack_of_memory(error: Exception) -> bool:
 
 
 def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float) -> "pa.Table":
-    """One row a member: trial, seed, returns, area under the curve, steps, divergence, seconds, rung.
+    """One row a member: trial, seed, returns, area under the curve, steps, divergence, faults, seconds, rung.
 
     The area under the curve is the mean training return over environment steps, each slot standing for its
     own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
-    counts with the returns that it reached. Where members are evaluated in training, their last evaluation
-    has a column too.
+    keeps the returns that it reached here; the ranking counts it as less than any. Where members are evaluated in
+    training, their last evaluation has a column too.
     """
     import pyarrow as pa
 
@@ -219,6 +223,7 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
     counted = np.isfinite(curve)
     with np.errstate(invalid="ignore", divide="ignore"):
         area = np.sum(np.where(counted, curve * widths, 0), axis=1) / np.sum(np.where(counted, widths, 0), axis=1)
+    fault = np.bitwise_or.reduce(result.log["fault"][:, slots], axis=1)
     diverged = result.log["diverged"][:, slots].any(axis=1)
     columns = {
         "trial": pa.array(task.batch.trials.astype(np.int32)),
@@ -228,6 +233,7 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
         "area_under_curve": pa.array(area),
         "steps_to_threshold": pa.array(_steps_to(task.threshold, curve, step)),
         "diverged": pa.array(diverged),
+        "fault": pa.array(fault),
         "steps": pa.array(step[:, -1].astype(np.int64)),
         "rung": pa.array(np.full(members, task.rung, np.int32)),
         "group": pa.array(np.full(members, task.batch.group, np.int32)),
@@ -249,7 +255,7 @@ def _steps_to(threshold: float | None, curve: np.ndarray, step: np.ndarray) -> n
 
 
 def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
-    """One row a member and slot since `slot`: trial, seed, step, diverged, and every metric of the log."""
+    """One row a member and slot since `slot`: trial, seed, step, diverged, fault, and every metric of the log."""
     import pyarrow as pa
 
     slots = slice(slot, task.until)
@@ -257,7 +263,7 @@ def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
     metrics = {
         name: pa.array(values[:, slots].reshape(-1))
         for name, values in result.log.items()
-        if name not in ("step", "diverged")
+        if name not in ("step", "diverged", "fault")
     }
     return pa.table(
         {
@@ -266,5 +272,6 @@ def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
             "step": pa.array(result.log["step"][:, slots].reshape(-1).astype(np.int64)),
             **metrics,
             "diverged": pa.array(result.log["diverged"][:, slots].reshape(-1)),
+            "fault": pa.array(result.log["fault"][:, slots].reshape(-1)),
         }
     )

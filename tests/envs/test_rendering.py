@@ -214,8 +214,7 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path, monkeypatch, m
     before = path.read_bytes()
 
     def interrupted_save(self, target, **options):
-        with open(target, "wb") as file:
-            file.write(b"GIF89a half of")
+        target.write(b"GIF89a half of")
         raise KeyboardInterrupt
 
     def interrupted_replace(source, target):

@@ -19,9 +19,10 @@ def test_a_run_holds_what_it_promises(whole: jaxrl.Result, folder: Path) -> None
 
     run = folder / "whole"
     assert sorted(path.name for path in run.iterdir()) == [
-        *("blocks", "config.json", "curves.png", "greedy_returns.npz", "metrics.parquet", "tensorboard")
+        *("blocks", "checksums.json", "config.json"),
+        *("curves.png", "greedy_returns.npz", "metrics.parquet", "tensorboard"),
     ]
-    assert sorted(path.name for path in (run / "blocks").iterdir()) == ["0000", "0001"]
+    assert sorted(path.name for path in (run / "blocks").iterdir()) == ["0000.npz", "0001.npz"]
     config = json.loads((run / "config.json").read_text())
     assert from_config(config["agent"]) == whole.agent
     assert config["seeds"] == SEEDS

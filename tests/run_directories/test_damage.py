@@ -1,18 +1,29 @@
 """Damaged runs: nothing is trained over, and nothing is changed."""
 
 import json
-import shutil
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from small_run_directories import BLOCK, SEEDS, assert_same, contents, dqn, interruption, refused, train
+from small_run_directories import (
+    BLOCK,
+    SEEDS,
+    assert_same,
+    contents,
+    dqn,
+    interruption,
+    refused,
+    train,
+    write_config,
+)
 
 import jaxrl
 from jaxrl import checkpoints
-from jaxrl.runs import RunDirectoryError
+from jaxrl.storage import RunDirectoryError
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -29,27 +40,29 @@ def flipped(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [truncated, flipped])
 def test_a_damaged_block(damage: Any, whole: jaxrl.Result, copy: Path, never_trained: None) -> None:
-    block, found = copy / "blocks" / "0001", []
-    for file in sorted(path for path in block.rglob("*") if path.is_file() and path.stat().st_size):
-        content = file.read_bytes()
-        file.write_bytes(damage(content))
-        before = contents(copy)
-        try:
-            # Bytes of a file's directory may tell nothing that is needed: then the numbers are all there.
-            assert_same(train(copy, resume=True), whole)
-        except RunDirectoryError as error:
-            found.append(file.name)
-            assert "0001" in str(error)  # noqa: PT017
-            assert "Remove" in str(error)  # noqa: PT017
-        assert contents(copy) == before
-        file.write_bytes(content)
-    assert "manifest.json" in found
-    assert "arrays.npz" in found
+    file = copy / "blocks" / "0001.npz"
+    content = file.read_bytes()
+    file.write_bytes(damage(content))
+    refused(copy, "0001.npz.*Remove")
+    file.write_bytes(content)
     assert_same(jaxrl.load(copy), whole)
 
 
+def test_no_flipped_byte_of_a_block_gives_other_numbers(whole: jaxrl.Result, copy: Path, never_trained: None) -> None:
+    file, found = copy / "blocks" / "0001.npz", 0
+    content = file.read_bytes()
+    for place in np.random.default_rng(0).integers(len(content), size=60):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        try:
+            # Bytes of the file's directory may tell nothing that is needed: then the numbers are all there.
+            assert_same(train(copy, resume=True), whole)
+        except RunDirectoryError:
+            found += 1
+    assert found > 30
+
+
 def test_a_block_that_was_removed_is_computed_again(whole: jaxrl.Result, copy: Path) -> None:
-    shutil.rmtree(copy / "blocks" / "0000")
+    (copy / "blocks" / "0000.npz").unlink()
     partial = jaxrl.load(copy)
     assert partial.seeds.tolist() == SEEDS[BLOCK:]
     assert not partial.complete
@@ -58,10 +71,10 @@ def test_a_block_that_was_removed_is_computed_again(whole: jaxrl.Result, copy: P
 
 def test_blocks_in_the_wrong_place(copy: Path, never_trained: None) -> None:
     blocks = copy / "blocks"
-    (blocks / "0000").rename(blocks / "9")
-    (blocks / "0001").rename(blocks / "0000")
-    (blocks / "9").rename(blocks / "0001")
-    refused(copy, "0000 holds another block")
+    (blocks / "0000.npz").rename(blocks / "9")
+    (blocks / "0001.npz").rename(blocks / "0000.npz")
+    (blocks / "9").rename(blocks / "0001.npz")
+    refused(copy, "0000.npz holds another block")
 
 
 @pytest.fixture
@@ -74,25 +87,24 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_damaged_checkpoint(stopped: Path, never_trained: None) -> None:
-    manifest = stopped / "checkpoint" / "manifest.json"
-    whole = manifest.read_text()
-    for text in (
-        "",
-        "{}",
-        "[1, 2]",
-        "\x00garbage",
-        truncated(whole.encode()).decode(),
-        whole.replace('"slot": 4', '"slot": 5'),
-    ):
-        manifest.write_text(text)
+    file = stopped / "checkpoint.npz"
+    content = file.read_bytes()
+    arrays = checkpoints.read_arrays(file)
+    manifest = arrays.pop("manifest").tobytes()
+    texts = (b"", b"{}", b"[1, 2]", b"\x00garbage", truncated(manifest), manifest.replace(b'"slot": 4', b'"slot": 5'))
+    for damaged in (b"", b"PK", truncated(content), flipped(content), *texts):
+        file.write_bytes(damaged)
+        if damaged in texts[1:]:
+            with open(file, "wb") as out:
+                checkpoints.write_arrays(out, {"manifest": np.frombuffer(damaged, np.uint8), **arrays})
         with pytest.raises(RunDirectoryError, match="no finished block yet"):
             jaxrl.load(stopped)
         refused(stopped, "checkpoint.*Remove", loads=True)
 
 
 def test_a_checkpoint_of_other_shapes(stopped: Path, never_trained: None) -> None:
-    note = checkpoints.read_note(stopped / "checkpoint")
-    checkpoints.save(stopped / "checkpoint", {"x": np.zeros(3)}, note)
+    note = checkpoints.read_note(stopped / "checkpoint.npz")
+    checkpoints.save(stopped / "checkpoint.npz", {"x": np.zeros(3)}, note)
     refused(stopped, "not of this run", loads=True)
 
 
@@ -100,9 +112,8 @@ def test_a_checkpoint_of_another_run(stopped: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
     with interruption(4, monkeypatch):
         train(tmp_path / "other", dqn(learning_rate=2e-3), progress=True)
-    shutil.rmtree(stopped / "checkpoint")
-    (tmp_path / "other" / "checkpoint").rename(stopped / "checkpoint")
-    refused(stopped, "checkpoint is of another run", loads=True)
+    (tmp_path / "other" / "checkpoint.npz").rename(stopped / "checkpoint.npz")
+    refused(stopped, "checkpoint.npz is of another run", loads=True)
 
 
 @pytest.mark.parametrize("damage", [truncated, flipped])
@@ -128,19 +139,17 @@ CONFIGURATIONS = [
     (lambda _: "", "can't be read"),
     (lambda _: "\x00\xff garbage", "can't be read"),
     (lambda text: text[: len(text) // 2], "can't be read"),
+    (lambda _: 100_000 * "[", "can't be read"),
     (lambda _: "[]", "is not of a run that this jaxrl knows"),
     (lambda _: "{}", "is not of a run that this jaxrl knows"),
     (lambda _: '{"format": "another program"}', "is not of a run that this jaxrl knows"),
-    # Its random numbers were drawn otherwise.
-    (changed(format="jaxrl run, version 4"), "is not of a run that this jaxrl knows"),
-    (changed(made_with=None), "made_with.block is no whole number"),
-    (changed(made_with={"block": "2"}), "made_with.block is no whole number"),
-    (changed(made_with={"block": -2}), "made_with.block is no whole number"),
-    (changed(agent={"class": "jaxrl.agents.dqn.DQM", "fields": {}}), "another run|can't be used"),
-    (changed(seeds=[7, 3, 12]), "another run"),
-    (changed(seeds="x"), "another run|can't be used"),
-    (changed(vary=None), "another run|can't be used"),
-    (lambda text: text.replace('"learning_rate": 0.003', '"learning_rate": 0.002'), "another run"),
+    # Its blocks were folders.
+    (changed(format="jaxrl run, version 5"), "is not of a run that this jaxrl knows"),
+    (changed(seeds=[7, 3, 12]), "is damaged or was changed"),
+    (changed(checksum=None), "is damaged or was changed"),
+    (changed(more=None), "is damaged or was changed"),
+    (lambda text: text.replace('"learning_rate": 0.003', '"learning_rate": 0.002'), "is damaged or was changed"),
+    (lambda text: text.replace('"block": 2', '"block": 3'), "is damaged or was changed"),
 ]
 
 
@@ -151,3 +160,55 @@ def test_a_damaged_configuration(change: Any, words: str, copy: Path, never_trai
     assert text != file.read_text()
     file.write_text(text)
     refused(copy, words)
+
+
+FORGED = [
+    ({"made_with": None}, "made_with.block is no whole number"),
+    ({"made_with": {"block": "2"}}, "made_with.block is no whole number"),
+    ({"made_with": {"block": -2}}, "made_with.block is no whole number"),
+    ({"agent": {"class": "jaxrl.agents.dqn.DQM", "fields": {}}}, "another run|can't be used"),
+    ({"seeds": [7, 3, 12]}, "another run"),
+    ({"seeds": "x"}, "another run|can't be used"),
+    ({"vary": None}, "another run|can't be used"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), FORGED)
+def test_a_configuration_of_something_else(changes: Any, words: str, copy: Path, never_trained: None) -> None:
+    """Whose checksum is right, as one that was put there in place of the run's own."""
+    write_config(copy, json.loads((copy / "config.json").read_text()) | changes)
+    refused(copy, words)
+
+
+@pytest.mark.parametrize("name", ["config.json", "blocks/0000.npz", "checksums.json"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_not_read(name: str, kind: str, copy: Path, never_trained: None) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name) if kind == "pipe" else (copy / name).mkdir()
+    if name == "checksums.json":
+        with pytest.warns(UserWarning, match=r"checksums\.json is not as it was written"):
+            jaxrl.load(copy)
+        return
+    with pytest.raises(RunDirectoryError, match=f"{copy}.*(holds no run|Remove)"):
+        jaxrl.load(copy)
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "curves.png", "checksums.json", "tensorboard"])
+def test_damaged_reports_are_noticed_and_written_again(
+    name: str, whole: jaxrl.Result, copy: Path, never_trained: None
+) -> None:
+    before = contents(copy)
+    file = next((copy / name).glob("events*")) if name == "tensorboard" else copy / name
+    file.write_bytes(flipped(file.read_bytes()))
+    with pytest.warns(UserWarning, match=rf"{file.name} .*is not as it was written: train with resume=True"):
+        assert_same(jaxrl.load(copy), whole)
+    with pytest.warns(UserWarning, match=rf"{file.name} .*is not as it was written, and is written again"):
+        assert_same(train(copy, resume=True), whole)
+    after = contents(copy)
+    for same in ("metrics.parquet", "curves.png", "config.json", "greedy_returns.npz"):
+        assert before[same] == after[same]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jaxrl.load(copy)
+        train(copy, resume=True)
+    assert contents(copy) == after

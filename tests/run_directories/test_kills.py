@@ -54,17 +54,20 @@ def before(owner: Any, name: str, number: int = 1, when: Callable[..., bool] = l
 
 
 def within_arrays(number: int, done: bool) -> Any:
-    """The moment when a half of a checkpoint's arrays is written, or all of them."""
+    """The moment when a half of a checkpoint is written, or all of it, under its first name."""
 
     def install(patch: pytest.MonkeyPatch, end: End) -> None:
         real, calls = checkpoints.write_arrays, []
 
-        def write(path: Path, arrays: Any) -> None:
-            calls.append(path)
+        def write(file: Any, arrays: Any) -> None:
+            calls.append(file)
             if len(calls) == number and not done:
-                path.write_bytes(b"half")
+                file.write(b"half")
+                file.flush()
                 end()
-            real(path, arrays)
+                file.seek(0)
+                file.truncate()
+            real(file, arrays)
             if len(calls) == number and done:
                 end()
 
@@ -73,78 +76,32 @@ def within_arrays(number: int, done: bool) -> Any:
     return install
 
 
-def within_writing(suffix: str, number: int) -> Any:
-    """The moment when half of a text is written."""
-
-    def install(patch: pytest.MonkeyPatch, end: End) -> None:
-        real, calls = Path.write_text, []
-
-        def write_text(self: Path, text: str) -> int:
-            if self.name.endswith(suffix):
-                calls.append(self)
-                if len(calls) == number:
-                    real(self, text[: len(text) // 2])
-                    end()
-            return real(self, text)
-
-        patch.setattr(Path, "write_text", write_text)
-
-    return install
-
-
-def within_removing(name: str) -> Any:
-    """The moment when a folder of that name has lost one file."""
-
-    def install(patch: pytest.MonkeyPatch, end: End) -> None:
-        real, calls = shutil.rmtree, []
-
-        def rmtree(path: Any, ignore_errors: bool = False) -> None:
-            if Path(path).name == name and Path(path).exists() and not calls:
-                calls.append(path)
-                (Path(path) / "manifest.json").unlink()
-                end()
-            real(path, ignore_errors=ignore_errors)
-
-        patch.setattr(shutil, "rmtree", rmtree)
-
-    return install
-
-
-def renamed(source: str, target: str) -> Callable[..., bool]:
-    return lambda path, to: (path.name, Path(to).name) == (source, target)
-
-
 def put_in_place(name: str) -> Callable[..., bool]:
     return lambda _, to: Path(to).name == name
 
 
 # Every slot but a block's last one ends with a checkpoint here: five a block, then the block itself.
 MOMENTS: dict[str, Any] = {
-    "the configuration is not in place": before(Path, "replace", 1, put_in_place("config.json")),
+    "the configuration is not in place": before(os, "replace", 1, put_in_place("config.json")),
     "before the first checkpoint": before(checkpoints, "save"),
-    "within the arrays, first checkpoint": within_arrays(1, done=False),
+    "within the first checkpoint": within_arrays(1, done=False),
     "after two checkpoints": before(checkpoints, "save", 3),
-    "within the arrays, third checkpoint": within_arrays(3, done=False),
-    "the arrays are done, the manifest not begun": within_arrays(2, done=True),
-    "within the manifest": within_writing("manifest.json", 2),
-    "before both renames": before(Path, "rename", 1, renamed("checkpoint", "checkpoint.old")),
-    "between both renames": before(Path, "rename", 2, renamed("checkpoint.partial", "checkpoint")),
-    "the older one is still there": before(Path, "rename", 1, renamed("checkpoint.old", "checkpoint.old.removed")),
-    "while the older one is removed": within_removing("checkpoint.old.removed"),
+    "within the third checkpoint": within_arrays(3, done=False),
+    "the second checkpoint is not in place": before(os, "replace", 2, put_in_place("checkpoint.npz")),
     "within a block on disk": within_arrays(6, done=True),
-    "the block is there, its checkpoint too": before(checkpoints, "discard"),
-    "while the block's checkpoint is removed": within_removing("checkpoint.removed"),
+    "the block is there, its checkpoint too": before(RunDirectory, "_checkpointed_block"),
     "between blocks": before(Trainer, "_begin", 2),
     "in the second block": before(checkpoints, "save", 9),
     "before the returns": before(RunDirectory, "save_returns"),
-    "the returns are not in place": before(Path, "replace", 1, put_in_place("greedy_returns.npz")),
+    "the returns are not in place": before(os, "replace", 1, put_in_place("greedy_returns.npz")),
     "within the table": before(os, "replace", 1, put_in_place("metrics.parquet")),
     "within the scalars": before(reports, "_write_scalars", 3),
     "within the chart": before(os, "replace", 1, put_in_place("curves.png")),
+    "before the checksums": before(RunDirectory, "note_reports"),
 }
 KILLED = (
-    *("within the chart", "before the first checkpoint", "within the arrays, third checkpoint", "between both renames"),
-    "between blocks",
+    *("within the chart", "before the first checkpoint", "within the third checkpoint"),
+    *("the second checkpoint is not in place", "between blocks"),
 )
 
 
@@ -171,7 +128,7 @@ def run_and_die(folder: Path, cache: str) -> None:
 def killed(folder: Path) -> Path:
     """The folder of the killed runs, each called by its moment."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"  # one line of features for every program from the cache
     (folder / "killed").mkdir()
     command = [sys.executable, __file__, str(folder / "killed"), str(folder / "cache")]
@@ -199,16 +156,16 @@ def frozen(whole: jaxrl.Result, folder: Path) -> Path:
 
 def goes_on(run: Path, whole: jaxrl.Result, folder: Path) -> None:
     """Resumes a run that was cut off, and compares all of it with the whole one."""
-    assert not (run / "curves.png").exists()
+    assert not (run / "checksums.json").exists()
     resumed = train(run, resume=True)
     assert_same(resumed, whole)
     np.testing.assert_array_equal(resumed.returns, whole.returns)
     assert_same(jaxrl.load(run), whole)
-    for block in ("0000", "0001"):
+    for block in ("0000.npz", "0001.npz"):
         assert checksums(run / "blocks" / block) == checksums(folder / "whole" / "blocks" / block)
     # Nothing half done is left behind.
     names = {path.name for path in run.iterdir()} | {path.name for path in (run / "blocks").iterdir()}
-    assert names == {path.name for path in (folder / "whole").iterdir()} | {"0000", "0001"}
+    assert names == {path.name for path in (folder / "whole").iterdir()} | {"0000.npz", "0001.npz"}
 
 
 @pytest.mark.parametrize("moment", KILLED)
@@ -217,7 +174,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
 ) -> None:
     run = Path(shutil.copytree(killed / moment, tmp_path / "run"))
     # The kill left what the copy at that moment has: the same names, and the same numbers.
-    for name in ("checkpoint", "checkpoint.old", "blocks/0000", "blocks/0001"):
+    for name in ("checkpoint.npz", "blocks/0000.npz", "blocks/0001.npz"):
         assert (run / name).exists() == (frozen / moment / name).exists()
         if (run / name).exists():
             assert checksums(run / name) == checksums(frozen / moment / name)
@@ -239,10 +196,10 @@ def test_a_resumed_run_has_the_whole_state(frozen: Path, tmp_path: Path, monkeyp
     with interruption(4, monkeypatch):
         assert not train(tmp_path / "straight", progress=True).complete
     run = Path(shutil.copytree(frozen / "after two checkpoints", tmp_path / "run"))
-    assert checkpoints.read_note(run / "checkpoint")["slot"] == 2
+    assert checkpoints.read_note(run / "checkpoint.npz")["slot"] == 2
     with interruption(2, monkeypatch):
         assert not train(run, resume=True, progress=True).complete
-    straight, resumed = tmp_path / "straight" / "checkpoint", run / "checkpoint"
+    straight, resumed = tmp_path / "straight" / "checkpoint.npz", run / "checkpoint.npz"
     assert checkpoints.read_note(resumed)["slot"] == checkpoints.read_note(straight)["slot"] == 4
     found = checksums(resumed)
     assert found == checksums(straight)

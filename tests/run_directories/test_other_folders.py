@@ -11,7 +11,7 @@ import pytest
 from small_run_directories import assert_same, contents, dqn, refused, train
 
 import jaxrl
-from jaxrl.runs import RunDirectoryError
+from jaxrl.storage import RunDirectoryError
 from jaxrl.training import _as_begun
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 def test_one_folder_takes_one_process_at_a_time(tmp_path: Path, never_trained: None) -> None:
     script = (
-        "import sys; from jaxrl.runs import exclusive\n"
+        "import sys; from jaxrl.storage import exclusive\n"
         "with exclusive(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "run")]

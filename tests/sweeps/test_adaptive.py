@@ -1,6 +1,8 @@
 """Sweeps that a sampler of Optuna leads: the study, rounds, kills, and what a sampler is told."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,9 @@ import pytest
 from small_runs import dqn
 
 import jaxrl
-from jaxrl.sweeps import running
-from jaxrl.sweeps.adaptive import STUDY
+from jaxrl.storage import checksum_of
+from jaxrl.sweeps import SweepFolder, running
+from jaxrl.sweeps.adaptive import STUDY, Advisor, tpe_sampler
 
 optuna = pytest.importorskip("optuna")
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -84,18 +87,124 @@ def test_stopped_between_rounds_it_goes_on_to_the_same_table(tmp_path, monkeypat
     first = sweep(out=tmp_path / "s")
     assert not first.complete
     assert len(first.table()) == 4
-    asked = json.loads((tmp_path / "s" / "rounds.json").read_text())
+    asked = SweepFolder.open(tmp_path / "s").rounds()
     assert len(asked) == 3
     monkeypatch.undo()
     found = sweep(out=tmp_path / "s")
     assert found.complete
-    again = json.loads((tmp_path / "s" / "rounds.json").read_text())[:3]
-    assert [entry["values"] for entry in again] == [entry["values"] for entry in asked]
+    assert SweepFolder.open(tmp_path / "s").rounds()[:3] == asked
     both = found.table().merge(first.table(), on=["trial", "seed"])
     np.testing.assert_array_equal(both["greedy_return_x"], both["greedy_return_y"])
     pd.testing.assert_frame_equal(found.table().drop(columns="seconds"), straight.table().drop(columns="seconds"))
     study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{tmp_path}/s/optuna.db")
     assert len([t for t in study.trials if t.state.is_finished()]) == 7
+
+
+def rounds_of(sampler, rounds, folder=None, size=3):
+    """What a study asks for in so many rounds, whose scores are the rates; one in five failed."""
+    advisor = Advisor(SPACE_OF_ADVICE, sampler, folder)
+    asked = []
+    for _ in range(rounds):
+        asked.append(advisor.ask(size))
+        scores = [trial["rate"] for trial in asked[-1]]
+        advisor.tell([float("nan") if int(1e6 * score) % 5 == 0 else score for score in scores])
+    return asked, advisor
+
+
+SPACE_OF_ADVICE = {"rate": jaxrl.uniform(0.0, 1.0), "kind": [(8,), (4, 4), None], "count": jaxrl.integers(1, 9)}
+SAMPLERS = {
+    "tpe": lambda: tpe_sampler(3),
+    "tpe, one by one": lambda: optuna.samplers.TPESampler(seed=0, n_startup_trials=3),
+    "random": lambda: optuna.samplers.RandomSampler(seed=0),
+    "quasi-random": lambda: optuna.samplers.QMCSampler(seed=0, warn_asynchronous_seeding=False),
+    "genetic": lambda: optuna.samplers.NSGAIISampler(seed=0, population_size=4),
+}
+
+
+@pytest.fixture
+def place(tmp_path):
+    return SweepFolder(tmp_path, {"asked": 1})
+
+
+@pytest.fixture
+def no_database(monkeypatch):
+    """Without the copy for the dashboard, which takes a second to make."""
+    monkeypatch.setattr("jaxrl.sweeps.adaptive._database", lambda *_: None)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_study_that_goes_on_proposes_what_it_would_have(name, place, no_database):
+    straight, _ = rounds_of(SAMPLERS[name](), 8)
+    assert rounds_of(SAMPLERS[name](), 4, place)[0] == straight[:4]
+    # Killed between writing the fifth round and its end.
+    Advisor(SPACE_OF_ADVICE, SAMPLERS[name](), place)
+    again, advisor = rounds_of(SAMPLERS[name](), 4, place)
+    assert again == straight[:4]
+    assert advisor.ask(3) == straight[4]
+    assert place.rounds() == straight[:5]
+    found, advisor = rounds_of(SAMPLERS[name](), 8, place)
+    assert found == straight
+    assert advisor._draws_again
+
+
+def test_the_copy_for_the_dashboard_holds_the_whole_study(place):
+    rounds_of(SAMPLERS["tpe"](), 2, place)
+    straight, _ = rounds_of(SAMPLERS["tpe"](), 4, place)
+    study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{place.path}/optuna.db")
+    assert [trial.params["rate"] for trial in study.trials] == [trial["rate"] for part in straight for trial in part]
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
+def test_the_sampler_that_the_user_has_stays_as_it_is():
+    sampler = SAMPLERS["random"]()
+    assert rounds_of(sampler, 2)[0] == rounds_of(sampler, 2)[0]
+
+
+def test_a_sampler_without_a_seed_keeps_its_trials_and_their_results(place, no_database):
+    first, _ = rounds_of(optuna.samplers.TPESampler(), 4, place)
+    found, advisor = rounds_of(optuna.samplers.TPESampler(), 6, place)
+    assert found[:4] == first
+    assert place.rounds() == found
+    assert not advisor._draws_again
+    trials = advisor._study.trials
+    assert [trial.params["rate"] for trial in trials] == [trial["rate"] for part in found for trial in part]
+    values = [trial.value for trial in trials if trial.value is not None]
+    assert set(values) <= {trial["rate"] for part in found for trial in part}
+    assert [trial.params["kind"] for trial in trials[:3]] == [str(trial["kind"]) for trial in first[0]]
+
+
+def test_nothing_of_a_sampler_is_on_disk_and_the_database_is_never_read(place):
+    rounds_of(SAMPLERS["tpe"](), 2, place)
+    noted = json.loads((place.path / "rounds.json").read_text())
+    assert noted.keys() == {"of", "rounds", "checksum"}
+    (place.path / "optuna.db").write_bytes(b"no database")
+    assert rounds_of(SAMPLERS["tpe"](), 4, place)[0] == rounds_of(SAMPLERS["tpe"](), 4)[0]
+    source = Path(jaxrl.__file__).parent
+    for file in source.rglob("*.py"):
+        assert not re.search(r"\bpickle\b|\bmarshal\b|\bshelve\b|\beval\(|\bexec\(", file.read_text()), file
+
+
+def test_a_copy_that_cannot_be_written_ends_no_sweep(place):
+    (place.path / "optuna.db-journal").mkdir()
+    (place.path / "optuna.db").symlink_to(place.path / "none" / "file")
+    with pytest.warns(UserWarning, match=r"optuna\.db can't be written, and the sweep goes on without it"):
+        found, _ = rounds_of(SAMPLERS["random"](), 2, place)
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", "[[", '{"of": 1}', "flip", "other"])
+def test_damaged_rounds(damage, place, no_database):
+    rounds_of(SAMPLERS["random"](), 2, place)
+    file = place.path / "rounds.json"
+    text = file.read_text()
+    if damage == "other":
+        noted = json.loads(text) | {"of": 5}
+        del noted["checksum"]
+        damage = json.dumps(noted | {"checksum": checksum_of(noted)})
+    digit = text.index("0.") + 4
+    file.write_text(text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1 :] if damage == "flip" else damage)
+    with pytest.raises(jaxrl.RunDirectoryError, match=r"rounds\.json is damaged .*: remove "):
+        Advisor(SPACE_OF_ADVICE, SAMPLERS["random"](), place)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,30 @@ def test_no_return_counts_as_less_than_any():
     assert one_bad.score[0] == 1.0
 
 
+def test_a_seed_that_diverged_counts_as_less_than_any():
+    # Trial 0 has the greatest returns, but half of its seeds diverged; one of trial 1 did, which the mean leaves out.
+    returns = np.asarray([[600.0] * 4, [500.0] * 4, [500.0] * 4])
+    lost = np.asarray([[True, True, False, False], [True, False, False, False], [False] * 4])
+    ranked = rank(np.arange(3), returns, diverged=lost)
+    assert ranked.trials.tolist() == [2, 1, 0]
+    assert ranked.diverged.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(ranked.score, [500.0, 500.0, np.nan])
+    # Where equals lead, those with the fewest diverged seeds are the best. Trial 0 leads in resamples of the two
+    # other seeds (600), in which at most one of four draws is of a lost one.
+    chance = 0.5**4 + 4 * 0.5**4
+    np.testing.assert_allclose(ranked.probability_best, [1 - chance, 0, chance], atol=0.03)
+    assert np.isnan(ranked.low[2])
+    assert rank(np.arange(2), np.full((2, 1), 5.0), diverged=np.asarray([[True], [False]])).trials.tolist() == [1, 0]
+
+
+def test_the_lost_beyond_one_part_of_the_resamples(monkeypatch):
+    monkeypatch.setattr("jaxrl.sweeps.ranking._NUMBERS_AT_ONCE", 1)
+    lost = np.zeros((5, 4), bool)
+    lost[:4, 0] = True
+    assert rank(np.arange(5), np.full((5, 4), 5.0), diverged=lost).probability_best.tolist()[0] > 0.6
+    assert rank(np.arange(5), np.full((5, 4), 5.0), diverged=lost).trials[0] == 4
+
+
 def test_one_seed_says_nothing_of_the_spread():
     ranked = rank(np.arange(2), np.asarray([[1.0], [2.0]]))
     assert ranked.trials.tolist() == [1, 0]

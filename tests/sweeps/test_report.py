@@ -195,6 +195,16 @@ def test_odd_sweeps(tmp_path, name):
     assert "nan" not in found.said.lower()
 
 
+def test_the_best_that_lost_seeds_are_named(tmp_path):
+    sweep = make_sweep()
+    sweep.ranking["diverged"] = 0
+    assert "<strong>Diverged:</strong>" not in write(sweep, tmp_path / "report.html")
+    sweep.ranking.loc[0, "diverged"] = 2
+    page = write(sweep, tmp_path / "report.html")
+    best = sweep.ranking["trial"][0]
+    assert f"<strong>Diverged:</strong> 2 of 5 seeds of trial {best}; a seed that diverged counts as less" in page
+
+
 def test_without_episodes_there_are_no_curves(tmp_path):
     sweep = make_sweep()
     sweep.curves["episode_return"] = np.nan

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,20 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from small_run_directories import write_config
 from small_runs import cart_pole, dqn, reinforce
 
 import jaxrl
 from jaxrl import checkpoints, loop
+from jaxrl.agents.base import Mean
+from jaxrl.cli.sweep import print_sweep
 from jaxrl.pytree import replace_at
+from jaxrl.storage import new_folder
 from jaxrl.sweeps import work
 from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.planning import plan_sweep
 from jaxrl.sweeps.work import do
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
+TESTS = Path(__file__).parents[1]
 SPACE = {"learning_rate": [1e-3, 1e-2, 3e-2], "double": [False, True], "env.length": [0.5, 1.0]}
 SETTINGS = {"seeds": [5, 2], "steps": 120, "slots": 12, "episodes": 2, "block": 4, "devices": 1, "progress": False}
 
@@ -117,7 +125,7 @@ def test_a_sweep_comes_back_from_its_folder(whole, folder):
     assert again.best() == whole.best()
     assert again.complete
     assert sorted(p.name for p in (folder / "whole").iterdir()) == [
-        *("batches", "config.json", "curves.parquet", "results.parquet")
+        *("batches", "checksums.json", "config.json", "curves.parquet", "results.parquet")
     ]
 
 
@@ -163,6 +171,37 @@ def test_a_member_that_diverges_costs_nothing_but_its_row():
     np.testing.assert_allclose(table["greedy_return"][:2], good.table()["greedy_return"], rtol=1e-4)
     assert found.best().number == 0
     assert ("diverged", "2 of 4 members") in found.facts()
+
+
+@jaxrl.pytree
+class Lossy(jaxrl.DQN):
+    """An agent whose loss is infinite, but for its parameters and what it plays, where `broken` is not 0."""
+
+    broken: float = jaxrl.leaf(default=0.0)
+
+    def iterate(self, state, clock):
+        state, metrics = super().iterate(state, clock)
+        loss = metrics["loss"]
+        total = jnp.where((self.broken > 0) & (loss.count > 0), jnp.inf, loss.total)
+        return state, metrics | {"loss": Mean(total, loss.count)}
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_a_trial_whose_loss_is_never_finite_is_not_the_best(out, tmp_path, capsys):
+    agent = Lossy(**{f.name: getattr(dqn(), f.name) for f in dataclasses.fields(jaxrl.DQN)})
+    found = sweep({"broken": [1.0, 0.0]}, agent, seeds=2, out=tmp_path / "s" if out else None)
+    table = found.table()
+    np.testing.assert_array_equal(table["greedy_return"][:2], table["greedy_return"][2:])
+    assert table["diverged"].tolist() == [True, True, False, False]
+    assert found.ranking()["trial"].tolist() == [1, 0]
+    assert found.ranking()["diverged"].tolist() == [0, 2]
+    assert found.best().number == 1
+    assert np.isnan(found.trial(0).score)
+    assert str(found.trial(0)).endswith(", 2 diverged")
+    print_sweep("lossy", found)
+    assert re.search(r"│ 0 .* none .* 2 of 2 ", capsys.readouterr().out)
+    found.report(tmp_path / "page.html")
+    assert "2 of 2" in (tmp_path / "page.html").read_text()
 
 
 @jaxrl.pytree
@@ -286,7 +325,7 @@ def _until(batch, slot):
 def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, folder, tmp_path):
     out = tmp_path / "killed"
     kills = 0
-    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
     for moment in ("config", 1, 2, 4, "results"):
         process = subprocess.Popen([sys.executable, __file__, str(out), str(moment)], env=paths)
         process.wait(timeout=300)
@@ -300,7 +339,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_table(whole, folder, tmp_pa
     pd.testing.assert_frame_equal(timeless(found), timeless(whole))
     pd.testing.assert_frame_equal(found.curves(), whole.curves())
     assert (out / "results.parquet").exists()
-    assert not list(out.glob("**/*.partial"))
+    assert not list(out.glob("**/.jaxrl-*"))
     assert {p.name for p in out.iterdir()} == {p.name for p in (folder / "whole").iterdir()}
     assert {p.name for p in out.glob("batches/*")} == {p.name for p in (folder / "whole").glob("batches/*")}
     for one, other in zip(jax.tree.leaves(found.member().params), jax.tree.leaves(whole.member().params), strict=True):
@@ -317,8 +356,9 @@ def _sweep_and_die(out: Path, moment: str) -> None:
     def save_and_count(self, batch, outcome):
         if batches[0] + len(before) == int(moment):
             # In the middle of it: its folder is there in part.
-            (self.path / "batches" / f"{batch.name}.partial").mkdir()
-            die()
+            with new_folder(self.path / "batches" / batch.name) as half:
+                half.mkdir()
+                die()
         save(self, batch, outcome)
         batches[0] += 1
 
@@ -326,7 +366,7 @@ def _sweep_and_die(out: Path, moment: str) -> None:
     if moment == "config":
         SweepFolder.begin = die
         out.mkdir(parents=True)
-        (out / "config.json.partial").write_text('{"format": "jaxrl')
+        (out / f".jaxrl-{32 * '0'}.part").write_text('{"format": "jaxrl')
     elif moment == "results":
 
         def finish_in_part(self, results):
@@ -354,14 +394,14 @@ def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch,
         patch.setattr(checkpoints, "save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             sweep(out=tmp_path / "s", keep="best:3")
-    note = checkpoints.read_note(tmp_path / "s" / "checkpoint")
+    note = checkpoints.read_note(tmp_path / "s" / "checkpoint.npz")
     assert (note["batch"], note["slot"]) == ("000-000001", 4)
     begun, run = [], loop.run
     monkeypatch.setattr(loop, "run", lambda *a, **k: begun.append(int(a[3])) or run(*a, **k))
     found = sweep(out=tmp_path / "s", keep="best:3")
     assert begun[0] == 4
     pd.testing.assert_frame_equal(timeless(found), timeless(whole))
-    assert not (tmp_path / "s" / "checkpoint").exists()
+    assert not (tmp_path / "s" / "checkpoint.npz").exists()
 
 
 def test_stopped_before_any_trial_has_all_its_seeds(tmp_path, monkeypatch):
@@ -434,19 +474,99 @@ def test_another_sweep_in_the_folder_is_refused_with_the_difference(whole, folde
     with pytest.raises(jaxrl.RunDirectoryError, match="holds other files"):
         sweep(out=tmp_path / "other")
     jaxrl.train(dqn(), 120, out=tmp_path / "run", progress=False)
-    with pytest.raises(jaxrl.RunDirectoryError, match="holds no sweep"):
+    with pytest.raises(jaxrl.RunDirectoryError, match="is not of a sweep that this jaxrl knows"):
         sweep(out=tmp_path / "run")
 
 
-def test_damage_is_found(whole, folder, tmp_path):
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("name", ["results.parquet", "curves.parquet", "config.json", "checksums.json"])
+def test_no_flipped_byte_gives_other_numbers(name, whole, folder, tmp_path):
     out = shutil.copytree(folder / "whole", tmp_path / "copy")
-    (out / "results.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(jaxrl.RunDirectoryError, match="is damaged"):
+    content, found = (out / name).read_bytes(), []
+    places = np.random.default_rng(0).integers(len(content), size=40)
+    for place in places:
+        (out / name).write_bytes(flipped(content, place))
+        try:
+            again = jaxrl.load(out)
+            pd.testing.assert_frame_equal(again.table(), whole.table())
+            pd.testing.assert_frame_equal(again.curves(), whole.curves())
+            pd.testing.assert_frame_equal(again.ranking(), whole.ranking())
+        except jaxrl.RunDirectoryError as error:
+            found.append(str(error))
+    # In JSON a space between two values may be another, and the spelling of a number.
+    assert len(found) == 40 if name.endswith("parquet") else len(found) >= 20
+    assert all(name in text for text in found)
+
+
+@pytest.fixture(scope="module")
+def under_way(folder):
+    """The folder of a sweep of which three batches are done."""
+    save, saved = SweepFolder.save, []
+
+    def save_three(self, batch, outcome):
+        save(self, batch, outcome)
+        saved.append(batch.name)
+        if len(saved) == 3:
+            raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SweepFolder, "save", save_three)
+        with pytest.raises(OSError, match="No space"):
+            sweep(out=folder / "under way", keep="best:3")
+    return folder / "under way"
+
+
+@pytest.mark.parametrize("name", ["results.parquet", "curves.parquet", "params.npz", "checksums.json"])
+def test_no_flipped_byte_of_a_batch_gives_other_numbers(name, under_way, tmp_path):
+    out = shutil.copytree(under_way, tmp_path / "copy")
+    batch = sorted((out / "batches").iterdir())[1]
+    trial = int(pq.read_table(batch / "results.parquet")["trial"][0].as_py())
+    content = (batch / name).read_bytes()
+    for place in np.random.default_rng(0).integers(len(content), size=10):
+        (batch / name).write_bytes(flipped(content, place))
+        with pytest.raises(jaxrl.RunDirectoryError, match=rf"{batch}/{name} .*: remove {batch}, and run"):
+            jaxrl.load(out).member(trial)  # Which also reads its curve.
+
+
+def test_a_damaged_batch_is_trained_again_once_it_is_removed(under_way, tmp_path, whole):
+    out = shutil.copytree(under_way, tmp_path / "copy")
+    batch = sorted((out / "batches").iterdir())[1]
+    (batch / "results.parquet").write_bytes(b"PAR1")
+    with pytest.raises(jaxrl.RunDirectoryError, match=f"remove {batch}, and run the sweep again"):
+        sweep(out=out, keep="best:3")
+    shutil.rmtree(batch)
+    pd.testing.assert_frame_equal(timeless(sweep(out=out, keep="best:3")), timeless(whole))
+
+
+def test_batches_and_checkpoints_of_another_sweep_are_not_taken(under_way, tmp_path):
+    out = shutil.copytree(under_way, tmp_path / "copy")
+    other = tmp_path / "other"
+    sweep(out=other, keep="best:3", agent=dqn(discount=0.5), space={"learning_rate": [1e-3]})
+    (name,) = (path.name for path in (other / "batches").iterdir())
+    shutil.rmtree(out / "batches" / name)
+    shutil.copytree(other / "batches" / name, out / "batches" / name)
+    with pytest.raises(jaxrl.RunDirectoryError, match="is of another run or sweep: remove"):
         jaxrl.load(out)
-    config = json.loads((out / "config.json").read_text())
-    for version in (2, 9):
-        (out / "config.json").write_text(json.dumps({**config, "format": f"jaxrl sweep, version {version}"}))
-        with pytest.raises(jaxrl.RunDirectoryError, match="not of a run that this jaxrl knows"):
+
+
+def test_a_changed_value_is_refused(whole, folder, tmp_path):
+    out = shutil.copytree(folder / "whole", tmp_path / "copy")
+    text = (out / "config.json").read_text()
+    (out / "config.json").write_text(text.replace("0.03", "0.04"))
+    for read in (lambda: jaxrl.load(out), lambda: sweep(out=out, keep="best:3")):
+        with pytest.raises(jaxrl.RunDirectoryError, match=r"config\.json is damaged or was changed"):
+            read()
+    # Even with the right checksum, nothing on disk is of the other sweep.
+    write_config(out, json.loads(text.replace("0.03", "0.04")))
+    with pytest.raises(jaxrl.RunDirectoryError, match=r"checksums\.json is of another run or sweep: remove"):
+        jaxrl.load(out)
+    config = json.loads(text)
+    for version in (3, 9):
+        write_config(out, {**config, "format": f"jaxrl sweep, version {version}"})
+        with pytest.raises(jaxrl.RunDirectoryError, match="not of a sweep that this jaxrl knows"):
             jaxrl.load(out)
 
 

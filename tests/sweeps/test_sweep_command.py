@@ -51,10 +51,10 @@ def test_it_prints_the_best_trials_and_leaves_tables(swept, capsys):
 
 def test_the_plan_alone_trains_nothing(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("jaxrl.loop.run", lambda *_, **__: pytest.fail("this must not train"))
-    assert main([*SWEEP, *SPACE, "--space", "hidden=8,4-4", "--dry-run", "--out", str(tmp_path / "s")]) == 0
+    assert main([*SWEEP, *SPACE, "--space", "target_period=1,2", "--dry-run", "--out", str(tmp_path / "s")]) == 0
     said = plain(capsys.readouterr().out)
     assert "4 trials x 2 seeds = 8" in said
-    assert "4 (by double, hidden)" in said
+    assert "4 (by double, target_period)" in said
     assert not (tmp_path / "s").exists()
 
 
@@ -133,7 +133,7 @@ def test_the_command_line_counts_more_than_the_file(tmp_path):
         ([*SWEEP, "--space", "discount=0.5", "--space", "discount=0.6"], "given twice"),
         ([*SWEEP, "--space", "discount=uniform:0.5:0.6"], "trials says how many"),
         ([*SWEEP, "--space", "discount=0.5", "--sampler", "best"], "must be one of sobol, random"),
-        ([*SWEEP, "--space", f"batch_size={','.join(map(str, range(1, 35)))}"], "--yes"),
+        ([*SWEEP, "--space", f"target_period={','.join(map(str, range(1, 35)))}"], "--yes"),
         ([*SWEEP, "--space", "discount=0.5", "--dry-run", "--sampler", "sobl"], "must be one of sobol, random"),
         ([*SWEEP, "--space", "discount=0.5", "--dry-run", "--keep", "bst"], "must be 'none', 'all', or 'best:N'"),
         (["sweep", "missing.toml"], "can't be read"),

@@ -1,0 +1,44 @@
+"""What reaches the disk: whole or not at all, and checked when it comes back."""
+
+from jaxrl.storage.atomic import clear_leftovers, is_leftover, new_file, new_folder, sync, write_file
+from jaxrl.storage.checksums import (
+    CHECKSUMS,
+    DamagedFileError,
+    checksum_of,
+    content_of,
+    file_checksum,
+    read_checksums,
+    require_as_written,
+    write_checksums,
+)
+from jaxrl.storage.folders import (
+    RunDirectoryError,
+    exclusive,
+    read_config,
+    require_empty,
+    stored_format,
+    write_config,
+)
+
+__all__ = [
+    "CHECKSUMS",
+    "DamagedFileError",
+    "RunDirectoryError",
+    "checksum_of",
+    "clear_leftovers",
+    "content_of",
+    "exclusive",
+    "file_checksum",
+    "is_leftover",
+    "new_file",
+    "new_folder",
+    "read_checksums",
+    "read_config",
+    "require_as_written",
+    "require_empty",
+    "stored_format",
+    "sync",
+    "write_checksums",
+    "write_config",
+    "write_file",
+]

@@ -1,0 +1,1 @@
+"""Attacks with random numbers on whatever jaxrl reads and is told: `python -m tests.attack`."""

@@ -1,0 +1,79 @@
+"""The small runs and sweeps that are attacked, and their numbers as one checksum."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxrl
+
+
+def _agent() -> jaxrl.DQN:
+    env = jaxrl.make("CartPole-v1", max_steps=20)
+    return jaxrl.DQN(env, hidden=(8,), batch_size=4, buffer_size=64, learning_starts=8)
+
+
+_SWEEP: dict[str, Any] = {
+    "seeds": 2,
+    "steps": 120,
+    "slots": 6,
+    "episodes": 2,
+    "block": 4,
+    "devices": 1,
+    "progress": False,
+    "keep": "all",
+}
+_SPACE: dict[str, Any] = {"learning_rate": jaxrl.log_uniform(1e-4, 1e-1), "env.length": jaxrl.uniform(0.25, 1.0)}
+
+
+def _train(out: Path) -> Any:
+    return jaxrl.train(
+        *(_agent(), 240),
+        seeds=[7, 3, 11],
+        slots=12,
+        block=2,
+        devices=1,
+        progress=False,
+        checkpoint_seconds=0,
+        out=out,
+        resume=True,
+    )
+
+
+def _sweep(out: Path) -> Any:
+    return jaxrl.sweep(_agent(), {**_SPACE, "double": [True, False]}, trials=8, out=out, **_SWEEP)
+
+
+def _halving(out: Path) -> Any:
+    return jaxrl.sweep(_agent(), _SPACE, trials=8, rungs=3, eta=2, out=out, **_SWEEP)
+
+
+def _tpe(out: Path) -> Any:
+    return jaxrl.sweep(_agent(), _SPACE, trials=8, sampler="tpe", out=out, **_SWEEP)
+
+
+JOBS: dict[str, Callable[[Path], Any]] = {"train": _train, "sweep": _sweep, "halving": _halving, "tpe": _tpe}
+"""Each begins or resumes its run or sweep in a folder, and returns the result."""
+
+
+def prepare(cache: Path) -> None:
+    """Makes a process write checkpoints at every slot and share compiled programs; before JAX starts in it."""
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jaxrl.blocks.PAUSE_SECONDS = 0.0
+
+
+def checksum(found: Any) -> str:
+    """Of all numbers of a result, but for the times."""
+    digest = hashlib.sha256()
+    if isinstance(found, jaxrl.Result):
+        for leaf in jax.tree.leaves((found.seeds, found.vary, found.log, found.params, found.returns)):
+            digest.update(np.asarray(leaf).tobytes())
+    else:
+        digest.update(found.table().drop(columns="seconds").to_csv().encode())
+        digest.update(found.curves().to_csv().encode())
+    return digest.hexdigest()
