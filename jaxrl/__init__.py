@@ -1,6 +1,6 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
-from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, Reinforce
+from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, QLearning, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
 from jaxrl.environment import Environment, TimeStep
@@ -29,6 +29,7 @@ __all__ = [
     "EnvironmentCheckError",
     "EnvironmentReport",
     "Member",
+    "QLearning",
     "Reinforce",
     "Result",
     "RunDirectoryError",

@@ -16,7 +16,7 @@ ORDER = [
     *("rendering", "checking"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
-    *("losses", "replay", "priorities", "devices", "agents", "presets"),
+    *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -35,6 +35,7 @@ AGENTS = [
     "ppo",
     "dqn",
     "drqn",
+    "q_learning",
     "reinforce",
     "sac",
     "td3",

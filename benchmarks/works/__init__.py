@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from benchmarks.race import Work
-from benchmarks.works import dqn, off_policy, on_policy, random_play, reinforce, replay
+from benchmarks.works import dqn, off_policy, on_policy, q_learning, random_play, reinforce, replay
 
 PARTS: dict[str, Callable[[int, int], list[Work]]] = {
     "env": random_play.env,
     "dqn": lambda devices, rounds: dqn.speed(devices, rounds) + dqn.learning(devices),
+    "q-learning": q_learning.speed,
     "reinforce": reinforce.speed,
     "replay": replay.speed,
     "ppo": lambda devices, rounds: on_policy.ppo(devices, rounds) + on_policy.ppo_learning(devices),

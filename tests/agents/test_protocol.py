@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sample_environments import Corridor, MaskedRandomWalk, Steering
+from sample_environments import Corridor, MaskedRandomSign, MaskedRandomWalk, Steering
 
 import jaxrl
 from jaxrl import random_bits, replay
@@ -86,6 +86,13 @@ def reinforce_targets(transitions: Transition) -> list[float]:
     return agent.returns(rollout, jnp.int32(steps))[:, 0].tolist()
 
 
+def q_learning_targets(transitions: Transition) -> list[float]:
+    """What Q-learning moves each step's value to, where all values are that of the successors."""
+    table = jnp.full((4, 2), SUCCESSOR_VALUE)
+    errors = jaxrl.QLearning(Corridor(), discount=DISCOUNT).errors(table, transitions, jnp.float32(0.5))
+    return (SUCCESSOR_VALUE + errors).tolist()
+
+
 def on_policy_targets(algorithm: type[OnPolicy]) -> Callable[[Transition], list[float]]:
     """The values that on-policy agents learn, after a step whose successor is played on and is worth as much."""
 
@@ -144,12 +151,18 @@ class Case:
       env: what most tests play.
       targets: of transitions.
       expected_targets: of those in `test_termination_stops_bootstrapping_and_truncation_does_not`.
+      masked_env: one with a mask.
+      physics: another value of a leaf of the environment.
+      wider: another value of a static field of the agent.
     """
 
     make: Callable[..., Agent]
     env: Callable[..., jaxrl.Environment]
     targets: Callable[[Transition], list[float]] | None
     expected_targets: list[float] | None
+    masked_env: Callable[..., jaxrl.Environment] = MaskedRandomWalk
+    physics: dict[str, Any] = dataclasses.field(default_factory=lambda: {"gravity": 8})
+    wider: dict[str, Any] = dataclasses.field(default_factory=lambda: {"hidden": (9,)})
 
     @property
     def algorithm(self) -> type[Agent]:
@@ -162,6 +175,10 @@ def cart_pole(**parameters: Any) -> jaxrl.Environment:
 
 def pendulum(**parameters: Any) -> jaxrl.Environment:
     return jaxrl.make("Pendulum-v1", **{"max_steps": 20, **parameters})
+
+
+def frozen_lake(**parameters: Any) -> jaxrl.Environment:
+    return jaxrl.make("FrozenLake-v1", **{"max_steps": 20, "ice_reward": -0.1, **parameters})
 
 
 def small_agent(algorithm: type[Agent], **small: Any) -> Callable[..., Agent]:
@@ -248,6 +265,15 @@ CASES = {
         None,
         None,
     ),
+    "q-learning": Case(
+        lambda env, **fields: jaxrl.QLearning(env, **{"num_envs": 2, "rollout_steps": 8, **fields}),
+        frozen_lake,
+        q_learning_targets,
+        [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
+        masked_env=MaskedRandomSign,
+        physics={"goal_reward": 8},
+        wider={"rollout_steps": 9},
+    ),
     "reinforce": Case(
         small_agent(jaxrl.Reinforce, episodes_per_update=4, baseline="value"),
         cart_pole,
@@ -306,7 +332,7 @@ def test_members_together_equal_members_alone(name):
 
 @every_agent
 def test_members_differ_by_seed(name):
-    weights = jax.tree.leaves(train(small(name), seeds=3).params)[1]
+    weights = jax.tree.leaves(train(small(name), seeds=3).params)[-1]
     assert not np.allclose(weights[0], weights[1])
     assert not np.allclose(weights[1], weights[2])
 
@@ -319,9 +345,9 @@ def test_one_compilation_serves_other_seeds_lengths_and_leaf_values(name, compil
     train(agent, seeds=[8, 9])
     train(agent, seeds=2, iterations=24)
     train(small(name, learning_rate=1, discount=0.5), seeds=2)
-    train(small(name, env=CASES[name].env(gravity=8)), seeds=2)
+    train(small(name, env=CASES[name].env(**CASES[name].physics)), seeds=2)
     assert compilations() == before
-    train(small(name, hidden=(9,)), seeds=2)
+    train(small(name, **CASES[name].wider), seeds=2)
     assert compilations() > before
 
 
@@ -404,7 +430,7 @@ def test_termination_stops_bootstrapping_and_truncation_does_not(name):
 
 @every_agent_with_masks
 def test_masks_are_respected_while_training_and_when_greedy(name):
-    result = train(small(name, env=MaskedRandomWalk()), seeds=3, iterations=40)
+    result = train(small(name, env=CASES[name].masked_env()), seeds=3, iterations=40)
     # A forbidden action earns 100, an episode of allowed ones 5 at most.
     assert np.nanmax(result.log["episode_return"]) <= 5
     assert result.returns.max() <= 5
@@ -413,7 +439,7 @@ def test_masks_are_respected_while_training_and_when_greedy(name):
 
 @every_agent_with_masks
 def test_sampled_and_greedy_actions_are_allowed(name):
-    env = MaskedRandomWalk()
+    env = CASES[name].masked_env()
     agent = small(name, env=env)
     params = agent.params(agent.init(jax.random.key(0)))
     params = jax.tree.map(lambda x: x * 50, params)
