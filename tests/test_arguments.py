@@ -386,7 +386,6 @@ def test_wrong_arguments_of_a_sweep(changes: Any, error: Any, words: str, never_
         (lambda: jaxrl.choice(3), r"choice\(3\) must have a list of values"),
         (lambda: jaxrl.choice("abc"), r"choice\('abc'\) must have a list"),
     ],
-    ids=arguments.shown,
 )
 def test_wrong_ends_of_distributions(build: Any, words: str) -> None:
     with pytest.raises(jaxrl.SpaceError, match=words):
