@@ -1,6 +1,6 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
-from jaxrl.agents import A2C, DQN, PPO, Agent, Reinforce
+from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, QLearning, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
 from jaxrl.environment import Environment, TimeStep
@@ -16,8 +16,12 @@ from jaxrl.training import train
 
 __all__ = [
     "A2C",
+    "DDPG",
     "DQN",
+    "DRQN",
     "PPO",
+    "SAC",
+    "TD3",
     "Agent",
     "Box",
     "Discrete",
@@ -25,6 +29,7 @@ __all__ = [
     "EnvironmentCheckError",
     "EnvironmentReport",
     "Member",
+    "QLearning",
     "Reinforce",
     "Result",
     "RunDirectoryError",

@@ -44,6 +44,15 @@ _RECALL = {
 }
 """Settings of recurrent policies that have to recall one observation."""
 
+_SWINGING = {
+    "persistence": 0.95,
+    "normalize_observations": True,
+    "learning_starts": 2_000,
+    "buffer_size": 50_000,
+    "train_every": 4,
+}
+"""Settings of off-policy agents that have to swing a car out of a valley before they see any reward."""
+
 PRESETS = {
     "a2c-cartpole": Preset(
         "a2c", "CartPole-v1", {}, iterations=7_800, description="A2C's defaults, 500,000 steps", default=True
@@ -74,11 +83,11 @@ PRESETS = {
             "epochs": 10,
             "minibatches": 32,
             "learning_rate": 1e-3,
-            "discount": 0.9,
+            "discount": 0.95,
             "normalize_rewards": True,
         },
-        iterations=146,
-        description="many small minibatches, a short horizon, 300,000 steps",
+        iterations=73,
+        description="many small minibatches, a short horizon, 150,000 steps",
         default=True,
     ),
     "ppo-mountain-car-continuous": Preset(
@@ -118,12 +127,27 @@ PRESETS = {
         "ppo",
         "CartPoleNoVelocity-v1",
         {"num_envs": 16, "rollout_steps": 64, "learning_rate": 1e-3, "memory": "gru"},
-        iterations=390,
-        description="a GRU of 64, 400,000 steps",
+        iterations=585,
+        description="a GRU of 64, 600,000 steps",
         default=True,
     ),
     "ppo-memory-chain": Preset(
         "ppo", "MemoryChain-v0", _RECALL, iterations=195, description="a GRU of 32, 100,000 steps", default=True
+    ),
+    "drqn-memory-chain": Preset(
+        "drqn",
+        "MemoryChain-v0",
+        {
+            "learning_rate": 3e-3,
+            "epsilon_decay_steps": 5_000.0,
+            "burn_in": 0,
+            "sequence_length": 12,
+            "hidden": (32,),
+            "memory_size": 32,
+        },
+        iterations=1_250,
+        description="a GRU of 32, whole episodes as sequences, 20,000 steps",
+        default=True,
     ),
     "ppo-t-maze": Preset(
         "ppo",
@@ -131,6 +155,86 @@ PRESETS = {
         {**_RECALL, "rollout_steps": 64},
         iterations=292,
         description="a GRU of 32, 300,000 steps",
+        default=True,
+    ),
+    "sac-pendulum": Preset(
+        "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
+    ),
+    "td3-pendulum": Preset(
+        "td3", "Pendulum-v1", {}, iterations=10_000, description="TD3's defaults, 10,000 steps", default=True
+    ),
+    "ddpg-pendulum": Preset(
+        "ddpg", "Pendulum-v1", {}, iterations=20_000, description="DDPG's defaults, 20,000 steps", default=True
+    ),
+    "sac-mountain-car-continuous": Preset(
+        "sac",
+        "MountainCarContinuous-v0",
+        _SWINGING,
+        iterations=12_500,
+        description="exploration noise that persists from step to step, 50,000 steps",
+        default=True,
+    ),
+    "td3-mountain-car-continuous": Preset(
+        "td3",
+        "MountainCarContinuous-v0",
+        {**_SWINGING, "exploration_noise": 0.5},
+        iterations=12_500,
+        description="exploration noise that persists from step to step, 50,000 steps",
+        default=True,
+    ),
+    "ddpg-mountain-car-continuous": Preset(
+        "ddpg",
+        "MountainCarContinuous-v0",
+        {**_SWINGING, "exploration_noise": 0.5},
+        iterations=12_500,
+        description="exploration noise that persists from step to step, 50,000 steps",
+        default=True,
+    ),
+    "q-learning-frozen-lake": Preset(
+        "q-learning",
+        "FrozenLake-v1",
+        {"num_envs": 8, "learning_rate": 0.2, "epsilon_end": 0.2},
+        iterations=3_125,
+        description="a falling step size for the slippery ice, 400,000 steps",
+        default=True,
+    ),
+    "q-learning-frozen-lake-8x8": Preset(
+        "q-learning",
+        "FrozenLake8x8-v1",
+        {"num_envs": 8, "learning_rate": 0.2, "epsilon_end": 0.3, "initial_value": 1.0},
+        iterations=15_625,
+        description="optimistic values, a falling step size for the slippery ice, 2,000,000 steps",
+        default=True,
+    ),
+    "q-learning-cliff-walking": Preset(
+        "q-learning",
+        "CliffWalking-v1",
+        {"num_envs": 4, "schedule": "constant"},
+        iterations=625,
+        description="a constant step size, 40,000 steps",
+        default=True,
+    ),
+    "q-learning-taxi": Preset(
+        "q-learning",
+        "Taxi-v4",
+        {"num_envs": 8, "schedule": "constant", "epsilon_end": 0.2},
+        iterations=3_125,
+        description="a constant step size, 400,000 steps",
+        default=True,
+    ),
+    "q-learning-deep-sea": Preset(
+        "q-learning",
+        "DeepSea-v0",
+        {
+            "epsilon_start": 0.0,
+            "epsilon_end": 0.0,
+            "initial_value": 1.0,
+            "schedule": "constant",
+            "discount": 1.0,
+            "learning_rate": 1.0,
+        },
+        iterations=1_250,
+        description="optimistic values in place of random actions, 20,000 steps",
         default=True,
     ),
     "plane-strike": Preset(

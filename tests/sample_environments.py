@@ -72,6 +72,19 @@ class MaskedRandomWalk(Environment):
 
 
 @pytree
+class MaskedRandomSign(MaskedRandomWalk):
+    """The same, of which the sign alone is observed: 1 where it is positive."""
+
+    @property
+    def observation_space(self) -> Discrete:
+        return Discrete(2)
+
+    def reset(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        position, _ = super().reset(key)
+        return position, (position[0] > 0).astype(jnp.int32)
+
+
+@pytree
 class Steering(Environment):
     """A continuous action space, for agents that have no use for one."""
 

@@ -16,7 +16,7 @@ ORDER = [
     *("rendering", "checking"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
-    *("losses", "buffers", "devices", "agents", "presets"),
+    *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
@@ -28,10 +28,17 @@ AGENTS = [
     "collection",
     "minibatches",
     "on_policy",
+    "off_policy",
+    "off_policy_actor",
+    "soft",
     "a2c",
     "ppo",
     "dqn",
+    "drqn",
+    "q_learning",
     "reinforce",
+    "sac",
+    "td3",
     "__init__",
 ]
 """Those of `jaxrl.agents`, likewise."""

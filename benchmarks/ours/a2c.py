@@ -8,7 +8,7 @@ from typing import Any
 
 import jaxrl
 from benchmarks.contender import Run, serve
-from benchmarks.ours.on_policy import contender
+from benchmarks.ours.training import contender
 
 
 def agent() -> Any:

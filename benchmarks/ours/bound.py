@@ -1,11 +1,11 @@
 """Contender: what this machine could do at most, measured beside the others.
 
 "products": the matrix products of one update of the DQN that all contenders train (three passes forward, the
-gradients to weights and activations). "on_policy": those of the rollouts and updates of PPO or A2C with two networks.
-"recurrent": those of PPO with a GRU, where the products with inputs and all gradients of weights are taken over whole
-sequences. All are batched over the members of one block on every device, and change what they read, so that none can
-be moved out of its loop. "copy": reading and writing so many bytes for every step, in arrays as large as the
-contender's own.
+gradients to weights and activations). "off_policy": those of one update of SAC or TD3. "on_policy": those of the
+rollouts and updates of PPO or A2C with two networks. "recurrent": those of PPO with a GRU, where the products with
+inputs and all gradients of weights are taken over whole sequences. All are batched over the members of one block on
+every device, and change what they read, so that none can be moved out of its loop. "copy": reading and writing so many
+bytes for every step, in arrays as large as the contender's own.
 """
 
 import time
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import jaxrl
 from benchmarks.contender import Run, serve
 from benchmarks.facts import jax_facts
+from benchmarks.ours.off_policy_bound import off_policy
 from benchmarks.ours.on_policy_bound import on_policy, recurrent
 from benchmarks.ours.products import Weights, descend, draw_weights, forward, on_devices, over_blocks
 from jaxrl.devices import member_mesh
@@ -60,6 +61,7 @@ def copy(items: int, bytes_per_item: int, steps: int, devices: int) -> Run:
 
 KINDS: dict[str, Callable[..., Run]] = {
     "products": products,
+    "off_policy": off_policy,
     "on_policy": on_policy,
     "recurrent": recurrent,
     "copy": copy,

@@ -133,6 +133,23 @@ class EpsilonGreedy(Distribution):
             explored = random_bits.masked_choice(allowed_actions(self.mask), pick)
         return jnp.where(random_bits.uniform(coin) < self.epsilon, explored, self.mode())
 
+    def sample_by_one(self, bits: jax.Array) -> jax.Array:
+        """Draws by one random number u32[...] an action, where drawing costs more than choosing.
+
+        The number explores where it is below epsilon, and chooses by how far: an explored action is likelier than
+        another by 2^-24 at most.
+        """
+        uniform = random_bits.uniform(bits)
+        share = uniform / jnp.maximum(self.epsilon, 2.0**-24)
+        if self.mask is None:
+            count = self.values.shape[-1]
+            explored = jnp.minimum((share * count).astype(jnp.int32), count - 1)
+        else:
+            counts = jnp.cumsum(allowed_actions(self.mask), axis=-1, dtype=jnp.int32)
+            chosen = jnp.minimum((share * counts[..., -1]).astype(jnp.int32), counts[..., -1] - 1)
+            explored = jnp.sum(counts <= chosen[..., None], axis=-1, dtype=jnp.int32)
+        return jnp.where(uniform < self.epsilon, explored, self.mode())
+
     def mode(self) -> jax.Array:
         """The allowed action of the greatest value; the first of several."""
         return jnp.argmax(masked(self.values, self.mask), axis=-1).astype(jnp.int32)

@@ -3,6 +3,7 @@
 from jaxrl.networks.activations import ACTIVATIONS
 from jaxrl.networks.actor_critic import actor_critic
 from jaxrl.networks.cells import CELLS
+from jaxrl.networks.critic import critic
 from jaxrl.networks.encoding import encode, example
 from jaxrl.networks.ensemble import ensemble
 from jaxrl.networks.initialization import INITIALIZERS, transform
@@ -22,6 +23,7 @@ __all__ = [
     "Linear",
     "Recurrent",
     "actor_critic",
+    "critic",
     "encode",
     "ensemble",
     "example",

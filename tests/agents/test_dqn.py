@@ -10,7 +10,7 @@ from sample_environments import Corridor, MaskedRandomWalk
 import jaxrl
 from jaxrl import random_bits
 from jaxrl.agents.base import Clock
-from jaxrl.agents.dqn import Experience
+from jaxrl.replay import Batch
 
 
 def table_of(agent, values):
@@ -20,13 +20,14 @@ def table_of(agent, values):
 
 
 def one_step(reward=1.0, terminated=False, next_mask=None):
-    return Experience(
+    return Batch(
         obs=jnp.asarray([0]),
+        mask=None,
         action=jnp.asarray([1]),
         reward=jnp.asarray([reward]),
         next_obs=jnp.asarray([2]),
         next_mask=None if next_mask is None else jnp.asarray([next_mask]),
-        terminated=jnp.asarray([terminated]),
+        discount=jnp.asarray([0.0 if terminated else 0.9]),
     )
 
 
@@ -48,13 +49,13 @@ TARGET = [[0.0, 0.0], [0.0, 0.0], [7.0, 9.0], [0.0, 0.0]]
 )
 def test_loss_has_the_target_computed_by_hand(fields, step, target):
     agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, **fields)
-    loss = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step(**step))
+    loss, _ = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step(**step))
     assert loss == pytest.approx(0.5 * (target - 3.0) ** 2)
 
 
 def test_huber_loss_is_rlax_own():
     agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, double=False, huber_delta=2.0)
-    loss = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step())
+    loss, _ = agent.loss(table_of(agent, ONLINE), table_of(agent, TARGET), one_step())
     assert loss == pytest.approx(float(rlax.huber_loss(jnp.float32(9.1 - 3.0), 2.0)))
     assert loss == pytest.approx(2.0 * (6.1 - 1.0))
 
@@ -82,7 +83,7 @@ def test_replay_holds_true_successors_at_both_kinds_of_end():
     agent = jaxrl.DQN(
         Corridor(cells=3, max_steps=5), buffer_size=400, num_envs=4, learning_starts=10**6, epsilon_decay_steps=1e9
     )
-    replay = jax.tree.map(np.asarray, run_iterations(agent, 100).replay)
+    replay = jax.tree.map(lambda x: np.asarray(x).reshape(400, *x.shape[2:]), run_iterations(agent, 100).replay)
     walked = replay.obs + (replay.action == 1)
     np.testing.assert_array_equal(replay.next_obs, walked)
     np.testing.assert_array_equal(replay.terminated, walked == 3)
@@ -156,7 +157,7 @@ def test_epsilon_falls_linearly_with_the_environment_steps():
     for i in range(6):
         greedy, _, _ = agent.act(state.learner.params, (), state.actors.episodes.obs)
         state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(6)))
-        shares.append(float(jnp.mean(state.replay.action != greedy)))
+        shares.append(float(jnp.mean(state.replay.action[0] != greedy)))
     # A random action is the greedy one half of the time: the expected share is epsilon / 2.
     np.testing.assert_allclose(shares, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], atol=0.05)
 
@@ -175,7 +176,7 @@ def test_random_actions_are_uniform_over_those_allowed():
 
 def test_a_buffer_holds_at_least_one_iteration():
     agent = jaxrl.DQN(Corridor(), buffer_size=4, num_envs=4, train_every=2)
-    assert agent.init(jax.random.key(0)).replay.action.shape == (8,)
+    assert agent.init(jax.random.key(0)).replay.action.shape == (2, 4)
 
 
 def test_kept_state_has_no_replay():
@@ -202,3 +203,43 @@ def test_dqn_learns_the_corridor():
 
 def _members(result):
     return [result.member(i).params for i in range(result.members)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"n_step": 11}, "n_step = 11 must be at most 10, the steps of the episode"),
+        ({"n_step": 9, "buffer_size": 16, "num_envs": 2}, "n_step = 9 must be at most 8, the steps of rows of the"),
+        ({"priority": "gradient"}, "has no effect on uniform replay: give replay='prioritized'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        jaxrl.DQN(Corridor(), **fields)
+
+
+@pytest.mark.parametrize("exponent", [-0.1, 1.5])
+def test_a_priority_exponent_out_of_range_is_refused(exponent):
+    agent = jaxrl.DQN(Corridor(), replay="prioritized", priority_exponent=exponent)
+    with pytest.raises(ValueError, match=r"DQN\.priority_exponent = .* must be >= 0 and <= 1"):
+        jaxrl.train(agent, 2_000, progress=False)
+
+
+def test_priorities_of_gradients_are_norms_and_leave_the_gradient_as_it_is():
+    fields = {"hidden": (8,), "replay": "prioritized"}
+    agent = jaxrl.DQN(Corridor(), priority="gradient", **fields)
+    learner = agent.init_learner(jax.random.key(0))
+    one = one_step()
+    batch = jax.tree.map(lambda x: jnp.concatenate([x, x, x]), one)
+    batch = Batch(**{**vars(batch), "action": jnp.asarray([0, 1, 1]), "reward": jnp.asarray([1.0, -2.0, 5.0]),
+                     "weight": jnp.asarray([1.0, 0.5, 0.25])})  # fmt: skip
+    loss = lambda p, b: agent.loss(p, learner.target_params, b)  # noqa: E731
+    mean, norms, gradients = agent.gradients(loss, learner.params, batch)
+    plain = jaxrl.DQN(Corridor(), **fields).gradients(loss, learner.params, batch)
+    assert mean == pytest.approx(float(plain[0]), rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradients, plain[2])
+    for i in range(3):
+        item = jax.tree.map(lambda x, i=i: x[i : i + 1], batch)
+        alone = jax.grad(lambda p, b=item: loss(p, Batch(**{**vars(b), "weight": None}))[0])(learner.params)
+        norm = np.sqrt(sum(np.sum(np.square(np.asarray(x, np.float64))) for x in jax.tree.leaves(alone)))
+        assert norms[i] == pytest.approx(norm, rel=1e-4)

@@ -8,22 +8,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sample_environments import Corridor, MaskedRandomWalk, Steering
+from sample_environments import Corridor, MaskedRandomSign, MaskedRandomWalk, Steering
 
 import jaxrl
-from jaxrl import random_bits
+from jaxrl import random_bits, replay
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.collection import Rows
-from jaxrl.agents.dqn import Experience
+from jaxrl.agents.off_policy_actor import OffPolicyActor
 from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.agents.reinforce import Rollout
 from jaxrl.checks import check_values
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
+from jaxrl.replay import Experience
 from jaxrl.rollout import start_actors
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
+
+
+def replayed(transitions: Transition, n_step: int = 1) -> list[replay.Batch]:
+    """The batches of one item each that off-policy agents learn from, in order, of steps of one environment."""
+    column = jax.tree.map(lambda x: x[:, None], transitions)
+    storage = Experience(
+        column.obs, None, column.action, column.reward, column.next_obs, None, column.terminated, column.truncated
+    )
+    rows = len(transitions.reward)
+    return [
+        replay.transitions(storage, jnp.asarray([row]), n_step, DISCOUNT, jnp.int32(rows - 1)) for row in range(rows)
+    ]
 
 
 def dqn_targets(transitions: Transition) -> list[float]:
@@ -34,13 +47,31 @@ def dqn_targets(transitions: Transition) -> list[float]:
     zeros = jax.tree.map(jnp.zeros_like, table)
     successors = jax.tree.map(lambda x: jnp.full_like(x, SUCCESSOR_VALUE) if x.ndim == 1 else x * 0, table)
     targets = []
-    for i in range(len(transitions.reward)):
-        one = jax.tree.map(lambda x, i=i: x[i : i + 1], transitions)
-        batch = Experience(one.obs, one.action, one.reward, one.next_obs, None, one.terminated)
-        gradient = jax.grad(agent.loss)(zeros, successors, batch)
+    for batch in replayed(transitions):
+        gradient, _ = jax.grad(agent.loss, has_aux=True)(zeros, successors, batch)
         weights = next(x for x in jax.tree.leaves(gradient) if x.ndim == 2)
-        targets.append(-float(weights[one.obs[0], one.action[0]]))
+        targets.append(-float(weights[batch.obs[0], batch.action[0]]))
     return targets
+
+
+def drqn_targets(transitions: Transition) -> list[float]:
+    """What DRQN moves each step's value to in sequences of one step; not a number where it learns nothing."""
+    env = Corridor()
+    agent = jaxrl.DRQN(env, discount=DISCOUNT, burn_in=0, sequence_length=1, num_envs=1)
+    zeros = jax.tree.map(jnp.zeros_like, agent.init_learner(jax.random.key(0)).params)
+    successors = zeros | {"value_head": {**zeros["value_head"], "b": jnp.full(1, SUCCESSOR_VALUE)}}
+    # Behind the last step, which is cut off, another episode begins.
+    column = jax.tree.map(lambda x: jnp.concatenate([x, x[:1]])[:, None], transitions)
+    flags = (column.terminated, column.truncated)
+    storage = Experience(column.obs, None, column.action, column.reward, None, None, *flags)
+    rows = len(column.reward)
+    carries = jax.tree.map(lambda x: jnp.tile(x[None], (rows, 1, 1)), agent.initial_carry(1))
+    sizes = []
+    for row in range(rows - 1):
+        batch = replay.sequences(storage, carries, jnp.asarray([row]), agent.sequence_steps, jnp.int32(rows - 1))
+        _, size = agent.loss(zeros, successors, batch)
+        sizes.append(float(size[0]) or np.nan)
+    return sizes
 
 
 def reinforce_targets(transitions: Transition) -> list[float]:
@@ -53,6 +84,13 @@ def reinforce_targets(transitions: Transition) -> list[float]:
     cut = (column.truncated & ~column.terminated) * SUCCESSOR_VALUE
     rollout = Rollout(column, jnp.ones((steps, 1), bool), jnp.zeros((steps, 1)), cut)
     return agent.returns(rollout, jnp.int32(steps))[:, 0].tolist()
+
+
+def q_learning_targets(transitions: Transition) -> list[float]:
+    """What Q-learning moves each step's value to, where all values are that of the successors."""
+    table = jnp.full((4, 2), SUCCESSOR_VALUE)
+    errors = jaxrl.QLearning(Corridor(), discount=DISCOUNT).errors(table, transitions, jnp.float32(0.5))
+    return (SUCCESSOR_VALUE + errors).tolist()
 
 
 def on_policy_targets(algorithm: type[OnPolicy]) -> Callable[[Transition], list[float]]:
@@ -83,6 +121,27 @@ def on_policy_targets(algorithm: type[OnPolicy]) -> Callable[[Transition], list[
     return targets
 
 
+def critics_targets(algorithm: type[OffPolicyActor], **fields: Any) -> Callable[[Transition], list[float]]:
+    """What critics move to where their targets value every successor alike."""
+
+    def targets(transitions: Transition) -> list[float]:
+        agent: Any = algorithm(Steering(), hidden=(), batch_size=1, discount=DISCOUNT, **fields)
+        learner = agent.init_learner(jax.random.key(0))
+        successors = jax.tree.map(
+            lambda x: jnp.full_like(x, SUCCESSOR_VALUE) if x.ndim == 2 else x * 0, learner.target_critics
+        )
+        learner = dataclasses.replace(learner, target_critics=successors)
+        obs, next_obs, action = (
+            x[:, None].astype(jnp.float32) for x in (transitions.obs, transitions.next_obs, transitions.action)
+        )
+        transitions = dataclasses.replace(transitions, obs=obs, next_obs=next_obs, action=action)
+        # Half of what SAC draws is for the policy.
+        bits = jnp.zeros(agent.learn_bits // (2 if algorithm is jaxrl.SAC else 1), jnp.uint32)
+        return [float(agent.targets(learner, batch, bits)[0]) for batch in replayed(transitions)]
+
+    return targets
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """One agent: how to make a small one, what it plays, and how to read off the targets that it learns.
@@ -92,12 +151,18 @@ class Case:
       env: what most tests play.
       targets: of transitions.
       expected_targets: of those in `test_termination_stops_bootstrapping_and_truncation_does_not`.
+      masked_env: one with a mask.
+      physics: another value of a leaf of the environment.
+      wider: another value of a static field of the agent.
     """
 
     make: Callable[..., Agent]
     env: Callable[..., jaxrl.Environment]
     targets: Callable[[Transition], list[float]] | None
     expected_targets: list[float] | None
+    masked_env: Callable[..., jaxrl.Environment] = MaskedRandomWalk
+    physics: dict[str, Any] = dataclasses.field(default_factory=lambda: {"gravity": 8})
+    wider: dict[str, Any] = dataclasses.field(default_factory=lambda: {"hidden": (9,)})
 
     @property
     def algorithm(self) -> type[Agent]:
@@ -112,6 +177,10 @@ def pendulum(**parameters: Any) -> jaxrl.Environment:
     return jaxrl.make("Pendulum-v1", **{"max_steps": 20, **parameters})
 
 
+def frozen_lake(**parameters: Any) -> jaxrl.Environment:
+    return jaxrl.make("FrozenLake-v1", **{"max_steps": 20, "ice_reward": -0.1, **parameters})
+
+
 def small_agent(algorithm: type[Agent], **small: Any) -> Callable[..., Agent]:
     return lambda env, **fields: algorithm(env, **{"hidden": (8,), "num_envs": 2, **small, **fields})
 
@@ -119,6 +188,9 @@ def small_agent(algorithm: type[Agent], **small: Any) -> Callable[..., Agent]:
 PPO = {"rollout_steps": 8, "epochs": 2, "minibatches": 2}
 # Returns of lambda 0.5 with successors worth 10: 4 + 0.5 (0.5 * 10 + 0.5 * 13), the step behind being cut off.
 LAMBDA_RETURNS = [1 + 0.5 * (0.5 * 10 + 0.5 * 2), 2.0, 4 + 0.5 * (0.5 * 10 + 0.5 * 13), 8 + 0.5 * 10]
+
+REPLAY = {"batch_size": 4, "buffer_size": 32, "learning_starts": 4}
+ONE_STEP = [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10]
 
 # Rewards 1, 2, 4, 8; the second step terminates its episode, the fourth is cut off. A one-step method
 # looks one step ahead, a Monte Carlo method to the end of the episode.
@@ -141,6 +213,67 @@ CASES = {
         dqn_targets,
         [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
     ),
+    "ddpg": Case(small_agent(jaxrl.DDPG, **REPLAY), pendulum, critics_targets(jaxrl.DDPG), ONE_STEP),
+    "td3": Case(
+        small_agent(jaxrl.TD3, **REPLAY, persistence=0.5, normalize_observations=True),
+        pendulum,
+        critics_targets(jaxrl.TD3),
+        ONE_STEP,
+    ),
+    "sac": Case(
+        small_agent(jaxrl.SAC, **REPLAY), cart_pole, critics_targets(jaxrl.SAC, initial_temperature=1e-30), ONE_STEP
+    ),
+    "sac on continuous actions": Case(
+        small_agent(jaxrl.SAC, **REPLAY, persistence=0.5, normalize_observations=True), pendulum, None, None
+    ),
+    "dqn with priorities": Case(
+        small_agent(jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", n_step=3),
+        cart_pole,
+        None,
+        None,
+    ),
+    "dqn with priorities of gradients": Case(
+        small_agent(
+            jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", priority="gradient"
+        ),
+        cart_pole,
+        None,
+        None,
+    ),
+    "drqn": Case(
+        small_agent(jaxrl.DRQN, memory_size=4, batch_size=4, buffer_size=40, learning_starts=4, sequence_length=6),
+        cart_pole,
+        drqn_targets,
+        # The successor of a step that is cut off is in no sequence: that step has no target.
+        [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, np.nan],
+    ),
+    "drqn with memory and priorities": Case(
+        small_agent(
+            jaxrl.DRQN,
+            memory="lstm",
+            memory_size=4,
+            batch_size=4,
+            buffer_size=40,
+            learning_starts=4,
+            train_every=2,
+            sequence_length=6,
+            replay="prioritized",
+            n_step=3,
+            rescale=True,
+        ),
+        cart_pole,
+        None,
+        None,
+    ),
+    "q-learning": Case(
+        lambda env, **fields: jaxrl.QLearning(env, **{"num_envs": 2, "rollout_steps": 8, **fields}),
+        frozen_lake,
+        q_learning_targets,
+        [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10],
+        masked_env=MaskedRandomSign,
+        physics={"goal_reward": 8},
+        wider={"rollout_steps": 9},
+    ),
     "reinforce": Case(
         small_agent(jaxrl.Reinforce, episodes_per_update=4, baseline="value"),
         cart_pole,
@@ -149,10 +282,21 @@ CASES = {
     ),
 }
 
+WIDE = {
+    "a2c on continuous actions": {"initial_std": 5.0},
+    "ppo on continuous actions": {"initial_std": 5.0},
+    "ddpg": {"exploration_noise": 5.0},
+    "td3": {"exploration_noise": 5.0},
+}
+"""Fields by which samples would leave their bounds often."""
+
+WITH_MEMORY = sorted(name for name in CASES if "memory" in name or name == "drqn")
 every_agent = pytest.mark.parametrize("name", sorted(CASES))
 every_algorithm = pytest.mark.parametrize("name", sorted(ALGORITHMS))
-every_agent_with_memory = pytest.mark.parametrize("name", sorted(n for n in CASES if "memory" in n))
-every_agent_with_masks = pytest.mark.parametrize("name", sorted(n for n in CASES if "continuous" not in n))
+every_agent_with_memory = pytest.mark.parametrize("name", WITH_MEMORY)
+every_agent_with_masks = pytest.mark.parametrize(
+    "name", sorted(n for n in CASES if isinstance(CASES[n].env().action_space, jaxrl.Discrete))
+)
 
 
 def small(name: str, env: Any = None, **fields: Any) -> Agent:
@@ -171,9 +315,10 @@ def assert_close(one: Any, other: Any) -> None:
 def test_every_algorithm_has_a_case():
     assert {name for name in CASES if " " not in name} == set(ALGORITHMS)
     assert all(CASES[name].algorithm is algorithm for name, algorithm in ALGORITHMS.items())
-    # One with continuous actions where those can be played.
+    # One of each kind of actions that can be played.
     for name, algorithm in ALGORITHMS.items():
-        assert (f"{name} on continuous actions" in CASES) == (jaxrl.Box in algorithm.action_spaces)
+        played = {type(CASES[case].env().action_space) for case in CASES if case.split()[0] == name}
+        assert played == set(algorithm.action_spaces)
 
 
 @every_agent
@@ -187,7 +332,7 @@ def test_members_together_equal_members_alone(name):
 
 @every_agent
 def test_members_differ_by_seed(name):
-    weights = jax.tree.leaves(train(small(name), seeds=3).params)[1]
+    weights = jax.tree.leaves(train(small(name), seeds=3).params)[-1]
     assert not np.allclose(weights[0], weights[1])
     assert not np.allclose(weights[1], weights[2])
 
@@ -200,9 +345,9 @@ def test_one_compilation_serves_other_seeds_lengths_and_leaf_values(name, compil
     train(agent, seeds=[8, 9])
     train(agent, seeds=2, iterations=24)
     train(small(name, learning_rate=1, discount=0.5), seeds=2)
-    train(small(name, env=CASES[name].env(gravity=8)), seeds=2)
+    train(small(name, env=CASES[name].env(**CASES[name].physics)), seeds=2)
     assert compilations() == before
-    train(small(name, hidden=(9,)), seeds=2)
+    train(small(name, **CASES[name].wider), seeds=2)
     assert compilations() > before
 
 
@@ -280,12 +425,12 @@ def test_termination_stops_bootstrapping_and_truncation_does_not(name):
         episode_return=jnp.asarray([1.0, 3.0, 4.0, 12.0]),
         **{flag: jnp.asarray(values) for flag, values in flags.items()},
     )
-    np.testing.assert_allclose(CASES[name].targets(transitions), CASES[name].expected_targets)
+    np.testing.assert_allclose(CASES[name].targets(transitions), CASES[name].expected_targets, rtol=1e-6)
 
 
 @every_agent_with_masks
 def test_masks_are_respected_while_training_and_when_greedy(name):
-    result = train(small(name, env=MaskedRandomWalk()), seeds=3, iterations=40)
+    result = train(small(name, env=CASES[name].masked_env()), seeds=3, iterations=40)
     # A forbidden action earns 100, an episode of allowed ones 5 at most.
     assert np.nanmax(result.log["episode_return"]) <= 5
     assert result.returns.max() <= 5
@@ -294,7 +439,7 @@ def test_masks_are_respected_while_training_and_when_greedy(name):
 
 @every_agent_with_masks
 def test_sampled_and_greedy_actions_are_allowed(name):
-    env = MaskedRandomWalk()
+    env = CASES[name].masked_env()
     agent = small(name, env=env)
     params = agent.params(agent.init(jax.random.key(0)))
     params = jax.tree.map(lambda x: x * 50, params)
@@ -309,7 +454,7 @@ def test_sampled_and_greedy_actions_are_allowed(name):
 @pytest.mark.parametrize("bits", [True, False])
 def test_actions_are_elements_of_the_action_space(name, bits):
     """Those that training plays too: continuous ones stay inside their bounds, however wide the policy is."""
-    agent = small(name, **({"initial_std": 5.0} if "continuous" in name else {}))
+    agent = small(name, **WIDE.get(name, {}))
     space = agent.env.action_space
     params = agent.params(agent.init(jax.random.key(0)))
     obs = start_actors(agent.env, jax.random.key(1), 500).episodes.obs
@@ -334,7 +479,7 @@ def test_outputs_say_what_the_deterministic_action_is(name):
         discrete = isinstance(agent.env.action_space, jaxrl.Discrete)
         np.testing.assert_array_equal(np.argmax(outputs, -1) if discrete else outputs.reshape(actions.shape), actions)
         jax.tree.map(np.testing.assert_array_equal, carry, carry_of_outputs)
-    assert agent.has_memory == ("memory" in name)
+    assert agent.has_memory == (name in WITH_MEMORY)
 
 
 @every_agent_with_memory
@@ -375,7 +520,7 @@ def test_an_agent_of_continuous_actions_refuses_discrete_ones():
 
 @every_algorithm
 def test_defaults_are_inside_their_bounds(name):
-    check_values(ALGORITHMS[name](jaxrl.make("CartPole-v1")))
+    check_values(ALGORITHMS[name](CASES[name].env()))
 
 
 @every_algorithm

@@ -230,3 +230,19 @@ def test_members_and_jit_boundaries_change_nothing():
         np.testing.assert_allclose(
             alone.log_prob(actions[member]), made.log_prob(actions)[member], rtol=1e-6, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("mask", [None, [True, False, True, True]])
+@pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
+def test_one_number_explores_as_often_as_two_and_as_evenly(epsilon, mask):
+    mask = None if mask is None else jnp.asarray(mask)
+    choice = EpsilonGreedy(jnp.asarray([1.0, 9.0, 2.0, 1.0]), jnp.float32(epsilon), mask)
+    count = 20_000
+    drawn = jax.vmap(choice.sample_by_one)(random_bits.bits(jax.random.key(0), (count,)))
+    shares = np.bincount(drawn, minlength=4) / count
+    allowed = np.ones(4) if mask is None else np.asarray(mask, float)
+    best = np.argmax(np.where(allowed, [1.0, 9.0, 2.0, 1.0], -1))
+    expected = epsilon * allowed / allowed.sum() + (1 - epsilon) * (np.arange(4) == best)
+    # Five standard deviations.
+    np.testing.assert_allclose(shares, expected, atol=5 * 0.5 / np.sqrt(count))
+    assert np.all(shares[expected == 0] == 0)

@@ -182,3 +182,37 @@ def test_export_and_evaluate(tmp_path, monkeypatch, capsys):
     for wrong in (["--output", "logits"], ["--mask"]):
         assert main(["export", "run", "x.tflite", *wrong]) == 2
         assert "continuous" in capsys.readouterr().err
+
+
+def wide(agent: jaxrl.Agent) -> jaxrl.Member:
+    """A member whose weights are large enough for actions at the bounds."""
+    params = jax.tree.map(lambda x: 4 * np.asarray(x), agent.params(agent.init(jax.random.key(0))))
+    return jaxrl.Member(agent, 0, 0, params, {"diverged": np.zeros(1, bool)})
+
+
+@pytest.mark.parametrize("algorithm", [jaxrl.DDPG, jaxrl.TD3, jaxrl.SAC])
+def test_off_policy_actors_stay_inside_the_bounds_of_each_dimension(algorithm, tmp_path):
+    member = wide(algorithm(Crane(), hidden=(16,), normalize_observations=True))
+    file = PolicyFile(to_tflite(member, tmp_path / "crane.tflite", batch="dynamic").path)
+    obs = np.random.default_rng(0).uniform(-3, 3, (100, 2)).astype(np.float32)
+    actions, space = file(obs), member.agent.env.action_space
+    np.testing.assert_allclose(actions, np.stack([member.policy(o) for o in obs]), atol=1e-4)
+    assert (actions >= space.low).all()
+    assert (actions <= space.high).all()
+    assert (np.isclose(actions, space.low, atol=1e-3) | np.isclose(actions, space.high, atol=1e-3)).any()
+
+
+def test_a_saved_model_of_sac_gives_the_action(tmp_path):
+    member = wide(jaxrl.SAC(jaxrl.make("Pendulum-v1"), hidden=(16,)))
+    to_saved_model(member, tmp_path / "served")
+    serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
+    obs = np.random.default_rng(0).uniform(-1, 1, (7, 3)).astype(np.float32)
+    found = serve(observation=tf.constant(obs))["action"].numpy()
+    np.testing.assert_allclose(found, np.stack([member.policy(o) for o in obs]), atol=1e-5)
+
+
+def test_discrete_sac_gives_probabilities(tmp_path):
+    member = wide(jaxrl.SAC(jaxrl.make("CartPole-v1"), hidden=(16,)))
+    report = to_tflite(member, tmp_path / "pole.tflite")
+    assert report.output == "probabilities"
+    assert report.equal_actions == 1.0

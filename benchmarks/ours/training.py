@@ -1,4 +1,4 @@
-"""What the contenders with jaxrl's on-policy agents share: compiling, timing the whole call, and what was learned."""
+"""What the contenders that train jaxrl's agents share: compiling, timing the whole call, and what was learned."""
 
 from typing import Any
 
