@@ -89,7 +89,7 @@ def _words(rng: random.Random) -> tuple[str, ...]:
         if change < 0.7 and not words[place].startswith("--"):
             prefix = words[place].split("=")[0] + "=" if "=" in words[place] and rng.random() < 0.7 else ""
             words[place] = prefix + rng.choice(_WILD)
-        elif change < 0.85:
+        elif change < 0.85 and len(words) > 2:
             del words[place]
         else:
             words.insert(place, rng.choice((words[place], *_WILD)))
