@@ -6,11 +6,16 @@ import os
 # benchmarks and the wheel's smoke test run programs as users get them, fully optimised.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jax
 import pytest
 
+MANY_MAPS = 30_000
+"""Memory maps from which on compiled programs are dropped."""
+_tests = itertools.count()
 _COMPILE = "/jax/core/compile/backend_compile_duration"
 
 
@@ -41,3 +46,19 @@ def _dropped_programs() -> Iterator[None]:
     """Drops compiled programs after every module: each is some memory maps, of which a process has 65,530 on Linux."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def _few_memory_maps() -> Iterator[None]:
+    """Drops them within long modules too, before XLA crashes for want of memory maps."""
+    yield
+    if next(_tests) % 16 == 0 and _memory_maps() > MANY_MAPS:
+        jax.clear_caches()
+
+
+def _memory_maps() -> int:
+    """How many memory maps this process has; 0 where the system does not say."""
+    try:
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return 0
