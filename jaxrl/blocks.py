@@ -271,13 +271,14 @@ def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
 
     A member whose environment committed a fault counts as diverged no more: what it learned from is to blame.
     """
-    committed = {name: np.asarray(sums[metric].total) > 0 for name, metric in FAULT_METRICS.items()}
-    fault = np.sum([bit * committed[name] for name, bit in FAULTS.items()], axis=0)
+    none = np.zeros_like(sums["steps"].total)
+    counts = {name: sums[metric].total if metric in sums else none for name, metric in FAULT_METRICS.items()}
+    fault = np.sum([bit * (np.asarray(counts[name]) > 0) for name, bit in FAULTS.items()], axis=0)
     faulty = np.maximum.accumulate(fault > 0, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = {name: np.asarray(mean.total / mean.count, np.float32) for name, mean in sums.items()}
     for name in ("steps", *FAULT_METRICS.values()):
-        del means[name]
+        means.pop(name, None)
     steps = np.cumsum(sums["steps"].total, axis=1, dtype=np.float64)
     reached = np.asarray(sums["diverged"].count) > 0
     diverged = np.asarray(sums["diverged"].total) > 0

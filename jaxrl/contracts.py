@@ -6,8 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock
+from jaxrl.agents.base import FAULT_METRICS, Agent, Clock
 from jaxrl.pytree import is_pytree, once_a_structure
+
+_REQUIRED_METRICS = ("steps", "episode_return", "episode_length")
 
 
 def check_agent(agent: Any) -> None:
@@ -33,10 +35,12 @@ def check_iteration(agent: Agent) -> None:
 
     name = type(agent).__name__
     before, (after, metrics) = jax.eval_shape(iterate, agent)
-    if not set(EPISODE_METRICS) <= set(agent.metrics) == set(metrics):
+    optional = set(FAULT_METRICS.values())
+    said, measured = set(agent.metrics) - optional, set(metrics) - optional
+    if not set(_REQUIRED_METRICS) <= said == measured:
         raise ValueError(
             f"{name}.metrics = {agent.metrics!r} must name what {name}.iterate measures, which is {tuple(metrics)!r}, "
-            f"and that must have {EPISODE_METRICS!r}"
+            f"and that must have {_REQUIRED_METRICS!r}"
         )
     if _shapes(before) != _shapes(after):
         raise ValueError(

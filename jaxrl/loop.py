@@ -22,6 +22,9 @@ BASE_SEED = 0
 """The seed that every member's own seed is folded into."""
 
 
+_NONE = Mean(np.float32(0), np.float32(0))
+
+
 def slot_edges(iterations: int, slots: int) -> np.ndarray:
     """The first iteration of every slot, and the end: i32[slots + 1]."""
     return np.asarray([slot * iterations // slots for slot in range(slots + 1)], np.int32)
@@ -123,7 +126,8 @@ def _slot(
     def iteration(number: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         state, row = carry
         state, metrics = iterate(agent, state, Clock(number, iterations))
-        return state, jax.tree.map(jnp.add, row, metrics)
+        # An agent need not count what its environment does wrong.
+        return state, jax.tree.map(jnp.add, row, {name: metrics.get(name, _NONE) for name in row})
 
     sums = {name: mean for name, mean in log.items() if name != "diverged"}
     row = jax.tree.map(lambda whole: jnp.zeros(whole.shape[0], whole.dtype), sums)

@@ -347,7 +347,7 @@ def test_a_module_that_fails_is_no_traceback_unless_asked_for(tmp_path, monkeypa
         ([*DQN, "--huber-delta", "wide"], "'wide' must be a number, or none"),
         (["train", "reinforce", "--env", "CartPole-v1", "--baseline", "mean"], "'time'"),
         (["train", "dqn"], "--env"),
-        (["train", "sarsa"], "a2c, dqn, ppo, q-learning, reinforce"),
+        (["train", "sarsa"], ", ".join(sorted(ALGORITHMS))),
         (["trian"], "train, sweep, evaluate"),
         ([], "train, sweep, evaluate"),
     ],

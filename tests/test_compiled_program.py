@@ -51,7 +51,7 @@ def conditionals(text):
 
 
 def copies_of_replay(text):
-    shape = rf"= f32\[{MEMBERS},{CAPACITY},4\]\S* copy\("
+    shape = rf"= f32\[{MEMBERS},{CAPACITY},1,4\]\S* copy\("
     return [line for line in lines_in_loops(text) if re.search(shape, line)]
 
 

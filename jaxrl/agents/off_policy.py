@@ -90,7 +90,8 @@ class OffPolicy(Agent):
     """How far importance weights make up for unequal draws at the start of the run; it rises linearly to 1, in full."""
 
     metrics = (*EPISODE_METRICS, "loss")
-    """Those of episodes first, then those that `learn` measures."""
+    learn_metrics = ("loss",)
+    """Those of `metrics` that `learn` measures."""
     learn_bits = 0
     """How many random numbers of 32 bits an update takes besides those that draw its batch. A class attribute or a
     property."""
@@ -153,7 +154,7 @@ class OffPolicy(Agent):
         name = type(self).__name__
         limits = {"rows of the replay buffer, buffer_size / num_envs": self._rows, "the episode": self.env.max_steps}
         for what, limit in limits.items():
-            if self.n_step > limit:
+            if 1 < self.n_step > limit:
                 raise ValueError(
                     f"{name}.n_step = {self.n_step} must be at most {limit}, the steps of {what}: give fewer"
                 )
@@ -288,7 +289,7 @@ class OffPolicy(Agent):
 
     @property
     def _nothing_learned(self) -> Metrics:
-        return {name: Mean(jnp.float32(0), jnp.float32(0)) for name in self.metrics[len(EPISODE_METRICS) :]}
+        return {name: Mean(jnp.float32(0), jnp.float32(0)) for name in self.learn_metrics}
 
     @property
     def _nothing_drawn(self) -> tuple[jax.Array, jax.Array] | None:

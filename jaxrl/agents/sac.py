@@ -58,6 +58,7 @@ class SAC(OffPolicyActor):
 
     action_spaces = (Box, Discrete)
     metrics = (*EPISODE_METRICS, "loss", "entropy", "temperature")
+    learn_metrics = ("loss", "entropy", "temperature")
 
     @property
     def discrete(self) -> bool:

@@ -226,6 +226,7 @@ def test_export_inspect_and_evaluate(tmp_path, monkeypatch, capsys):
     assert "equal greedy actions, along episodes" in capsys.readouterr().out
     assert main(["inspect", "chain.tflite"]) == 0
     said = capsys.readouterr().out
+    said = " ".join(said.replace("│", " ").split())
     for text in ("carry_0: float32[1, 8]", "next_carry_0: float32[1, 8]", "at the start of an episode 0.0"):
         assert text in said
     assert main(["evaluate", "chain.tflite", "--env", "MemoryChain-v0", "--episodes", "4"]) == 0

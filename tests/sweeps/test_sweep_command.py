@@ -5,6 +5,7 @@ import re
 import pytest
 
 import jaxrl
+from jaxrl.agents import ALGORITHMS
 from jaxrl.cli import main
 from jaxrl.cli.sweep import expanded, parse_space
 
@@ -151,7 +152,7 @@ def test_bad_words_get_one_line(words, complaint, capsys, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("agent = 3", "must be one of a2c, dqn, ppo, q-learning, reinforce"),
+        ("agent = 3", f"must be one of {', '.join(ALGORITHMS)}"),
         ("agent =", "is no TOML"),
         ('agent = "dqn"\nspace = 3', "must be a table"),
         ('agent = "dqn"\n[other]\na = 1', r"\[other\] is no table"),
