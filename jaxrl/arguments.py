@@ -17,12 +17,12 @@ _SHOWN = 60
 
 
 def shown(value: Any) -> str:
-    """A value as an error message shows it: short, and without fail."""
+    """A value as an error message shows it: short, on one line, and without fail."""
     try:
         text = repr(value)
     except Exception:  # Python refuses to write out integers of thousands of digits, and objects may raise anything.
         text = f"an int of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
-    text = " ".join(text.split()) if len(text) > _SHOWN else text
+    text = " ".join(text.split()) if len(text) > _SHOWN or "\n" in text else text
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 

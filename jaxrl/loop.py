@@ -22,7 +22,7 @@ BASE_SEED = 0
 """The seed that every member's own seed is folded into."""
 
 
-_NONE = Mean(np.float32(0), np.float32(0))
+_NONE = Mean(np.zeros((), np.float32), np.zeros((), np.float32))
 
 
 def slot_edges(iterations: int, slots: int) -> np.ndarray:

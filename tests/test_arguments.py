@@ -41,6 +41,7 @@ def never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         (3, "3"),
         (HUGE, f"an int of {HUGE.bit_length()} bits"),
         ("x" * 100, "'" + "x" * 56 + "..."),
+        (np.zeros((2, 3)), "array([[0., 0., 0.], [0., 0., 0.]])"),
         (np.zeros(100), "array([0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0...."),
     ],
     ids=arguments.shown,
@@ -311,6 +312,7 @@ def test_an_environment_may_be_made_with_traced_numbers() -> None:
         ({"seed": -1}, ValueError, "seed = -1 must be at least 0"),
         ({"seed": HUGE}, ValueError, "seed = an int of .* must be at most 4294967295"),
         ({"seed": "a"}, TypeError, "seed = 'a' must be a whole number"),
+        ({"raise_errors": np.zeros(2)}, TypeError, "raise_errors = array.* must be True or False"),
     ],
     ids=arguments.shown,
 )

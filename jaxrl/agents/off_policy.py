@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +90,7 @@ class OffPolicy(Agent):
     """How far importance weights make up for unequal draws at the start of the run; it rises linearly to 1, in full."""
 
     metrics = (*EPISODE_METRICS, "loss")
-    learn_metrics = ("loss",)
+    learn_metrics: ClassVar[tuple[str, ...]] = ("loss",)
     """Those of `metrics` that `learn` measures."""
     learn_bits = 0
     """How many random numbers of 32 bits an update takes besides those that draw its batch. A class attribute or a

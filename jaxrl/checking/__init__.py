@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jaxrl.arguments import LARGEST_SEED, positive, whole
+from jaxrl.arguments import LARGEST_SEED, flag, positive, whole
 from jaxrl.checking import declarations, keys, returns, rollout
 from jaxrl.checking.exam import Exam
 from jaxrl.checking.findings import CODES, EnvironmentCheckError, EnvironmentReport, Finding
@@ -104,9 +104,10 @@ def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool 
 
     Raises:
       EnvironmentCheckError: there are errors; its message lists them all.
-      TypeError: `seed` or `steps` is no whole number.
+      TypeError: `seed` or `steps` is no whole number, or `raise_errors` neither True nor False.
       ValueError: `steps` is smaller than 1, or one of them is too large.
     """
+    flag("raise_errors", raise_errors)
     steps = positive("steps", steps, MOST_STEPS)
     report = _examined(Exam(env, whole("seed", seed, 0, LARGEST_SEED), steps), tuple(_CHECKS))
     if raise_errors:

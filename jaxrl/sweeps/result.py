@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl.agents.base import Agent
-from jaxrl.arguments import new_file
+from jaxrl.arguments import new_file, shown, whole
 from jaxrl.environment import FAULTS
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
@@ -142,8 +142,11 @@ class Sweep:
 
         Args:
           trials: the numbers of those to read; by default all.
+
+        Raises:
+          TypeError: `trials` is no list of whole numbers.
         """
-        wanted = None if trials is None else [int(trial) for trial in trials]
+        wanted = None if trials is None else _numbers("trials", trials)
         if self.folder is not None:
             frame = joined(self.folder.tables("curves", wanted)).to_pandas()
         else:
@@ -180,7 +183,9 @@ class Sweep:
 
         Raises:
           IndexError: there are not as many that are done with every seed.
+          TypeError: `place` is no whole number.
         """
+        place = _number("place", place)
         if not len(self.ranked.trials):
             raise IndexError("no trial is done with every seed yet: run the same sweep again to go on")
         if not 0 <= place < len(self.ranked.trials):
@@ -192,7 +197,9 @@ class Sweep:
 
         Raises:
           IndexError: there is none, or it is not done.
+          TypeError: `number` is no whole number.
         """
+        number = _number("number", number)
         found = np.flatnonzero(self.ranked.trials == number)
         if not len(found):
             raise IndexError(f"trial {number} is not there: there are {len(self.ranked.trials)} that are done")
@@ -213,7 +220,9 @@ class Sweep:
 
         Raises:
           IndexError: there is no such trial.
+          TypeError: `number` is no whole number.
         """
+        number = _number("number", number)
         if not 0 <= number < len(self.values):
             raise IndexError(f"trial {number} is not there: the sweep has trials 0 to {len(self.values) - 1}")
         return trial_agent(self.agent, self.values[number])
@@ -225,7 +234,13 @@ class Sweep:
           trial: its number.
           seed: of the sweep.
           **options: for `jaxrl.train`.
+
+        Raises:
+          IndexError: there is none.
+          TypeError: `trial` or `seed` is no whole number, or an option is wrong: see `jaxrl.train`.
+          ValueError: an option is out of range.
         """
+        trial, seed = _number("trial", trial), _number("seed", seed)
         group = self._row(trial, seed)["group"]
         slots = options.pop("slots", self.slots)
         return train(self.trial_agent(trial), iterations=self.iterations[group], seeds=[seed], slots=slots, **options)
@@ -248,9 +263,12 @@ class Sweep:
 
         Raises:
           IndexError: there is none, or its parameters were not kept.
+          TypeError: `trial` or `seed` is no whole number.
         """
-        trial = self.best().number if trial is None else trial
-        if seed is None:
+        trial = self.best().number if trial is None else _number("trial", trial)
+        if seed is not None:
+            seed = _number("seed", seed)
+        else:
             rows = self.table()
             rows = rows[rows["trial"] == trial]
             if rows.empty:
@@ -324,6 +342,19 @@ class Sweep:
             axes=axes,
             threshold=self.threshold,
         )
+
+
+def _number(name: str, value: Any) -> int:
+    """An argument that must be a whole number; whether there is such a trial or seed is seen later."""
+    return whole(name, value, least=-(2**63))
+
+
+def _numbers(name: str, values: Any) -> list[int]:
+    try:
+        items = list(values)
+    except TypeError:
+        raise TypeError(f"{name} = {shown(values)} must be a list of whole numbers") from None
+    return [_number(f"{name}[{place}]", item) for place, item in enumerate(items)]
 
 
 def params_shapes(agent: Agent) -> Any:

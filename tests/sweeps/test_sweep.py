@@ -56,6 +56,25 @@ def whole(folder):
     return sweep(out=folder / "whole", keep="best:3")
 
 
+WRONG_NUMBERS = {
+    "best": ({"place": 2.5}, {"place": "0"}, {"place": jax.random.split(jax.random.key(0))}),
+    "trial": ({"number": ""}, {"number": ["x", 1]}, {"number": np.array(3)}, {"number": ...}, {"number": None}),
+    "trial_agent": ({"number": "x"},),
+    "curves": ({"trials": 0}, {"trials": 10**30}, {"trials": [0, None]}, {"trials": "ab"}),
+    "member": ({"trial": {3: 1}}, {"trial": np.ones(2)}, {"trial": b"x"}, {"trial": 0, "seed": [[]]}, {"seed": True}),
+    "retrain": ({"trial": 0, "seed": np.ones((2, 3))}, {"trial": lambda: 0, "seed": 5}, {"trial": 0, "seed": None}),
+}
+
+
+@pytest.mark.parametrize("method", WRONG_NUMBERS)
+def test_trials_and_seeds_are_named_by_whole_numbers(whole, method):
+    for given in WRONG_NUMBERS[method]:
+        with pytest.raises(TypeError, match=r"(place|number|trials?|seed).* = .* must be (a whole number|a list of)"):
+            getattr(whole, method)(**given)
+    with pytest.raises(ValueError, match="trial = 9223372036854775808 must be at most"):
+        whole.retrain(2**63, 5)
+
+
 def test_every_row_is_what_training_that_member_alone_gives(whole):
     table = whole.table()
     assert len(table) == 12 * 2
