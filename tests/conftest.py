@@ -52,7 +52,7 @@ def _dropped_programs() -> Iterator[None]:
 def _few_memory_maps() -> Iterator[None]:
     """Drops them within long modules too, before XLA crashes for want of memory maps."""
     yield
-    if next(_tests) % 16 == 0 and _memory_maps() > MANY_MAPS:
+    if next(_tests) % 4 == 0 and _memory_maps() > MANY_MAPS:
         jax.clear_caches()
 
 
