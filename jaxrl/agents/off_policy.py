@@ -381,5 +381,5 @@ class OffPolicy(Agent):
         return self.acting_params(state.learner)
 
     def kept(self, state: OffPolicyState) -> OffPolicyState:
-        """The state without its replay buffer and its environments."""
-        return dataclasses.replace(state, replay=None, priorities=None, actors=None)
+        """The state without its replay buffer, what belongs to that, and its environments."""
+        return dataclasses.replace(state, replay=None, carries=None, priorities=None, actors=None)

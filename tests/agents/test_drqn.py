@@ -83,3 +83,11 @@ def test_the_burn_in_is_not_learned_from():
 def test_what_does_not_fit_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         jaxrl.DRQN(Corridor(), **fields)
+        jaxrl.DRQN(Corridor(), **fields)
+
+
+def test_nothing_of_the_replay_buffer_outlives_the_run():
+    agent = jaxrl.DRQN(Corridor(), memory_size=4, hidden=(4,), batch_size=2, buffer_size=80, sequence_length=4)
+    state = agent.kept(jax.eval_shape(agent.init, jax.random.key(0)))
+    buffer = {name: getattr(state, name) for name in ("replay", "carries", "priorities", "actors")}
+    assert jax.tree.leaves(buffer) == []
