@@ -41,6 +41,19 @@ def fast_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", before)
 
 
+@pytest.fixture
+def never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test whose bad input comes as far as a training program."""
+    # Only here: jaxrl is not imported before the environment that it starts in is set.
+    from jaxrl import loop
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("bad input came as far as the training program")
+
+    for name in ("run", "init"):
+        monkeypatch.setattr(loop, name, refuse)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _dropped_programs() -> Iterator[None]:
     """Drops compiled programs after every module: each is some memory maps, of which a process has 65,530 on Linux."""

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 import jaxrl
+from jaxrl.agents.base import Clock
 
 STEPS, SLOTS = 120, 12
 SEEDS = [7, 3, 11]
@@ -32,3 +36,12 @@ def a2c(**fields: Any) -> jaxrl.A2C:
 
 def train(agent: Any = None, steps: int | None = STEPS, **arguments: Any) -> jaxrl.Result:
     return jaxrl.train(agent or dqn(), steps, **{"slots": SLOTS, "progress": False, "devices": 1, **arguments})
+
+
+def run_iterations(agent: jaxrl.Agent, count: int) -> Any:
+    """The whole state of one member after so many iterations."""
+    state = agent.init(jax.random.key(3))
+    iterate = jax.jit(agent.iterate)
+    for i in range(count):
+        state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(count)))
+    return state

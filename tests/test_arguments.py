@@ -13,7 +13,7 @@ from small_runs import a2c, cart_pole, dqn, ppo, train
 from tiny_environments import Walk
 
 import jaxrl
-from jaxrl import arguments, loop, registry
+from jaxrl import arguments, registry
 from jaxrl.checks import check_values
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -24,15 +24,6 @@ HUGE = 10**5000
 @pytest.fixture(scope="module")
 def result() -> jaxrl.Result:
     return train(seeds=2)
-
-
-@pytest.fixture
-def never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise AssertionError("bad input came as far as the training program")
-
-    for name in ("run", "init"):
-        monkeypatch.setattr(loop, name, refuse)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from small_runs import SLOTS, STEPS, a2c, cart_pole, dqn, ppo, reinforce, train
 
 import jaxrl
-from jaxrl import loop
 from jaxrl.plan import make_plan
 from jaxrl.pytree import field_bounds, is_static
 
@@ -21,15 +20,6 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 @pytest.fixture(scope="module")
 def result() -> jaxrl.Result:
     return train(seeds=2)
-
-
-@pytest.fixture
-def never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise AssertionError("bad input came as far as the training program")
-
-    monkeypatch.setattr(loop, "run", refuse)
-    monkeypatch.setattr(loop, "init", refuse)
 
 
 def outside(field: dataclasses.Field) -> list[Any]:

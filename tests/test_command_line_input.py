@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import jaxrl
-from jaxrl import loop
 from jaxrl.cli import main
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -32,15 +31,6 @@ def run(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def _somewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def never_compiled(monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("bad input came as far as the training program")
-
-    for name in ("run", "init"):
-        monkeypatch.setattr(loop, name, refuse)
 
 
 def complaint(words, capsys) -> str:

@@ -13,20 +13,13 @@ from small_runs import a2c, cart_pole, dqn, ppo, reinforce, train
 from tiny_environments import Walk
 
 import jaxrl
-from jaxrl import loop
 from jaxrl.checking import CODES, EnvironmentCheckError, check_environment
 from jaxrl.cli import main
 
 REMEDY = {code: remedy for code, (_, remedy) in CODES.items()}
 
 
-@pytest.fixture(autouse=True)
-def _never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise AssertionError("a broken environment came as far as the training program")
-
-    for name in ("run", "init"):
-        monkeypatch.setattr(loop, name, refuse)
+pytestmark = pytest.mark.usefixtures("never_compiled")
 
 
 class Plain(jaxrl.Environment):

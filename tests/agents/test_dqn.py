@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rlax
 from sample_environments import Corridor, MaskedRandomWalk
+from small_runs import run_iterations
 
 import jaxrl
 from jaxrl import random_bits
@@ -69,14 +70,6 @@ def test_dueling_values_are_centred_advantages_plus_value():
     advantages, value = (hidden @ layers[f"head_{i}"]["w"] + layers[f"head_{i}"]["b"] for i in (0, 1))
     found, _ = agent.outputs(params, (), obs[None])
     np.testing.assert_allclose(found[0], value + advantages - advantages.mean(), rtol=1e-5)
-
-
-def run_iterations(agent, count):
-    state = agent.init(jax.random.key(3))
-    iterate = jax.jit(agent.iterate)
-    for i in range(count):
-        state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(count)))
-    return state
 
 
 def test_replay_holds_true_successors_at_both_kinds_of_end():

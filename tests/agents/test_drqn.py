@@ -6,18 +6,10 @@ import numpy as np
 import pytest
 import rlax
 from sample_environments import Corridor
+from small_runs import run_iterations
 
 import jaxrl
 from jaxrl import replay
-from jaxrl.agents.base import Clock
-
-
-def run_iterations(agent, count):
-    state = agent.init(jax.random.key(3))
-    iterate = jax.jit(agent.iterate)
-    for i in range(count):
-        state, _ = iterate(state, Clock(jnp.int32(i), jnp.int32(count)))
-    return state
 
 
 @pytest.mark.parametrize("memory", ["gru", "lstm"])
@@ -82,7 +74,6 @@ def test_the_burn_in_is_not_learned_from():
 )
 def test_what_does_not_fit_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        jaxrl.DRQN(Corridor(), **fields)
         jaxrl.DRQN(Corridor(), **fields)
 
 
