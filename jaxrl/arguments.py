@@ -97,7 +97,7 @@ def path(name: str, value: Any) -> Path:
     return Path(text)
 
 
-def new_file(name: str, value: Any) -> Path:
+def writable_file(name: str, value: Any) -> Path:
     """An argument that must name a file which can be written.
 
     Raises:

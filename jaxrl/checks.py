@@ -119,6 +119,6 @@ def _check_bounds(name: str, field: dataclasses.Field, value: Any) -> None:
             raise ValueError(f"{name} = {shown(value)} must be at most {_LARGEST:,}, as 32 bits count no further")
         fractional = whole and (array is None or not np.all(array == np.trunc(array)))
         if fractional or not (bounds.accept(item) if str(bounds) else is_finite(item)):
-            kind = "a whole number " if fractional else ""
-            finite = "" if is_finite(item) or bounds.choices is not None else " and finite"
-            raise ValueError(f"{name} = {shown(value)} must be {kind}{bounds}{finite}".replace("be  and", "be"))
+            least = f"{'a whole number ' if fractional else ''}{bounds}".strip()
+            finite = "" if is_finite(item) or bounds.choices is not None else "finite"
+            raise ValueError(f"{name} = {shown(value)} must be {' and '.join(filter(None, (least, finite)))}")

@@ -38,6 +38,7 @@ from jaxrl.storage import (
     checksum_of,
     clear_leftovers,
     file_checksum,
+    is_as_written,
     new_file,
     read_checksums,
     read_config,
@@ -248,17 +249,13 @@ class RunDirectory:
             noted = read_checksums(self.path, self._identity)
         except DamagedFileError:
             return [CHECKSUMS]
-        return [name for name in noted if _checksum_or_none(self.path / name) != noted[name]]
+        return [name for name in noted if not is_as_written(self.path / name, noted[name])]
 
     def tidy(self) -> None:
         """Drops what a complete run has no use for, and what kills have left behind."""
         self._checkpoint.unlink(missing_ok=True)
         for folder in (self.path, self.path / "blocks"):
             clear_leftovers(folder)
-
-
-def _checksum_or_none(file: Path) -> int | None:
-    return file_checksum(file) if file.is_file() else None
 
 
 def warn_of_other_settings(path: Path, made: dict[str, Any], now: dict[str, Any]) -> None:

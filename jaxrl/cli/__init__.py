@@ -19,7 +19,7 @@ import tyro
 
 from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
-from jaxrl.arguments import LARGEST_SEED, new_file, positive, whole
+from jaxrl.arguments import LARGEST_SEED, positive, whole, writable_file
 from jaxrl.cli.export import Export, Inspect
 from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, make_environment
 from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
@@ -148,7 +148,7 @@ class Render:
 
         if self.gif.suffix.lower() != ".gif":
             raise ValueError(f"{self.gif} must end in .gif")
-        new_file("GIF", self.gif)
+        writable_file("GIF", self.gif)
         rate = self.frames_per_second
         if rate is not None:
             check_rate(rate)

@@ -67,6 +67,11 @@ def read_checksums(folder: Path, owner: int) -> dict[str, int]:
     return files
 
 
+def is_as_written(path: Path, checksum: int) -> bool:
+    """Whether a file is there with the content of a checksum."""
+    return path.is_file() and file_checksum(path) == checksum
+
+
 def require_as_written(folder: Path, owner: int, name: str) -> None:
     """Checks a file of a folder against its checksum.
 
@@ -74,5 +79,5 @@ def require_as_written(folder: Path, owner: int, name: str) -> None:
       DamagedFileError: it is not as it was written, or of another owner.
     """
     checksums = read_checksums(folder, owner)
-    if name not in checksums or not (folder / name).is_file() or file_checksum(folder / name) != checksums[name]:
+    if name not in checksums or not is_as_written(folder / name, checksums[name]):
         raise DamagedFileError(f"{folder / name} is damaged: it is not as it was written")

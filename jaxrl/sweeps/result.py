@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxrl.agents.base import Agent
-from jaxrl.arguments import new_file, shown, whole
+from jaxrl.arguments import shown, whole, writable_file
 from jaxrl.environment import FAULTS
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
@@ -324,7 +324,7 @@ class Sweep:
         """Writes a page with the ranking, curves and effects: one HTML file that needs no network."""
         from jaxrl.sweeps.report import Axis, write_report
 
-        path = new_file("path", path)
+        path = writable_file("path", path)
         axes = []
         for name in self.values[0]:
             items = [values[name] for values in self.values]
