@@ -6,10 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl.agents.base import FAULT_METRICS, Agent, Clock
+from jaxrl.agents.base import FAULT_METRICS, REQUIRED_METRICS, Agent, Clock
 from jaxrl.pytree import is_pytree, once_a_structure
-
-_REQUIRED_METRICS = ("steps", "episode_return", "episode_length")
 
 
 def check_agent(agent: Any) -> None:
@@ -37,10 +35,10 @@ def check_iteration(agent: Agent) -> None:
     before, (after, metrics) = jax.eval_shape(iterate, agent)
     optional = set(FAULT_METRICS.values())
     said, measured = set(agent.metrics) - optional, set(metrics) - optional
-    if not set(_REQUIRED_METRICS) <= said == measured:
+    if not set(REQUIRED_METRICS) <= said == measured:
         raise ValueError(
             f"{name}.metrics = {agent.metrics!r} must name what {name}.iterate measures, which is {tuple(metrics)!r}, "
-            f"and that must have {_REQUIRED_METRICS!r}"
+            f"and that must have {REQUIRED_METRICS!r}"
         )
     if _shapes(before) != _shapes(after):
         raise ValueError(

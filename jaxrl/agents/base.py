@@ -51,7 +51,9 @@ Metrics = dict[str, Mean]
 _NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
 FAULT_METRICS = {name: f"{name}_faults" for name in FAULTS}
 """The names under which `episode_metrics` counts what the environment did wrong, by those of `environment.FAULTS`."""
-EPISODE_METRICS = ("steps", "episode_return", "episode_length", *FAULT_METRICS.values())
+REQUIRED_METRICS = ("steps", "episode_return", "episode_length")
+"""The names that every agent must measure."""
+EPISODE_METRICS = (*REQUIRED_METRICS, *FAULT_METRICS.values())
 """The names that `episode_metrics` gives."""
 
 
