@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.pytree import pytree
+from jaxrl.spaces import Box, Space
 
 EPSILON = 1e-8
 """What is added to variances before dividing, as Gymnasium's wrappers do."""
@@ -38,6 +39,11 @@ class RunningMoments:
     def empty(shape: tuple[int, ...] = ()) -> "RunningMoments":
         """Moments of no rows of this shape: `normalize` only clips."""
         return RunningMoments(jnp.float32(0), jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32))
+
+    @staticmethod
+    def of_observations(space: Space, wanted: bool) -> "RunningMoments | None":
+        """Those of no observations; None where they are not wanted, and of discrete ones, which are no numbers."""
+        return RunningMoments.empty(space.shape) if wanted and isinstance(space, Box) else None
 
     def update(self, rows: jax.Array) -> "RunningMoments":
         """Merges rows `[rows, ...]` in, by the formulas of Chan, Golub and LeVeque, 1983."""

@@ -35,12 +35,8 @@ class Priorities:
     @staticmethod
     def empty(items: int) -> "Priorities":
         """No item can be drawn yet."""
-        levels = []
-        while items > BRANCHES:
-            parents = -(-items // BRANCHES)
-            levels.append(jnp.zeros(parents * BRANCHES, jnp.float32))
-            items = parents
-        return Priorities((*levels, jnp.zeros(items, jnp.float32)), jnp.ones((), jnp.float32))
+        levels = tuple(jnp.zeros(length, jnp.float32) for length in level_lengths(items))
+        return Priorities(levels, jnp.ones((), jnp.float32))
 
     @property
     def draw_bits(self) -> int:
@@ -106,6 +102,16 @@ class Priorities:
             child, part = _choose(children, uniform[:, place])
             node, share = node * BRANCHES + child, share * part
         return jnp.minimum(node, items - 1), share
+
+
+def level_lengths(items: int) -> list[int]:
+    """The lengths of the levels of priorities of so many items; nothing is allocated."""
+    lengths = []
+    while items > BRANCHES:
+        parents = -(-items // BRANCHES)
+        lengths.append(parents * BRANCHES)
+        items = parents
+    return [*lengths, items]
 
 
 def _choose(weights: jax.Array, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -229,5 +229,10 @@ def sequence_targets(
     return targets[:-1], counts[:-1]
 
 
+def weighted_mean(values: jax.Array, weight: jax.Array | None) -> jax.Array:
+    """The mean f32[] of f32[batch], weighed by the weights of a `Batch` or of `Sequences`."""
+    return jnp.mean(values if weight is None else weight * values)
+
+
 def _length(items: Any) -> int:
     return jax.tree.leaves(items)[0].shape[0]

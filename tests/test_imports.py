@@ -29,6 +29,7 @@ AGENTS = [
     "minibatches",
     "on_policy",
     "off_policy",
+    "epsilon_greedy",
     "off_policy_actor",
     "soft",
     "a2c",

@@ -184,7 +184,12 @@ class ActorCritic:
         """Flat actions `[batch, d]` as the environment takes them."""
         if isinstance(self.action_space, Discrete):
             return action
-        return action.reshape(-1, *self.action_space.shape).astype(self.action_space.dtype)
+        return shaped(self.action_space, action)
+
+
+def shaped(space: Space, action: jax.Array) -> jax.Array:
+    """Flat actions `[batch, d]` as actions of a space."""
+    return action.reshape(-1, *space.shape).astype(space.dtype)
 
 
 def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:

@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import losses, networks, optimizers, schedules
+from jaxrl import losses, networks, optimizers
 from jaxrl.agents.base import Clock, num_actions
-from jaxrl.agents.off_policy import OffPolicy
-from jaxrl.distributions import EpsilonGreedy, masked
-from jaxrl.environment import Episode
+from jaxrl.agents.epsilon_greedy import EpsilonGreedyAgent, dueling
+from jaxrl.distributions import masked
 from jaxrl.pytree import leaf, pytree, static
-from jaxrl.replay import Batch
+from jaxrl.replay import Batch, weighted_mean
 
 
 @pytree
@@ -38,17 +37,11 @@ class Learner:
 
 
 @pytree
-class DQN(OffPolicy):
+class DQN(EpsilonGreedyAgent):
     """Deep Q-learning with a replay buffer and a target network."""
 
     learning_rate: float = leaf(default=3e-3, above=0)
     """Adam's step size at the start of the run."""
-    epsilon_start: float = leaf(default=1.0, minimum=0, maximum=1)
-    """Probability of a random action at the first step."""
-    epsilon_end: float = leaf(default=0.04, minimum=0, maximum=1)
-    """Probability of a random action after the decay."""
-    epsilon_decay_steps: float = leaf(default=10_000.0, above=0)
-    """Environment steps over which epsilon falls linearly."""
     average_share: float | None = leaf(default=0.2, above=0, maximum=1)
     """Share of the updates so far over which the parameters that play greedily are averaged; none: no average."""
     huber_delta: float | None = leaf(default=None, above=0)
@@ -59,9 +52,6 @@ class DQN(OffPolicy):
     """Choose the next action by the online network, value it by the target network."""
     dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
-
-    action_bits = EpsilonGreedy.bits
-    output_kinds = ("q-values",)
 
     @property
     def _network(self) -> hk.Transformed:
@@ -75,15 +65,6 @@ class DQN(OffPolicy):
         target = jax.tree.map(jnp.copy, params)
         average = None if self.average_share is None else jax.tree.map(jnp.copy, params)
         return Learner(params, target, average, self.optimizer(0.0).init(params))
-
-    def explore(
-        self, learner: Learner, carry: Any, episodes: Episode, bits: jax.Array, steps: jax.Array
-    ) -> tuple[jax.Array, Any, Any]:
-        """Epsilon-greedy actions of the online network."""
-        share = steps.astype(jnp.float32) / self.epsilon_decay_steps
-        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, share)
-        values = self._values(learner.params, episodes.obs)
-        return EpsilonGreedy(values, epsilon, episodes.mask).sample(bits), carry, ()
 
     def learn(
         self, learner: Learner, batch: Batch, bits: jax.Array, clock: Clock
@@ -117,7 +98,7 @@ class DQN(OffPolicy):
             losses.taken(next_values, jnp.argmax(choice, axis=-1)),
         )
         each = optax.l2_loss(errors) if self.huber_delta is None else optax.huber_loss(errors, delta=self.huber_delta)
-        return jnp.mean(each if batch.weight is None else batch.weight * each), errors
+        return weighted_mean(each, batch.weight), errors
 
     def _move_target(self, target_params: Any, params: Any, clock: Clock) -> Any:
         if self.target_period == 1:
@@ -141,12 +122,7 @@ class DQN(OffPolicy):
         if not self.dueling:
             return heads[0]
         advantages, value = heads
-        return value + advantages - jnp.mean(advantages, axis=-1, keepdims=True)
-
-    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
-        """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""
-        choice = EpsilonGreedy(self._values(params, obs), self.epsilon_end, mask)
-        return choice.mode() if bits is None else choice.sample(bits), carry, ()
+        return dueling(advantages, value[..., 0])
 
     def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """The value of every action: f32[batch, n]."""

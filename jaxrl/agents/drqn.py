@@ -10,14 +10,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl import losses, networks, optimizers, replay, schedules
+from jaxrl import losses, networks, optimizers, replay
 from jaxrl.agents.base import Clock, num_actions
-from jaxrl.agents.off_policy import OffPolicy
-from jaxrl.distributions import EpsilonGreedy, masked
-from jaxrl.environment import Episode
+from jaxrl.agents.epsilon_greedy import EpsilonGreedyAgent, dueling
+from jaxrl.distributions import masked
 from jaxrl.networks import CELLS
-from jaxrl.pytree import leaf, pytree, static
-from jaxrl.replay import Sequences
+from jaxrl.pytree import pytree, static
+from jaxrl.replay import Sequences, weighted_mean
 
 MAX_SHARE = 0.9
 """Share of the greatest error of a sequence in its priority; the rest is that of the mean (Kapturowski et al.)."""
@@ -35,15 +34,9 @@ class Learner:
 
 
 @pytree
-class DRQN(OffPolicy):
+class DRQN(EpsilonGreedyAgent):
     """Deep recurrent Q-learning: double, with dueling heads."""
 
-    epsilon_start: float = leaf(default=1.0, minimum=0, maximum=1)
-    """Probability of a random action at the first step."""
-    epsilon_end: float = leaf(default=0.04, minimum=0, maximum=1)
-    """Probability of a random action after the decay."""
-    epsilon_decay_steps: float = leaf(default=10_000.0, above=0)
-    """Environment steps over which epsilon falls linearly."""
     batch_size: int = static(default=16, minimum=1)
     """Sequences in one update."""
     num_envs: int = static(default=4, minimum=1)
@@ -61,8 +54,6 @@ class DRQN(OffPolicy):
     memory_size: int = static(default=64, minimum=1)
     """Numbers that one array of its carry remembers."""
 
-    action_bits = EpsilonGreedy.bits
-    output_kinds = ("q-values",)
     replays_sequences = True
 
     def check(self) -> None:
@@ -110,15 +101,6 @@ class DRQN(OffPolicy):
         """The network's memory before an episode's first observation."""
         return self._network.initial_carry(batch)
 
-    def explore(
-        self, learner: Learner, carry: Any, episodes: Episode, bits: jax.Array, steps: jax.Array
-    ) -> tuple[jax.Array, Any, Any]:
-        """Epsilon-greedy actions of the online network."""
-        share = steps.astype(jnp.float32) / self.epsilon_decay_steps
-        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, share)
-        values, carry = self.outputs(learner.params, carry, episodes.obs)
-        return EpsilonGreedy(values, epsilon, episodes.mask).sample(bits), carry, ()
-
     def learn(
         self, learner: Learner, batch: Sequences, bits: jax.Array, clock: Clock
     ) -> tuple[Learner, dict[str, jax.Array], jax.Array]:
@@ -156,12 +138,12 @@ class DRQN(OffPolicy):
         each = jnp.sum(0.5 * jnp.square(errors), axis=0) / number
         size = jnp.abs(jax.lax.stop_gradient(errors))
         priority = MAX_SHARE * jnp.max(size, axis=0) + (1 - MAX_SHARE) * jnp.sum(size, axis=0) / number
-        return jnp.mean(each if batch.weight is None else batch.weight * each), priority
+        return weighted_mean(each, batch.weight), priority
 
     def _unroll(self, params: Any, carry: Any, batch: Sequences, part: slice) -> tuple[jax.Array, Any]:
         """The values f32[time, batch, actions] of a part of sequences, and the carry after it."""
         heads, carry = self._network.unroll(params, carry, batch.steps.obs[part], batch.reset[part])
-        return _dueling(*heads), carry
+        return dueling(*heads), carry
 
     def _scaled(self, values: jax.Array) -> jax.Array:
         """Values as the network learns them."""
@@ -176,20 +158,10 @@ class DRQN(OffPolicy):
         root = jnp.sqrt(1 + 4 * RESCALING_SLOPE * (jnp.abs(scaled) + 1 + RESCALING_SLOPE))
         return jnp.sign(scaled) * (jnp.square((root - 1) / (2 * RESCALING_SLOPE)) - 1)
 
-    def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
-        """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""
-        values, carry = self.outputs(params, carry, obs)
-        choice = EpsilonGreedy(values, self.epsilon_end, mask)
-        return choice.mode() if bits is None else choice.sample(bits), carry, ()
-
     def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """The value of every action, f32[batch, n] (rescaled ones with `rescale`), and the carry."""
         heads, carry = self._network.step(params, carry, obs)
-        return _dueling(*heads), carry
-
-
-def _dueling(advantages: jax.Array, value: jax.Array) -> jax.Array:
-    return value[..., None] + advantages - jnp.mean(advantages, axis=-1, keepdims=True)
+        return dueling(*heads), carry
 
 
 def _taken(values: jax.Array, actions: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ import optax
 from jaxrl import optimizers, random_bits, replay, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.environment import Environment, Episode, Transition
-from jaxrl.priorities import Priorities, importance_weights
+from jaxrl.priorities import Priorities, importance_weights, level_lengths
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, Experience
 from jaxrl.rollout import Actors, Policy, rollout, start_actors
@@ -154,7 +154,7 @@ class OffPolicy(Agent):
         name = type(self).__name__
         limits = {"rows of the replay buffer, buffer_size / num_envs": self._rows, "the episode": self.env.max_steps}
         for what, limit in limits.items():
-            if 1 < self.n_step > limit:
+            if self.n_step > max(limit, 1):  # An environment without a step is refused elsewhere.
                 raise ValueError(
                     f"{name}.n_step = {self.n_step} must be at most {limit}, the steps of {what}: give fewer"
                 )
@@ -262,11 +262,16 @@ class OffPolicy(Agent):
         learned = self.batch_size * self.sequence_steps
         rows = 2 * (learned + self.steps_per_iteration)
         experience = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[2:]), x.dtype), stored)
-        # Before and after the activation of every layer, on the way there and back; and the last step's policy.
-        kept = jax.ShapeDtypeStruct((learned, 4 * sum(self.hidden)), jnp.float32)
+        kept = jax.ShapeDtypeStruct((learned, self.gradient_numbers), jnp.float32)
+        # The policy of the last step.
         acting = jax.ShapeDtypeStruct((self.num_envs, 2 * sum(self.hidden)), jnp.float32)
         bits = self._draw_bits + self.learn_bits + self.steps_per_iteration * self.action_bits
         return experience, kept, acting, jax.ShapeDtypeStruct((bits,), jnp.uint32)
+
+    @property
+    def gradient_numbers(self) -> int:
+        """What gradients keep of an item: before and after the activation of every layer, on the way there and back."""
+        return 4 * sum(self.hidden)
 
     @property
     def _prioritized(self) -> bool:
@@ -285,7 +290,7 @@ class OffPolicy(Agent):
     @property
     def _draw_bits(self) -> int:
         """How many random numbers draw a batch."""
-        return self.batch_size * (Priorities.empty(self._items).draw_bits if self._prioritized else 1)
+        return self.batch_size * (len(level_lengths(self._items)) if self._prioritized else 1)
 
     @property
     def _nothing_learned(self) -> Metrics:

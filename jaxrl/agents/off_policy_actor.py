@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import networks, random_bits
-from jaxrl.agents.actor_critic import check_action_bounds, flat_bounds
+from jaxrl.agents.actor_critic import check_action_bounds, flat_bounds, shaped
 from jaxrl.agents.base import EPISODE_METRICS
 from jaxrl.agents.collection import ActingParams
 from jaxrl.agents.off_policy import OffPolicy
 from jaxrl.normalize import RunningMoments
 from jaxrl.pytree import leaf, pytree, static
-from jaxrl.replay import Batch
+from jaxrl.replay import Batch, weighted_mean
 from jaxrl.spaces import Box, Space
 
 
@@ -87,7 +87,7 @@ class ActionScale:
 
     def shaped(self, numbers: jax.Array) -> jax.Array:
         """Numbers f32[batch, d] as the environment takes them."""
-        return numbers.reshape(-1, *self.space.shape).astype(self.space.dtype)
+        return shaped(self.space, numbers)
 
     def uniform(self, noise: jax.Array) -> jax.Array:
         """Numbers f32[batch, d] that are uniform between the bounds where `noise` is standard normal."""
@@ -145,9 +145,8 @@ class OffPolicyActor(OffPolicy):
         return networks.mlp(self.env.observation_space, self.hidden, heads, activation=self.activation)
 
     def empty_moments(self) -> RunningMoments | None:
-        """The moments of no observations; None where they are not normalised, as discrete ones never are."""
-        space = self.env.observation_space
-        return RunningMoments.empty(space.shape) if self.normalize_observations and isinstance(space, Box) else None
+        """The moments of no observations; None where they are not normalised."""
+        return RunningMoments.of_observations(self.env.observation_space, self.normalize_observations)
 
     def observed(self, moments: RunningMoments | None, batch: Batch) -> tuple[RunningMoments | None, Batch]:
         """The moments with a batch's observations in them, and the batch as networks read it."""
@@ -165,15 +164,10 @@ class OffPolicyActor(OffPolicy):
         """The noise before an episode's first step."""
         return Noise.initial(batch, self.action_bits)
 
-    def scratch(self) -> Any:
-        """What the gradients keep of a batch: before and after the activation of every layer of all networks."""
-        numbers = 2 * sum(self.hidden) * (2 * self.critics + 2)
-        return jax.ShapeDtypeStruct((self.batch_size, numbers), jnp.float32)
-
-
-def weighted_mean(values: jax.Array, weight: jax.Array | None) -> jax.Array:
-    """The mean f32[] of f32[batch], weighed by a replay batch's weights."""
-    return jnp.mean(values if weight is None else weight * values)
+    @property
+    def gradient_numbers(self) -> int:
+        """What gradients keep of an item: before and after the activation of every layer of all networks."""
+        return 2 * sum(self.hidden) * (2 * self.critics + 2)
 
 
 def critic_loss(values: jax.Array, target: jax.Array, weight: jax.Array | None) -> tuple[jax.Array, jax.Array]:

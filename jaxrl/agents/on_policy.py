@@ -157,15 +157,9 @@ class OnPolicy(Agent):
         params = self._model.init(params_key, self.initial_std)
         first = initial_carry(self._model, self.num_envs, self.persistence is not None)
         actors = start_actors(self.env, start_key, self.num_envs, first)
-        space = self.env.observation_space
-        moments = RunningMoments.empty(space.shape) if self._normalizes else None
+        moments = RunningMoments.of_observations(self.env.observation_space, self.normalize_observations)
         scale = RewardScale.empty(self.num_envs) if self.normalize_rewards else None
         return OnPolicyState(params, self._optimizer(0.0).init(params), actors, moments, scale, run_key)
-
-    @property
-    def _normalizes(self) -> bool:
-        """Whether observations are normalised: those that are numbers."""
-        return self.normalize_observations and isinstance(self.env.observation_space, Box)
 
     def _collector(self, params: Params, moments: RunningMoments | None, clock: Clock) -> Collector:
         return Collector(self.env, self._model, ActingParams(params, moments), self._persistence(clock))

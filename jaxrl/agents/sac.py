@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxrl import networks, optimizers
 from jaxrl.agents.base import EPISODE_METRICS, Clock, num_actions
@@ -151,7 +150,7 @@ class SAC(OffPolicyActor):
         following = Learner(
             actor,
             critics,
-            optax.incremental_update(critics, learner.target_critics, self.tau),
+            self.moved_target(learner.target_critics, critics),
             log_temperature,
             (actor_opt, critic_opt, temperature_opt),
             moments,
