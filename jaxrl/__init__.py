@@ -9,7 +9,7 @@ from jaxrl.presets import preset
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.registry import make, register
 from jaxrl.result import Member, Result
-from jaxrl.spaces import Box, Discrete
+from jaxrl.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 from jaxrl.storage import RunDirectoryError
 from jaxrl.sweeps import SpaceError, Sweep, Trial, choice, integers, load, log_uniform, sweep, uniform
 from jaxrl.training import train
@@ -24,11 +24,13 @@ __all__ = [
     "TD3",
     "Agent",
     "Box",
+    "Dict",
     "Discrete",
     "Environment",
     "EnvironmentCheckError",
     "EnvironmentReport",
     "Member",
+    "MultiDiscrete",
     "QLearning",
     "Reinforce",
     "Result",
@@ -37,6 +39,7 @@ __all__ = [
     "Sweep",
     "TimeStep",
     "Trial",
+    "Tuple",
     "check_env",
     "choice",
     "evaluate",

@@ -71,7 +71,7 @@ class DQN(EpsilonGreedyAgent):
 
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies them for the target and the average."""
-        params = self._network.init(key, networks.example(self.env.observation_space)[None])
+        params = self._network.init(key, networks.example(self.env.observation_space))
         target = jax.tree.map(jnp.copy, params)
         average = None if self.average_share is None else jax.tree.map(jnp.copy, params)
         return Learner(params, target, average, self.optimizer(0.0).init(params))
