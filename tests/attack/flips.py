@@ -13,7 +13,7 @@ import numpy as np
 
 import jaxrl
 from tests.attack.jobs import JOBS, checksum, prepare
-from tests.attack.kills import _killed
+from tests.attack.kills import Moment, killed
 from tests.attack.workers import Fall, Verdict, attacked, captured, forked
 
 _REFUSALS = (ValueError, TypeError, OSError)
@@ -35,7 +35,7 @@ def flips(count: int, rng: random.Random, folder: Path, watched: Path) -> Iterat
     pid = forked(functools.partial(_build, corpora, cache))
     if os.waitpid(pid, 0)[1]:
         raise RuntimeError("the folders to attack can't be made")
-    _killed("train", corpora / "stopped", cache, 40)
+    killed("train", corpora / "stopped", cache, Moment(40, 0.0))
     files = {
         name: sorted(p for p in (corpora / name).rglob("*") if p.is_file() and p.stat().st_size)
         for name in sorted(os.listdir(corpora))
