@@ -77,4 +77,7 @@ def checksum(found: Any) -> str:
     else:
         digest.update(found.table().drop(columns="seconds").to_csv().encode())
         digest.update(found.curves().to_csv().encode())
+        for trial, seed in found.table()[["trial", "seed"]].to_numpy().tolist():
+            for leaf in jax.tree.leaves(found.member(trial, seed).params):
+                digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()
