@@ -6,7 +6,8 @@
 import sys
 
 # While Python looks for the module to run, its arguments are "-m" and those after the module's name.
-if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].removeprefix("-m").partition(".")[0] == "jaxrl":
+_module = sys.orig_argv[-len(sys.argv) :][0] if sys.argv[:1] == ["-m"] else ""
+if _module.removeprefix("-m").partition(".")[0] == "jaxrl":
     from jaxrl_command import stop_at_interrupts
 
     stop_at_interrupts()

@@ -230,6 +230,8 @@ def test_an_interruption_without_words_is_named(monkeypatch, capsys):
     assert capsys.readouterr().err == "jaxrl: interrupted\n"
 
 
+FOUND = {**os.environ, "PYTHONPATH": str(Path(jaxrl.__file__).parent.parent)}
+"""The environment of processes, from whatever folder, that import this jaxrl."""
 COMMAND = ["-c", "import sys; from jaxrl_command import main; sys.exit(main())"]
 
 
@@ -239,9 +241,8 @@ COMMAND = ["-c", "import sys; from jaxrl_command import main; sys.exit(main())"]
     [(COMMAND, "jaxrl_command"), (["-m", "jaxrl"], "_module_command"), (["-m", "jaxrl.cli"], "_module_command")],
 )
 def test_an_interruption_during_the_imports_is_one_line(program, begun, seconds):
-    root = str(Path(jaxrl.__file__).parent.parent)
     command = [sys.executable, "-X", "importtime", *program, *TRAIN]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root})
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=FOUND)
     assert process.stderr is not None
     while begun not in process.stderr.readline():
         assert process.poll() is None
@@ -253,7 +254,8 @@ def test_an_interruption_during_the_imports_is_one_line(program, begun, seconds)
 
 @pytest.mark.parametrize("module", ["jaxrl", "jaxrl.cli"])
 def test_the_command_as_a_module(module):
-    process = subprocess.run([sys.executable, "-m", module, "envs", "CartPole-v9"], capture_output=True, text=True)
+    command = [sys.executable, "-m", module, "envs", "CartPole-v9"]
+    process = subprocess.run(command, capture_output=True, text=True, env=FOUND)
     assert process.returncode == 2
     assert process.stderr.startswith("jaxrl: error: unknown environment 'CartPole-v9'")
     assert process.stderr.count("\n") == 1
