@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from export_helpers import decided
 
 import jaxrl
 from jaxrl.cli import main
@@ -11,7 +12,6 @@ from jaxrl.export import to_tflite
 from jaxrl.litert import PolicyFile, PolicyFileError, write_metadata
 from jaxrl.litert.checksum import ENTRY, MARK
 from jaxrl.litert.model import METADATA, with_entries
-from tests.export_helpers import decided
 
 pytest.importorskip("ai_edge_litert")
 
