@@ -342,7 +342,3 @@ def _spelled(text: str) -> str:
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:
     print(f"jaxrl: warning: {_spelled(str(message))}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
