@@ -21,6 +21,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 _STATIC = "static"
 _BOUNDS = "bounds"
+_NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
 _classes: "weakref.WeakSet[type]" = weakref.WeakSet()
 _DTYPES = {"float": np.float32, "float | None": np.float32, "int": np.int32, "bool": np.bool_}
 """The dtypes of leaves by annotation."""
@@ -137,6 +138,23 @@ def annotation(field: dataclasses.Field) -> str:
 def field_bounds(field: dataclasses.Field) -> Bounds:
     """The bounds that a field was declared with; all open where it has none."""
     return field.metadata.get(_BOUNDS, Bounds())
+
+
+def has_numbers(node: Any) -> bool:
+    """Whether the leaf fields of a pytree dataclass hold concrete numbers, and no placeholders."""
+    fields = [field for field in dataclasses.fields(node) if not is_static(field)]
+    values = [getattr(node, field.name) for field in fields if field.default is not None]
+    return all(
+        has_numbers(value)
+        if dataclasses.is_dataclass(value)
+        else all(isinstance(x, _NUMBERS) and not isinstance(x, jax.core.Tracer) for x in _parts(value))
+        for value in values
+    )
+
+
+def _parts(value: Any) -> list[Any]:
+    """The arrays inside a field's value, `None` as one of them."""
+    return jax.tree.leaves(value, is_leaf=lambda x: x is None)
 
 
 def leaf_paths(node: Any) -> list[str]:
