@@ -9,9 +9,11 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
+from jaxrl.environment import name_of
 from jaxrl.litert import carry_names
 from jaxrl.pytree import concrete
 from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.wrappers import Wrapper
 
 LEAST_LOG_PROBABILITY = -15.0
 """No allowed action comes out less likely than e^-15 of the likeliest one, so none as exactly 0.
@@ -114,9 +116,10 @@ def _below_all(values: jax.Array, mask: jax.Array) -> jax.Array:
 def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
     """What goes in and what comes out, in words and numbers."""
     space = agent.env.observation_space
-    about = (type(agent.env).__doc__ or "").strip()
+    env = agent.env.unwrapped if isinstance(agent.env, Wrapper) else agent.env
+    about = (type(env).__doc__ or "").strip()
     facts = {
-        "environment": type(agent.env).__name__,
+        "environment": name_of(agent.env),
         "about": " ".join(about.split()),
         "observation": {
             "shape": list(space.shape),

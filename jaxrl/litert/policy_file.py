@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.environment import Environment
+from jaxrl.environment import Environment, name_of
 from jaxrl.litert.metadata import checked_metadata, require_initial
 from jaxrl.litert.model import MAGIC, litert, read_metadata
 from jaxrl.spaces import Discrete
@@ -146,7 +146,7 @@ class PolicyFile:
         """
         self._check_names()
         space, actions = env.observation_space, env.action_space
-        name = type(env).__name__
+        name = name_of(env)
         (observed,) = (n for n in self.inputs if "mask" not in n and not _is_carry(n))
         detail = self.inputs[observed]
         taken, wanted = tuple(_item(detail)), tuple(space.shape)
