@@ -32,8 +32,6 @@ class ClipReward(RewardWrapper):
 
     def check(self) -> None:
         """Raises a ValueError where the bounds make no range, a TypeError where shaped rewards would be clipped."""
-        if self.low is None and self.high is None:
-            raise ValueError("ClipReward.low and ClipReward.high are None both: give one of them, or leave it out")
         if self.low is not None and self.high is not None:
             require_range(self, self.low, self.high)
         refuse_shaped(self)
