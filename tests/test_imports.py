@@ -17,7 +17,18 @@ ORDER = [
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
-    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "ties", "plan", "checkpoints", "runs", "result"),
+    *(
+        "loop",
+        "evaluation",
+        "periodic_evaluation",
+        "memory",
+        "contracts",
+        "ties",
+        "plan",
+        "checkpoints",
+        "runs",
+        "result",
+    ),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
 ]
 """The modules and packages of the engine: each may import those before it."""

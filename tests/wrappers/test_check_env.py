@@ -85,7 +85,15 @@ def test_it_wraps_every_environment_or_says_why_not(wrapper):
     assert wrapped > 0
 
 
+@pytest.fixture
+def hasty_compiler(monkeypatch):
+    """Compiles in a quarter of the time, to code that nobody waits for here."""
+    monkeypatch.setitem(COMPILER_OPTIONS, "xla_cpu_use_fusion_emitters", False)
+    monkeypatch.setitem(COMPILER_OPTIONS, "xla_cpu_parallel_codegen_split_count", 1)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("hasty_compiler")
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_wrapper_passes_the_whole_check_on_every_environment(name):
     env = jaxrl.make(name)
@@ -94,13 +102,6 @@ def test_every_wrapper_passes_the_whole_check_on_every_environment(name):
             report = check_env(wrappers.make_wrapper(wrapper, env, **parameters), raise_errors=False, steps=64)
             assert not report.errors, str(report)
             assert {finding.code for finding in report.findings} <= bare_codes(name), str(report)
-
-
-@pytest.fixture
-def hasty_compiler(monkeypatch):
-    """Compiles in a quarter of the time, to code that nobody waits for here."""
-    monkeypatch.setitem(COMPILER_OPTIONS, "xla_cpu_use_fusion_emitters", False)
-    monkeypatch.setitem(COMPILER_OPTIONS, "xla_cpu_parallel_codegen_split_count", 1)
 
 
 STACKS = {

@@ -157,6 +157,15 @@ class TestStickyAction:
             chi_squared = np.sum((counts - 400) ** 2 / 400)
             assert chi_squared < 99 + 5 * np.sqrt(2 * 99)
 
+    @pytest.mark.parametrize("name", ["CartPole-v1", "FrozenLake-v1", "PlaneStrike-v0"])
+    def test_takes_no_pass_of_the_generator(self, name):
+        def passes(env):
+            state, _ = jax.eval_shape(env.reset, KEY)
+            return str(jax.make_jaxpr(env.step)(state, jnp.int32(0), KEY)).count("threefry2x32")
+
+        env = jaxrl.make(name)
+        assert passes(StickyAction(StickyAction(env))) == passes(env) == (name == "FrozenLake-v1")
+
     def test_keys_made_by_hand_serve_too(self):
         drawn = jax.vmap(lambda seed: random_bits.uniform(random_bits.key_bits(jax.random.key(seed), 0)))
         values = np.asarray(drawn(jnp.arange(4_000)))
