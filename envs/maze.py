@@ -41,7 +41,8 @@ class Maze(Environment):
 
     Bumping into a wall or the edge costs a step. A drawn maze leads from the top left to the bottom right; its rooms
     are the cells of even row and column. Observation: f32[rows, columns, 3], three planes: walls, the agent, and what
-    ends the episode (goals 1, traps -1). Or the cell alone, i32[], which tells all only where the layout is fixed.
+    ends the episode (goals 1, traps -1). Or the cell alone, i32[], which is the whole state only where the layout is
+    fixed.
     """
 
     goal_reward: float = leaf(default=1.0)
@@ -149,8 +150,8 @@ class Maze(Environment):
         def changed(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
             return jnp.any(pair[0] != pair[1])
 
-        _, found = jax.lax.while_loop(changed, lambda pair: (pair[1], closer(pair[1])), (begin, closer(begin)))
-        return jnp.where(found >= _FAR, -1, found)
+        _, steps = jax.lax.while_loop(changed, lambda pair: (pair[1], closer(pair[1])), (begin, closer(begin)))
+        return jnp.where(steps >= _FAR, -1, steps)
 
     def _observe(self, state: MazeState) -> jax.Array:
         if self.observation == "cell":
@@ -212,12 +213,12 @@ def drawn_walls(size: int, key: jax.Array) -> jax.Array:
 def _edges(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The two rooms on either side of every wall that may be opened, and its cell: i32[walls] each."""
     rooms = (size + 1) // 2
-    found = []
+    edges = []
     for row in range(rooms):
         for column in range(rooms):
             for down, right in ((0, 1), (1, 0)):
                 if row + down < rooms and column + right < rooms:
                     cell = (2 * row + down) * size + 2 * column + right
-                    found.append((row * rooms + column, (row + down) * rooms + column + right, cell))
-    first, second, between = np.array(found, np.int32).T
+                    edges.append((row * rooms + column, (row + down) * rooms + column + right, cell))
+    first, second, between = np.array(edges, np.int32).T
     return first, second, between

@@ -45,17 +45,16 @@ def key_bits(key: jax.Array, stream: int) -> jax.Array:
     """Random bits u32[] out of a key itself, by a tenth of the arithmetic of a pass of Threefry.
 
     They are a hash of the key's own bits, by the finalizer of MurmurHash3 (Appleby), which is one to one in each word:
-    as uniform as the key is. They have nothing to do with what is drawn from the key by Threefry, so that it may have
-    that other use.
+    as uniform as the key is. They are independent of what Threefry draws from the key, which may have that use too.
 
     Args:
       key: a key.
       stream: which of the draws out of the same key this is; others give other bits.
     """
-    words = jax.random.key_data(key)
+    halves = jax.random.key_data(key)
     mixed = jnp.uint32((0x9E3779B9 * (stream + 1)) % 2**32)
-    for place in range(words.shape[-1]):
-        mixed = mixed ^ words[place]
+    for place in range(halves.shape[-1]):
+        mixed = mixed ^ halves[place]
         mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
         mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
         mixed = mixed ^ (mixed >> 16)

@@ -11,7 +11,7 @@ from jaxrl.pytree import get_at, replace_at
 
 
 def tie_agent(agent: Agent) -> Agent:
-    """The agent with its own numbers in those leaves that its environment leaves to it, by `Environment.agent_fields`.
+    """The agent with its numbers in those leaves that its environment leaves to it, by `Environment.agent_fields`.
 
     Raises:
       TypeError: the agent has no such field.

@@ -1,8 +1,8 @@
 """Which classes and functions a configuration may name: reading a folder, perhaps a stranger's, runs none of its code.
 
 Importing a module runs it. So only jaxrl's own modules are imported, and those that the user names; others must be
-imported already. None may lie in the folder that is read. Classes must be made by `jaxrl.pytree`; nothing marks a
-function as harmless, so functions are taken from jaxrl's own modules, JAX's numerical ones, and those that the user
+imported already. None may lie in the folder that is read. Classes must be made by `jaxrl.pytree`; no mark says that a
+function is harmless, so functions are taken from jaxrl's own modules, JAX's numerical ones, and those that the user
 names, imported already or not.
 """
 

@@ -100,9 +100,9 @@ class DiscretizeAction(Wrapper):
 class StickyAction(StatefulWrapper):
     """With probability `p` the last action is taken again in place of the chosen one (Machado et al., 2018).
 
-    Never in the first step of an episode, and never one that is forbidden by now. Its own state: the last action taken,
-    and whether there is one, bool[]. Its random bits are a hash of the step's key (`random_bits.key_bits`): no pass of
-    Threefry more than the environment inside takes.
+    Never in the first step of an episode, and never one that is forbidden by now. State of the wrapper: the last action
+    taken, and whether there is one, bool[]. Its random bits are a hash of the step's key (`random_bits.key_bits`): it
+    takes no pass of Threefry besides those of the environment inside.
     """
 
     p: float = leaf(default=0.25, minimum=0, below=1)
@@ -116,7 +116,7 @@ class StickyAction(StatefulWrapper):
 
     def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         """Takes one step by the action or the last one."""
-        last, repeats = state.own
+        last, repeats = state.extra
         repeats &= random_bits.uniform(random_bits.key_bits(key, self.layer)) < self.p
         mask = self.env.action_mask(state.inner)
         if mask is not None:
@@ -130,8 +130,8 @@ class StickyAction(StatefulWrapper):
 class ActionRepeat(StatefulWrapper):
     """Each action is taken `k` times, or until the episode ends; the reward is the sum.
 
-    An episode has at most as many steps of the environment inside as without it. Its own state: i32[], those steps, or
-    () where `k` divides their limit, so that nobody need count them.
+    An episode has at most as many steps of the environment inside as without it. State of the wrapper: i32[], those
+    steps, or () where `k` divides their limit, so that no count is needed.
     """
 
     k: int = static(default=4, minimum=1)
@@ -173,7 +173,7 @@ class ActionRepeat(StatefulWrapper):
 
     def _once(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         inner, step = self.env.step(state.inner, action, key)
-        steps = jax.tree.map(lambda steps: steps + 1, state.own)
+        steps = jax.tree.map(lambda steps: steps + 1, state.extra)
         truncated = jnp.asarray(step.truncated)
         if self._counts:
             truncated |= steps >= self.env.max_steps

@@ -16,7 +16,7 @@ from jaxrl.spaces import Box, Space
 
 @pytree
 class Wrapper(Environment):
-    """Base class of wrappers, which itself changes nothing.
+    """Base class of wrappers, which by itself changes no behavior.
 
     A subclass is decorated with `jaxrl.pytree`, adds its own fields after `env`, and overrides what it changes. Where
     that changes what a hint says (`max_steps`, `solved_return`, ...), it overrides the hint too.
@@ -66,7 +66,7 @@ class Wrapper(Environment):
 
     @property
     def solved_return(self) -> float | None:  # type: ignore[override]
-        """Return from which on the task counts as solved; None where nobody says, or rewards are others."""
+        """Return from which on the task counts as solved; None where there is none, or rewards are changed."""
         return self.env.solved_return
 
     @property
@@ -107,7 +107,7 @@ class Wrapper(Environment):
         return self.env.action_mask(self.inner(state))
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
-        """The allowed actions, bool[n], where an observation tells them; else None."""
+        """The allowed actions, bool[n], where an observation shows them; else None."""
         return self.env.observed_mask(obs)
 
     def random_action(self, state: Any, uniform: jax.Array) -> jax.Array:
@@ -132,11 +132,11 @@ class WrapperState:
 
     Attributes:
       inner: the state of the environment inside.
-      own: what the wrapper remembers; its docstring says what that is.
+      extra: what the wrapper remembers, as its docstring lists it.
     """
 
     inner: Any
-    own: Any
+    extra: Any
 
 
 @pytree
@@ -167,7 +167,7 @@ class ObservationWrapper(Wrapper):
         return state, dataclasses.replace(step, obs=self.observe(step.obs))
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
-        """None: the observation may no longer tell the mask."""
+        """None: the observation may no longer show the mask."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""Wrappers whose observations tell of more than the moment."""
+"""Wrappers whose observations include the past: former observations, or the time."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ from jaxrl.wrappers.base import StatefulWrapper, WrapperState, box_observations,
 class FrameStack(StatefulWrapper):
     """The last `k` observations, the oldest first; at a reset all of them are the first one.
 
-    As Gymnasium's `FrameStackObservation` with its default padding. Its own state: the last `k` - 1 observations
+    As Gymnasium's `FrameStackObservation` with its default padding. State of the wrapper: the last `k` - 1 observations
     `[k - 1, *shape]`.
     """
 
@@ -42,11 +42,11 @@ class FrameStack(StatefulWrapper):
     def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         """Takes one step."""
         inner, step = self.env.step(state.inner, action, key)
-        frames = jnp.concatenate([state.own, step.obs[None]])
+        frames = jnp.concatenate([state.extra, step.obs[None]])
         return WrapperState(inner, frames[1:]), dataclasses.replace(step, obs=frames)
 
     def observed_mask(self, obs: jax.Array) -> jax.Array | None:
-        """The allowed actions, bool[n], where the newest observation tells them; else None."""
+        """The allowed actions, bool[n], where the newest observation shows them; else None."""
         return self.env.observed_mask(obs[-1])
 
 
@@ -55,7 +55,7 @@ class TimeAware(StatefulWrapper):
     """Observations as vectors with one more element: the share of the time limit that is over, from 0 to 1.
 
     As Gymnasium's `TimeAwareObservation(normalize_time=True)` (Pardo et al., 2018). The last observation of an episode
-    that is cut off shows 1. Its own state: i32[], the steps taken.
+    that is cut off shows 1. State of the wrapper: i32[], the steps taken.
     """
 
     def check(self) -> None:
@@ -77,11 +77,11 @@ class TimeAware(StatefulWrapper):
     def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         """Takes one step."""
         inner, step = self.env.step(state.inner, action, key)
-        time = state.own + 1
+        time = state.extra + 1
         return WrapperState(inner, time), dataclasses.replace(step, obs=self._observe(step.obs, time))
 
     def observed_mask(self, obs: jax.Array) -> jax.Array | None:
-        """The allowed actions, bool[n], where the observation inside tells them; else None."""
+        """The allowed actions, bool[n], where the observation inside shows them; else None."""
         space: Any = self.env.observation_space
         return self.env.observed_mask(obs[:-1].reshape(space.shape).astype(space.dtype))
 

@@ -35,7 +35,7 @@ class FlattenObservation(ObservationWrapper):
         return jax.nn.one_hot(obs, space.n) if isinstance(space, Discrete) else obs.reshape(-1)
 
     def observed_mask(self, obs: jax.Array) -> jax.Array | None:
-        """The allowed actions, bool[n], where the observation inside tells them; else None."""
+        """The allowed actions, bool[n], where the observation inside shows them; else None."""
         space = self.env.observation_space
         whole = jnp.argmax(obs).astype(jnp.int32) if isinstance(space, Discrete) else obs.reshape(space.shape)
         return self.env.observed_mask(whole)

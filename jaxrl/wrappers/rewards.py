@@ -86,7 +86,7 @@ class TransformReward(RewardWrapper):
 class DelayedReward(StatefulWrapper):
     """Rewards are paid together, after every `k` steps and at the end of the episode, for whatever reason it ends.
 
-    Returns stay the same. Its own state: i32[], the steps taken, and f32[], what is owed.
+    Returns stay the same. State of the wrapper: i32[], the steps taken, and f32[], what is owed.
     """
 
     k: int = static(minimum=1)
@@ -104,7 +104,7 @@ class DelayedReward(StatefulWrapper):
     def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         """Takes one step."""
         inner, step = self.env.step(state.inner, action, key)
-        steps, owed = state.own
+        steps, owed = state.extra
         steps, owed = steps + 1, owed + step.reward
         # The engine's time limit is not in the flags of a step.
         ends = step.terminated | step.truncated | (steps >= self.max_steps)

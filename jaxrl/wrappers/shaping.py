@@ -23,8 +23,8 @@ class PotentialShaping(StatefulWrapper):
     So it is the agent's: `discount=None` takes it when training begins, for each member its own, and another number
     than the agent's is refused.
 
-    `potential(env, state) -> f32[]` gets the innermost environment and its state, whatever wrappers lie between. Its
-    own state: f32[], the potential of the state.
+    `potential(env, state) -> f32[]` gets the innermost environment and its state, whatever wrappers lie between. State
+    of the wrapper: f32[], the potential of the environment's state.
     """
 
     potential: Callable[[Any, Any], jax.Array] = static()
@@ -58,7 +58,7 @@ class PotentialShaping(StatefulWrapper):
         """Takes one step.
 
         Raises:
-          ValueError: nobody said what the discount is.
+          ValueError: there is neither an agent nor a discount.
         """
         if self.discount is None:
             raise ValueError(
@@ -68,7 +68,7 @@ class PotentialShaping(StatefulWrapper):
         inner, step = self.env.step(state.inner, action, key)
         potential = jnp.asarray(self._potential(inner), jnp.float32)
         following = jnp.where(step.terminated, 0, self.discount * potential)
-        return WrapperState(inner, potential), dataclasses.replace(step, reward=step.reward + following - state.own)
+        return WrapperState(inner, potential), dataclasses.replace(step, reward=step.reward + following - state.extra)
 
     def _potential(self, state: Any) -> Any:
         return self.potential(*innermost(self.env, state))

@@ -120,7 +120,7 @@ def test_nearness_is_by_steps_without_walls():
     np.testing.assert_allclose(values, [1 - 6 / 7, 1, 1 - 3 / 7, 1 - 1 / 7], rtol=1e-6)
     drawn = PotentialShaping(jaxrl.make("Maze-v0", size=5), potential=nearness, discount=0.5)
     state, _ = drawn.reset(KEYS[0])
-    assert float(state.own) == 0
+    assert float(state.extra) == 0
 
 
 @pytest.mark.parametrize(

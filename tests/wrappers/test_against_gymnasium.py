@@ -130,7 +130,7 @@ def state_of(name, gym):
 def with_inner(state, inner):
     """A wrapper's state with another state of the innermost environment."""
     if isinstance(state, ours.WrapperState):
-        return ours.WrapperState(with_inner(state.inner, inner), state.own)
+        return ours.WrapperState(with_inner(state.inner, inner), state.extra)
     return inner
 
 
@@ -208,6 +208,6 @@ def test_sticky_actions_are_gymnasiums_where_the_same_steps_are_sticky():
             state, given = step(state, action, key)
             obs, _, terminated, _, _ = gym.step(action)
             np.testing.assert_allclose(given.obs, obs, rtol=1e-5, atol=1e-6)
-            assert int(state.own[0]) == gym.last_action
+            assert int(state.extra[0]) == gym.last_action
             if terminated:
                 break
