@@ -43,7 +43,10 @@ class FlattenObservation(ObservationWrapper):
 
 @pytree
 class RescaleObservation(ObservationWrapper):
-    """Observations between `low` and `high` in place of their own bounds, which must be finite."""
+    """Observations between `low` and `high` in place of their own bounds, which must be finite.
+
+    An element that has one value alone, by its bounds, becomes `low`.
+    """
 
     low: float = leaf(default=-1.0)
     """What the lower bound of each element becomes."""
@@ -69,7 +72,8 @@ class RescaleObservation(ObservationWrapper):
         """The observation on the new scale."""
         space: Any = self.env.observation_space
         low = jnp.asarray(space.low, jnp.float32)
-        share = (obs.astype(jnp.float32) - low) / (jnp.asarray(space.high, jnp.float32) - low)
+        width = jnp.asarray(space.high, jnp.float32) - low
+        share = (obs.astype(jnp.float32) - low) / jnp.where(width > 0, width, 1)
         # Rounding may lead a little out of the bounds.
         return jnp.clip(share * (self.high - self.low) + self.low, self.low, self.high)
 

@@ -217,6 +217,9 @@ def test_observations():
     rescaled = RescaleObservation(Steering(), low=0.0, high=4.0)
     _, step = rescaled.step(jnp.float32([0.25]), jnp.float32([0.25]), KEY)
     np.testing.assert_allclose(step.obs, [3.0])
+    # Which of one bit is asked for is always 0.
+    _, obs = RescaleObservation(jaxrl.make("MemoryChain-v0"), low=2.0, high=4.0).reset(KEY)
+    assert obs[:2].tolist() == [4.0, 2.0]
 
 
 def test_discrete_actions_of_several_dimensions_count_as_gymnasiums():
