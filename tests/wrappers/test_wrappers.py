@@ -112,20 +112,25 @@ class Walk(jaxrl.Environment):
 
 
 class TestStickyAction:
-    def test_repeats_with_its_probability_and_never_first(self):
-        env = StickyAction(Corridor(cells=100, max_steps=2), p=0.3)
+    @pytest.mark.parametrize("layers", [1, 2])
+    def test_repeats_with_its_probability_and_never_first(self, layers):
+        env = Corridor(cells=100, max_steps=2)
+        for _ in range(layers):
+            env = StickyAction(env, p=0.3)
 
         def second_is_first(key):
             first_key, second_key = jax.random.split(key)
             state, _ = env.reset(key)
             state, _ = env.step(state, jnp.int32(1), first_key)
-            moved = state.inner
+            moved = innermost(env, state)[1]
             state, _ = env.step(state, jnp.int32(0), second_key)
-            return moved, state.inner - moved
+            return moved, innermost(env, state)[1] - moved
 
         moved, repeated = jax.vmap(second_is_first)(jax.random.split(KEY, 10_000))
         assert np.all(moved == 1)
-        assert abs(float(repeated.mean()) - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 10_000)
+        # Two of them decide independently, by the same key.
+        chance = 1 - 0.7**layers
+        assert abs(float(repeated.mean()) - chance) < 5 * np.sqrt(chance * (1 - chance) / 10_000)
 
     def test_takes_the_repeated_action_for_the_last_one(self):
         # With certainty but for the first step, the first action goes on for ever.
