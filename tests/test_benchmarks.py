@@ -114,6 +114,9 @@ def test_the_stack_of_wrappers_and_the_one_environment_do_the_same():
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6, err_msg=name)
     for bound in ("low", "high"):
         np.testing.assert_array_equal(*(getattr(env.observation_space, bound) for env in (stack, fused)))
+    costs = [jax.jit(lambda env=env: play(env)).lower().compile().cost_analysis() for env in (stack, fused)]
+    for cost in ("flops", "bytes accessed"):
+        assert costs[0][cost] <= 1.02 * costs[1][cost]
 
 
 def test_what_was_learned_weighs_members_alike_and_counts_those_without_episodes_as_unsolved():
