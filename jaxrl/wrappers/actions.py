@@ -79,7 +79,8 @@ class DiscretizeAction(Wrapper):
 
     @property
     def _parts(self) -> tuple[int, ...]:
-        size = math.prod(self.env.action_space.shape)
+        space: Any = self.env.action_space
+        size = math.prod(space.shape)
         return self.bins if isinstance(self.bins, tuple) else (self.bins,) * size
 
     @property
@@ -111,7 +112,7 @@ class StickyAction(StatefulWrapper):
     def reset(self, key: jax.Array) -> tuple[WrapperState, Any]:
         """Starts an episode."""
         state, obs = self.env.reset(key)
-        space = self.env.action_space
+        space: Any = self.env.action_space
         return WrapperState(state, (jnp.zeros(space.shape, space.dtype), jnp.zeros((), bool))), obs
 
     def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:

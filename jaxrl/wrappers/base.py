@@ -196,7 +196,7 @@ def box_observations(wrapper: Wrapper) -> Box:
     if not isinstance(space, Box):
         wrapper.refuse(
             f"it needs Box observations, and these are {shown(space)}: wrap it in FlattenObservation first, which "
-            "makes them one-hot"
+            "makes them vectors"
         )
     return space
 

@@ -1,5 +1,6 @@
 """Wrappers that change observations one by one."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,36 +10,68 @@ import numpy as np
 
 from jaxrl.arguments import shown
 from jaxrl.pytree import leaf, pytree, static
-from jaxrl.spaces import Box, Discrete
-from jaxrl.wrappers.base import ObservationWrapper, box_observations, finite_bounds, given_shape, require_range
+from jaxrl.spaces import ArraySpace, Box, Discrete, MultiDiscrete, array_spaces, map_arrays
+from jaxrl.wrappers.base import (
+    ObservationWrapper,
+    box_observations,
+    finite_bounds,
+    flat_bounds,
+    given_shape,
+    require_range,
+)
 
 
 @pytree
 class FlattenObservation(ObservationWrapper):
-    """Observations as vectors: arrays row by row, `Discrete` ones one-hot, as Gymnasium's wrapper of that name."""
+    """Observations as vectors, as Gymnasium's wrapper of that name: arrays row by row, `Discrete` numbers one-hot.
+
+    The parts of several arrays follow one another, those of a `Dict` in the order of their names.
+    """
 
     @property
     def observation_space(self) -> Box:
-        """f32[n] for n discrete observations; else the elements in one row, of their dtype."""
+        """The elements of one `Box` with their dtype; f32[n] for anything else."""
         space = self.env.observation_space
-        if isinstance(space, Discrete):
-            return Box(0.0, 1.0, (space.n,), jnp.float32)
-        low, high = (
-            bound if jnp.ndim(bound) == 0 else jnp.broadcast_to(jnp.asarray(bound), space.shape).reshape(-1)
-            for bound in (space.low, space.high)
-        )
-        return Box(low, high, (int(np.prod(space.shape)),), space.dtype)
+        if isinstance(space, Box):
+            low, high = (
+                bound if jnp.ndim(bound) == 0 else jnp.broadcast_to(jnp.asarray(bound), space.shape).reshape(-1)
+                for bound in (space.low, space.high)
+            )
+            return Box(low, high, (math.prod(space.shape),), space.dtype)
+        bounds = [_vector_bounds(part) for part in array_spaces(space)]
+        low, high = (jnp.concatenate(side) for side in zip(*bounds, strict=True))
+        return Box(low, high, (low.size,), jnp.float32)
 
-    def observe(self, obs: jax.Array) -> jax.Array:
+    def observe(self, obs: Any) -> jax.Array:
         """The observation as a vector."""
         space = self.env.observation_space
-        return jax.nn.one_hot(obs, space.n) if isinstance(space, Discrete) else obs.reshape(-1)
+        if isinstance(space, Box):
+            return obs.reshape(-1)
+        return jnp.concatenate(jax.tree.leaves(map_arrays(_vector, space, obs)))
 
     def observed_mask(self, obs: jax.Array) -> jax.Array | None:
-        """The allowed actions, bool[n], where the observation inside shows them; else None."""
+        """The allowed actions, bool[n], where one array inside shows them; else None."""
         space = self.env.observation_space
-        whole = jnp.argmax(obs).astype(jnp.int32) if isinstance(space, Discrete) else obs.reshape(space.shape)
-        return self.env.observed_mask(whole)
+        if isinstance(space, Discrete):
+            return self.env.observed_mask(jnp.argmax(obs).astype(jnp.int32))
+        return self.env.observed_mask(obs.reshape(space.shape)) if isinstance(space, Box) else None
+
+
+def _vector_bounds(space: ArraySpace) -> tuple[jax.Array, jax.Array]:
+    """The bounds of `_vector`: f32[n] each."""
+    if isinstance(space, Box):
+        return flat_bounds(space)
+    size = space.n if isinstance(space, Discrete) else sum(space.counts)
+    return jnp.zeros(size), jnp.ones(size)
+
+
+def _vector(space: ArraySpace, values: jax.Array) -> jax.Array:
+    """An element of an array space as f32[n]."""
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(values, space.n)
+    if isinstance(space, MultiDiscrete):
+        return jnp.concatenate([jax.nn.one_hot(values[i], count) for i, count in enumerate(space.counts)])
+    return values.reshape(-1).astype(jnp.float32)
 
 
 @pytree
@@ -66,7 +99,8 @@ class RescaleObservation(ObservationWrapper):
     @property
     def observation_space(self) -> Box:
         """f32[*shape], between `low` and `high`."""
-        return Box(jnp.float32(self.low), jnp.float32(self.high), self.env.observation_space.shape, jnp.float32)
+        space: Any = self.env.observation_space
+        return Box(jnp.float32(self.low), jnp.float32(self.high), space.shape, jnp.float32)
 
     def observe(self, obs: jax.Array) -> jax.Array:
         """The observation on the new scale."""
@@ -134,7 +168,7 @@ class TransformObservation(ObservationWrapper):
 
     def _given(self) -> Any:
         space = self.env.observation_space
-        obs = jax.ShapeDtypeStruct(tuple(space.shape), space.dtype)
+        obs = map_arrays(lambda part: jax.ShapeDtypeStruct(tuple(part.shape), part.dtype), space)
         return given_shape(self, "function", self.function, obs)
 
     @property

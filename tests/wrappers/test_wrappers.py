@@ -227,6 +227,52 @@ def test_observations():
     assert obs[:2].tolist() == [4.0, 2.0]
 
 
+@pytree
+class Structured(Steering):
+    """Observations of all kinds of arrays at once, drawn anew in every step; pairs of actions."""
+
+    @property
+    def observation_space(self):
+        parts = {"a": jaxrl.Discrete(3), "b": jaxrl.Box(-2.0, 2.0, (2, 2)), "c": jaxrl.MultiDiscrete((2, 3))}
+        return jaxrl.Dict({**parts, "d": jaxrl.Tuple((jaxrl.Box(0.0, 9.0), jaxrl.Discrete(2)))})
+
+    @property
+    def action_space(self):
+        return jaxrl.MultiDiscrete((2, 3))
+
+    def reset(self, key):
+        return jnp.zeros((2,), jnp.int32), self.observation_space.sample(key)
+
+    def step(self, state, action, key):
+        return action, jaxrl.TimeStep(self.observation_space.sample(key), jnp.float32(0), jnp.bool_(False))
+
+
+def test_observations_of_several_arrays_become_vectors_as_gymnasiums():
+    spaces = gymnasium.spaces
+    theirs = {"a": spaces.Discrete(3), "b": spaces.Box(-2, 2, (2, 2)), "c": spaces.MultiDiscrete([2, 3])}
+    theirs = spaces.Dict({**theirs, "d": spaces.Tuple((spaces.Box(0, 9, ()), spaces.Discrete(2)))})
+    inner, env = Structured(), FlattenObservation(Structured())
+    space = env.observation_space
+    flat = spaces.flatten_space(theirs)
+    np.testing.assert_array_equal([space.low, space.high], [flat.low, flat.high])
+    for key in jax.random.split(KEY, 5):
+        (_, obs), (_, vector) = inner.reset(key), env.reset(key)
+        np.testing.assert_allclose(vector, spaces.flatten(theirs, jax.device_get(obs)), rtol=1e-6)
+    assert env.observed_mask(vector) is None
+    with pytest.raises(TypeError, match=r"FrameStack can't wrap Structured: it needs Box .*FlattenObservation first"):
+        FrameStack(Structured())
+    first = TransformObservation(Structured(), function=lambda obs: obs["b"][0])
+    assert first.observation_space.shape == (2,)
+
+
+def test_several_actions_at_once_stick_together():
+    env = StickyAction(FlattenObservation(Structured()), p=np.nextafter(np.float32(1), np.float32(0)))
+    state, _ = env.reset(KEY)
+    for action in ([1, 2], [0, 1], [0, 0]):
+        state, _ = env.step(state, jnp.int32(action), KEY)
+        assert state.inner.tolist() == [1, 2]
+
+
 def test_discrete_actions_of_several_dimensions_count_as_gymnasiums():
     @pytree
     class Plane(Steering):
