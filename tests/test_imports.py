@@ -12,12 +12,13 @@ import jaxrl
 
 ORDER = [
     *("_module_command", "arguments"),
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "storage"),
+    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
     *("rendering", "checking"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
-    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
+    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "ties"),
+    *("plan", "checkpoints", "runs", "result"),
     *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""

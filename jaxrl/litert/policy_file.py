@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.environment import Environment
+from jaxrl.environment import Environment, name_of
 from jaxrl.litert.checksum import is_damaged, lost_its_checksum
 from jaxrl.litert.metadata import checked_metadata, require_initial
 from jaxrl.litert.model import MAGIC, litert, read_metadata
@@ -167,7 +167,7 @@ class PolicyFile:
         """
         self._check_names(len(array_spaces(env.observation_space)))
         space, actions = env.observation_space, env.action_space
-        name = type(env).__name__
+        name = name_of(env)
         observed = self._observed(arrays_of(space))
         taken = {n: _described(_item(d), d["dtype"]) for n, d in self.inputs.items() if n in self._observations}
         expected = {
