@@ -165,6 +165,14 @@ PRESETS = {
         description="returns of 5 steps and a discount that sees a slow drift, 50,000 steps",
         default=True,
     ),
+    "dqn-acrobot": Preset(
+        "dqn",
+        "Acrobot-v1",
+        {"n_step": 3, "train_every": 2, "buffer_size": 50_000, "epsilon_decay_steps": 30_000.0},
+        iterations=50_000,
+        description="returns of 3 steps, an update every second step, 100,000 steps",
+        default=True,
+    ),
     "sac-pendulum": Preset(
         "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
     ),

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import losses, networks, optimizers
+from jaxrl import losses, networks, optimizers, random_bits
 from jaxrl.agents.base import Clock, num_actions
 from jaxrl.agents.epsilon_greedy import EpsilonGreedyAgent, dueling
 from jaxrl.distributions import masked
+from jaxrl.environment import Episode
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, weighted_mean
 
@@ -47,6 +48,9 @@ class DQN(EpsilonGreedyAgent):
     """Share of the updates so far over which the parameters that play greedily are averaged; none: no average."""
     huber_delta: float | None = leaf(default=None, above=0)
     """Where the Huber loss turns from squared to linear; none: squared loss."""
+    persistence: float | None = leaf(default=None, minimum=0, below=1)
+    """Probability that a random action is taken again in the next step, so that exploration persists, as that of
+    Dabney, Ostrovski and Barreto, 2021, but for a geometric number of steps; none: off."""
     target_period: int = static(default=1, minimum=1)
     """Updates between two moves of the target network."""
     double: bool = static(default=True, choices=(False, True))
@@ -68,6 +72,29 @@ class DQN(EpsilonGreedyAgent):
     def gradient_numbers(self) -> int:
         """What gradients keep of an item: that of the layers, and every pair of a quantile and a target."""
         return super().gradient_numbers + 4 * self.quantiles**2
+
+    @property
+    def action_bits(self) -> int:  # type: ignore[override]
+        """Those of an epsilon-greedy action, and one for repeating the last."""
+        return super().action_bits + (self.persistence is not None)
+
+    def exploration_carry(self, batch: int) -> Any:
+        """The random actions i32[batch] of the step before, -1 where there is none; () where none persists."""
+        return () if self.persistence is None else jnp.full(batch, -1, jnp.int32)
+
+    def explore(
+        self, learner: Learner, carry: Any, episodes: Episode, bits: jax.Array, steps: jax.Array
+    ) -> tuple[jax.Array, Any, Any]:
+        """Epsilon-greedy actions of the online network; a random one may be repeated for some steps."""
+        actions, _, extras = super().explore(learner, (), episodes, bits, steps)
+        if self.persistence is None:
+            return actions, carry, extras
+        repeated = (carry >= 0) & (random_bits.uniform(bits[:, -1]) < self.persistence)
+        if episodes.mask is not None:
+            repeated &= jnp.take_along_axis(episodes.mask, jnp.maximum(carry, 0)[:, None], axis=1)[:, 0]
+        actions = jnp.where(repeated, carry, actions)
+        explored = repeated | (random_bits.uniform(bits[:, 0]) < self.epsilon(steps))
+        return actions, jnp.where(explored, actions, -1), extras
 
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies them for the target and the average."""

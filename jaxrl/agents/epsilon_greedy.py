@@ -30,10 +30,13 @@ class EpsilonGreedyAgent(OffPolicy):
         self, learner: Any, carry: Any, episodes: Episode, bits: jax.Array, steps: jax.Array
     ) -> tuple[jax.Array, Any, Any]:
         """Epsilon-greedy actions of the online network."""
-        share = steps.astype(jnp.float32) / self.epsilon_decay_steps
-        epsilon = schedules.linear(self.epsilon_start, self.epsilon_end, share)
         values, carry = self.outputs(learner.params, carry, episodes.obs)
-        return EpsilonGreedy(values, epsilon, episodes.mask).sample(bits), carry, ()
+        return EpsilonGreedy(values, self.epsilon(steps), episodes.mask).sample(bits), carry, ()
+
+    def epsilon(self, steps: jax.Array) -> jax.Array:
+        """The probability f32[] of a random action after i32[] environment steps."""
+        share = steps.astype(jnp.float32) / self.epsilon_decay_steps
+        return schedules.linear(self.epsilon_start, self.epsilon_end, share)
 
     def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
         """The actions i32[batch]: epsilon-greedy at `epsilon_end` with bits, greedy without."""

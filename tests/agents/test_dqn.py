@@ -192,6 +192,44 @@ def test_epsilon_falls_linearly_with_the_environment_steps():
     np.testing.assert_allclose(shares, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], atol=0.05)
 
 
+def persistent_actions(epsilon, persistence, steps=60):
+    """Actions [steps, 500] of a network that does not learn, whether they were greedy, and where episodes begin."""
+    agent = jaxrl.DQN(
+        jaxrl.make("MountainCar-v0", max_steps=25), num_envs=500, buffer_size=500 * steps, hidden=(4,),
+        epsilon_start=epsilon, epsilon_end=epsilon, learning_starts=10**6, persistence=persistence,
+    )  # fmt: skip
+    state = run_iterations(agent, steps)
+    replay = state.replay
+    greedy, _, _ = agent.act(state.learner.params, (), replay.obs.reshape(-1, 2))
+    begins = np.arange(steps) % 25 == 0
+    return np.asarray(replay.action), np.asarray(replay.action == greedy.reshape(steps, 500)), begins
+
+
+def test_random_actions_persist_by_their_probability():
+    actions, _, begins = persistent_actions(1.0, 0.8)
+    same = (actions[1:] == actions[:-1]).mean(axis=1)
+    # Repeated, or drawn again out of three; never from one episode to the next. Five standard deviations.
+    np.testing.assert_allclose(same[~begins[1:]].mean(), 0.8 + 0.2 / 3, atol=0.015)
+    np.testing.assert_allclose(same[begins[1:]].mean(), 1 / 3, atol=0.075)
+
+
+def test_greedy_actions_do_not_persist():
+    _, greedy, _ = persistent_actions(0.0, 0.8)
+    assert greedy.all()
+    _, greedy, _ = persistent_actions(0.1, 0.8)
+    # The share f of explored steps keeps f = 0.8 f + (1 - 0.8 f) * 0.1; a third of them are greedy by chance.
+    np.testing.assert_allclose(1 - greedy[10:25].mean(), 0.1 / 0.28 * 2 / 3, atol=0.03)
+
+
+def test_what_is_forbidden_now_is_not_repeated():
+    fields = {"num_envs": 50, "buffer_size": 1000, "learning_starts": 10**6, "epsilon_start": 1.0, "epsilon_end": 1.0}
+    agent = jaxrl.DQN(MaskedRandomWalk(), **fields, replay="uniform", persistence=0.9)
+    replay = run_iterations(agent, 20).replay
+    positive = np.asarray(replay.obs[..., 0] > 0)
+    assert len(np.unique(np.asarray(replay.action)[positive])) == 2
+    assert not np.intersect1d(np.asarray(replay.action)[positive], np.asarray(replay.action)[~positive]).size
+
+
 def test_random_actions_are_uniform_over_those_allowed():
     agent = jaxrl.DQN(MaskedRandomWalk(), epsilon_end=1.0)
     params = agent.init(jax.random.key(0)).learner.params
