@@ -173,6 +173,21 @@ PRESETS = {
         description="returns of 3 steps, an update every second step, 100,000 steps",
         default=True,
     ),
+    "dqn-mountain-car": Preset(
+        "dqn",
+        "MountainCar-v0",
+        {
+            "n_step": 5,
+            "train_every": 2,
+            "buffer_size": 50_000,
+            "persistence": 0.95,
+            "epsilon_end": 0.01,
+            "epsilon_decay_steps": 30_000.0,
+        },
+        iterations=75_000,
+        description="random actions that persist, returns of 5 steps, 150,000 steps",
+        default=True,
+    ),
     "sac-pendulum": Preset(
         "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
     ),
