@@ -1,5 +1,6 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
+from jaxrl import adapters
 from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, QLearning, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
@@ -37,6 +38,7 @@ __all__ = [
     "Sweep",
     "TimeStep",
     "Trial",
+    "adapters",
     "check_env",
     "choice",
     "evaluate",

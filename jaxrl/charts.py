@@ -68,7 +68,7 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
 def _title(result: Any) -> str:
     """Algorithm, environment (by its registered name, if it has one) and the number of members."""
     env, members = result.agent.env, len(result.seeds)
-    name = type(env).__name__
+    name = getattr(env, "full_name", type(env).__name__)
     for known in registry.names():
         with contextlib.suppress(TypeError, ValueError):
             name = known if to_config(registry.make(known)) == to_config(env) else name

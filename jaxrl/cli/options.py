@@ -260,7 +260,7 @@ def make_environment(name: str, words: Sequence[str]) -> Any:
         look_here()
     try:
         return registry.make(name, **parse_parameters(words))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ImportError):
         raise
     except Exception as error:  # A custom module may fail in any way while it is imported.
         raise ValueError(f"environment {name!r} can't be built: {type(error).__name__}: {error}") from error

@@ -1,0 +1,35 @@
+"""What adapters say where a library is missing, or has no such thing; none needs to be installed."""
+
+import re
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.adapters.spaces import action_space_of
+from jaxrl.registry import LIBRARIES
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_missing_library_names_the_extra(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=re.escape(f'pip install "jaxrl[{library}]"')):
+        jaxrl.make(f"{library}:Anything-v0")
+
+
+class MultiDiscrete(SimpleNamespace):
+    pass
+
+
+def test_an_unsupported_space_is_named_with_a_remedy():
+    space = MultiDiscrete(nvec=np.array([2, 3]), shape=(2,), dtype=np.int64)
+    with pytest.raises(ValueError, match=r"cube has the action space MultiDiscrete.*number its combinations in one"):
+        action_space_of(space, "cube")
+
+
+def test_a_discrete_space_must_begin_at_0():
+    space = SimpleNamespace(n=3, start=1, shape=())
+    with pytest.raises(ValueError, match="does not begin at 0: subtract its start"):
+        action_space_of(space, "cube")
