@@ -1,5 +1,58 @@
-"""Environments of other libraries for jaxrl's agents, and jaxrl's environments for other libraries' agents."""
+"""Environments of other libraries for jaxrl's agents, and jaxrl's environments for other libraries' agents.
+
+Nothing of them is imported before it is asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from jaxrl.adapters.gymnax import from_gymnax
+from jaxrl.adapters.library import Library
+from jaxrl.environment import Environment
 
-__all__ = ["from_gymnax"]
+if TYPE_CHECKING:
+    from jaxrl.adapters.to_gymnasium import GymnasiumEnv
+    from jaxrl.adapters.to_gymnasium_vector import VectorEnv
+
+_GYMNASIUM = Library("gymnasium", "gymnasium")
+
+
+def gymnasium_env(env: Environment | str, render_mode: str | None = None) -> "GymnasiumEnv":
+    """A jaxrl environment as a `gymnasium.Env`.
+
+    Args:
+      env: an environment, or its name.
+      render_mode: None or "rgb_array".
+
+    Raises:
+      ImportError: Gymnasium is missing.
+      TypeError: it is no environment.
+      ValueError: an argument is none of those.
+    """
+    _GYMNASIUM.load()
+    from jaxrl.adapters.to_gymnasium import GymnasiumEnv
+
+    return GymnasiumEnv(env, render_mode)
+
+
+def gymnasium_vector_env(env: Environment | str, num_envs: int, **options: Any) -> "VectorEnv":
+    """Many of a jaxrl environment as one `gymnasium.vector.VectorEnv`, stepped by one compiled call.
+
+    Args:
+      env: an environment, or its name.
+      num_envs: how many.
+      **options: `autoreset_mode` ("NextStep", as by default, or "SameStep"), `render_mode` (None or "rgb_array"), and
+        `copy`: whether the arrays that a step gives may be written to; else they are JAX's own where those lie in the
+        host's memory, and read-only.
+
+    Raises:
+      ImportError: Gymnasium is missing.
+      TypeError: it is no environment.
+      ValueError: an argument is none of those.
+    """
+    _GYMNASIUM.load()
+    from jaxrl.adapters.to_gymnasium_vector import VectorEnv
+
+    return VectorEnv(env, num_envs, **options)
+
+
+__all__ = ["from_gymnax", "gymnasium_env", "gymnasium_vector_env"]

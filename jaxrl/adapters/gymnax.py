@@ -7,7 +7,6 @@ whether either happened.
 
 import contextlib
 import dataclasses
-import functools
 import inspect
 from typing import Any
 
@@ -178,8 +177,7 @@ def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
 
 
-@functools.lru_cache(maxsize=256)
-def _arguments(kind: Any) -> tuple[str, ...]:
+def _arguments(kind: type) -> tuple[str, ...]:
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(key for key, value in inspect.signature(kind).parameters.items() if value.kind in named)
 

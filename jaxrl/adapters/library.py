@@ -233,7 +233,8 @@ def _forms(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> _Forms:
         return state, after, flat(obs), flat(step.obs)
 
     first, second, *observations = jax.eval_shape(episode, leaves)
-    state = jax.tree.map(_common, first, second) if jax.tree.structure(first) == jax.tree.structure(second) else first
+    structures: list[Any] = [jax.tree.structure(state) for state in (first, second)]
+    state = jax.tree.map(_common, first, second) if structures[0] == structures[1] else first
     return _Forms(state, _common(*observations))
 
 
