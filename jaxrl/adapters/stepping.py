@@ -10,31 +10,32 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxrl import registry
+from jaxrl import random_bits, registry
 from jaxrl.arguments import shown
 from jaxrl.checking import check_environment
 from jaxrl.environment import Environment, TimeStep
-from jaxrl.pytree import concrete, pytree
+from jaxrl.pytree import concrete, pytree, static
 from jaxrl.random_bits import bits_and_keys, split
 from jaxrl.rollout import Actors, Policy, Step, actors_at, rollout, start_actors, start_each
 
 
 @pytree
 class Informed(Environment):
-    """The same environment, whose state keeps the info of the last step; zeros before the first one."""
+    """The same environment, whose state keeps the info of the last step; zeros before the first one.
+
+    Starts come from the reserve: among thousands of environments some need one in nearly every step, and to draw one
+    for each of them takes twice as long as the step itself.
+    """
 
     env: Environment
+    costly_reset: bool = static(default=True)
 
     @property
     def max_steps(self) -> int:  # type: ignore[override]
         """As of the environment inside."""
         return self.env.max_steps
-
-    @property
-    def costly_reset(self) -> bool:  # type: ignore[override]
-        """As of the environment inside."""
-        return self.env.costly_reset
 
     @property
     def distinct_starts(self) -> int | None:  # type: ignore[override]
@@ -112,37 +113,93 @@ def checked_environment(env: Any) -> Environment:
     return concrete(env)
 
 
+class Batch:
+    """Environments side by side, stepped by one compiled call each time.
+
+    A call that takes and gives lists of arrays costs a third of one with dataclasses and keys in it: those are put
+    together inside of the compiled program.
+    """
+
+    def __init__(self, env: Environment, num_envs: int, next_step: bool) -> None:
+        """Compiles nothing yet.
+
+        Args:
+          env: the environment.
+          num_envs: how many.
+          next_step: whether an episode that is over shows its last observation, and is reset by the next step, which
+            ignores the action and earns nothing; else its reset belongs to the step that ends it.
+        """
+        self.num_envs = num_envs
+        self._next_step = next_step
+        env_leaves, self._env = jax.tree.flatten(env)
+        self._constants = jax.device_put(env_leaves)
+        self._leaves: list[jax.Array] = []
+        self._structure: Any = None
+
+    def begin(self, seed: int = 0, seeds: np.ndarray | None = None) -> tuple[Any, Any]:
+        """Starts an episode everywhere, by one seed for all or by u32[envs]: the observations and masks."""
+        env = jax.tree.unflatten(self._env, self._constants)
+        if seeds is not None:
+            playing = _start_by_each(env, jax.vmap(jax.random.key)(seeds))
+        else:
+            playing = _start(env, jax.random.key(seed), self.num_envs)
+        self._leaves, self._structure = jax.tree.flatten(playing)
+        self._leaves = list(map(_plain, self._leaves))
+        return playing.actors.episodes.obs, playing.actors.episodes.mask
+
+    def step(self, actions: np.ndarray) -> Outcome:
+        """Takes one step everywhere, with the automatic reset; actions `[envs, ...]`."""
+        program = _program((self._env, self._structure), self._next_step)
+        self._leaves, outcome = program(self._leaves, self._constants, actions)
+        return Outcome(*outcome)
+
+    @property
+    def playing(self) -> Playing:
+        """The environments under way."""
+        return _together(self._structure, self._leaves)
+
+
 @functools.partial(jax.jit, static_argnums=2)
-def begin(env: Environment, key: jax.Array, num_envs: int) -> tuple[Playing, Any, Any]:
-    """Starts an episode everywhere: the environments, their observations and masks."""
+def _start(env: Environment, key: jax.Array, num_envs: int) -> Playing:
     start_key, step_key = split(key, 2)
     return _ready(start_actors(Informed(env), start_key, num_envs), step_key)
 
 
 @jax.jit
-def begin_each(env: Environment, keys: jax.Array) -> tuple[Playing, Any, Any]:
-    """The same with the start of each environment by a key of its own, keys[envs]."""
-    start_key, step_key = split(keys[0], 2)
+def _start_by_each(env: Environment, keys: jax.Array) -> Playing:
+    start_key, step_key = split(random_bits.keys_at(keys[0], *jnp.zeros((2, 1), jnp.int32))[0], 2)
     episodes = start_each(Informed(env), keys)
     return _ready(actors_at(Informed(env), episodes, start_key), step_key)
 
 
-def _ready(actors: Actors, key: jax.Array) -> tuple[Playing, Any, Any]:
-    playing = Playing(actors, jnp.zeros(actors.num_envs, bool), jnp.int32(0), key)
-    return playing, actors.episodes.obs, actors.episodes.mask
+def _ready(actors: Actors, key: jax.Array) -> Playing:
+    return Playing(actors, jnp.zeros(actors.num_envs, bool), jnp.int32(0), key)
 
 
-@functools.partial(jax.jit, static_argnums=3, donate_argnums=1)
-def advance(env: Environment, playing: Playing, actions: jax.Array, next_step: bool) -> tuple[Playing, Outcome]:
-    """Takes one step everywhere, with the automatic reset.
+def _plain(leaf: Any) -> jax.Array:
+    """A leaf without the class of random keys, which JAX handles in Python."""
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
-    Args:
-      env: the environment.
-      playing: the environments under way; donated.
-      actions: `[envs, ...]`.
-      next_step: whether an episode that is over shows its last observation, and is reset by the next step, which
-        ignores the action and earns nothing; else its reset belongs to the step that ends it.
-    """
+
+def _together(structure: Any, leaves: list[jax.Array]) -> Playing:
+    playing = jax.tree.unflatten(structure, leaves)
+    actors = dataclasses.replace(playing.actors, key=jax.random.wrap_key_data(playing.actors.key))
+    return dataclasses.replace(playing, actors=actors, key=jax.random.wrap_key_data(playing.key))
+
+
+@functools.lru_cache(maxsize=64)
+def _program(structures: tuple[Any, Any], next_step: bool) -> Any:
+    @functools.partial(jax.jit, donate_argnums=0)
+    def run(leaves: list[jax.Array], constants: list[jax.Array], actions: jax.Array) -> Any:
+        env = jax.tree.unflatten(structures[0], constants)
+        playing, outcome = _advance(env, _together(structures[1], leaves), actions, next_step)
+        fields = [getattr(outcome, field.name) for field in dataclasses.fields(outcome)]
+        return [*map(_plain, jax.tree.leaves(playing))], fields
+
+    return run
+
+
+def _advance(env: Environment, playing: Playing, actions: jax.Array, next_step: bool) -> tuple[Playing, Outcome]:
     before = playing.actors
     key = bits_and_keys(playing.key, playing.count, bits=0, keys=1)[1][0]
     policy = Policy(lambda carry, episodes, row: (row, carry, ()))

@@ -23,7 +23,8 @@ def gymnasium_space(space: Space) -> gymnasium.Space:
     if np.dtype(space.dtype) == np.bool_:
         return spaces.MultiBinary(space.shape)
     kind: Any = np.dtype(space.dtype).type
-    return spaces.Box(*bounds(space), dtype=kind)
+    low, high = bounds(space)
+    return spaces.Box(low, high, dtype=kind)
 
 
 def bounds(space: Box) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 from gymnasium.vector.utils import batch_space
 
-from jaxrl.adapters.stepping import Outcome, Playing, advance, begin, begin_each, checked_environment
+from jaxrl.adapters.stepping import Batch, Outcome, checked_environment
 from jaxrl.adapters.to_gymnasium import RENDER_MODES, bounds, checked_render_mode, gymnasium_space
 from jaxrl.arguments import LARGEST_SEED, flag, positive, shown, whole
 from jaxrl.environment import Environment
@@ -49,7 +49,8 @@ class VectorEnv(GymnasiumVectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._actions = Actions(self._env.action_space, self.num_envs)
-        self._playing: Playing | None = None
+        self._batch = Batch(self._env, self.num_envs, self._mode == AutoresetMode.NEXT_STEP)
+        self._resets: np.ndarray | None = None
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -61,11 +62,11 @@ class VectorEnv(GymnasiumVectorEnv):
           options: of no effect.
         """
         if isinstance(seed, Sequence):
-            self._playing, obs, mask = begin_each(self._env, self._keys_of(seed))
+            obs, mask = self._batch.begin(seeds=self._seeds(seed))
         else:
             super().reset(seed=None if seed is None else whole("seed", seed, 0))
-            key = jax.random.key(int(self.np_random.integers(2**32)))
-            self._playing, obs, mask = begin(self._env, key, self.num_envs)
+            obs, mask = self._batch.begin(int(self.np_random.integers(2**32)))
+        self._resets = np.zeros(self.num_envs, bool)
         return self._observations(obs), self._masks(mask)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -75,20 +76,20 @@ class VectorEnv(GymnasiumVectorEnv):
           gymnasium.error.ResetNeeded: before the first reset.
           ValueError: the actions are of another shape, or not in the action space.
         """
-        if self._playing is None:
+        if self._resets is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")
-        next_step = self._mode == AutoresetMode.NEXT_STEP
-        resets = np.asarray(self._playing.over) if next_step else None
-        self._playing, outcome = advance(self._env, self._playing, self._actions(actions), next_step)
+        outcome = self._batch.step(self._actions(actions))
         reward, terminated, truncated = map(self._array, (outcome.reward, outcome.terminated, outcome.truncated))
-        infos = self._infos(outcome, terminated | truncated if resets is None else resets)
+        ended = terminated | truncated
+        infos = self._infos(outcome, self._resets if self._mode == AutoresetMode.NEXT_STEP else ended)
+        self._resets = ended
         return self._observations(outcome.obs), reward, terminated, truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Draws every state, u8[height, width, 3] each, where made with render_mode="rgb_array"."""
-        if self.render_mode is None or self._playing is None:
+        if self.render_mode is None or self._resets is None:
             return None
-        states, _ = jax.device_get(self._playing.actors.episodes.state)
+        states, _ = jax.device_get(self._batch.playing.actors.episodes.state)
         return tuple(self._env.render(jax.tree.map(lambda x: x[i], states)) for i in range(self.num_envs))  # noqa: B023
 
     def _infos(self, outcome: Outcome, without: np.ndarray) -> dict[str, Any]:
@@ -117,14 +118,14 @@ class VectorEnv(GymnasiumVectorEnv):
     def _array(self, value: jax.Array) -> np.ndarray:
         return np.array(value) if self._copy else np.asarray(value)
 
-    def _keys_of(self, seeds: Sequence[int | None]) -> jax.Array:
+    def _seeds(self, seeds: Sequence[int | None]) -> np.ndarray:
         if len(seeds) != self.num_envs:
             raise ValueError(
                 f"seed has {len(seeds)} numbers, and must have one for each of {self.num_envs} environments"
             )
         drawn = self.np_random.integers(2**32, size=self.num_envs)
         wanted = [drawn[i] if s is None else whole(f"seed[{i}]", s, 0, LARGEST_SEED) for i, s in enumerate(seeds)]
-        return jax.vmap(jax.random.key)(np.asarray(wanted, np.uint32))
+        return np.asarray(wanted, np.uint32)
 
 
 class Actions:
