@@ -5,8 +5,11 @@ Nothing of them is imported before it is asked for.
 
 from typing import TYPE_CHECKING, Any
 
+from jaxrl.adapters.brax import from_brax
 from jaxrl.adapters.gymnax import from_gymnax
+from jaxrl.adapters.jumanji import from_jumanji
 from jaxrl.adapters.library import Library
+from jaxrl.adapters.pgx import from_pgx
 from jaxrl.environment import Environment
 
 if TYPE_CHECKING:
@@ -55,4 +58,4 @@ def gymnasium_vector_env(env: Environment | str, num_envs: int, **options: Any) 
     return VectorEnv(env, num_envs, **options)
 
 
-__all__ = ["from_gymnax", "gymnasium_env", "gymnasium_vector_env"]
+__all__ = ["from_brax", "from_gymnax", "from_jumanji", "from_pgx", "gymnasium_env", "gymnasium_vector_env"]

@@ -7,18 +7,16 @@ whether either happened.
 
 import contextlib
 import dataclasses
-import inspect
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.adapters.library import Adapted, Instance, Library, built
+from jaxrl.adapters.library import Adapted, Instance, Library, arguments_of, built, require_arguments, sorted_options
 from jaxrl.adapters.spaces import action_space_of
 from jaxrl.environment import TimeStep
 from jaxrl.pytree import pytree
-from jaxrl.registry import nearest
 from jaxrl.spaces import Space
 
 _LIMIT = "max_steps_in_episode"
@@ -80,12 +78,12 @@ class Gymnax(Adapted):
     def restore(cls, fields: dict[str, Any]) -> "Gymnax":
         """Makes it by its name, with all its parameters."""
         name, options = fields["name"], fields["options"]
-        params = built(cls, name, _sorted(options)).default_params
+        params = built(cls, name, sorted_options(options)).default_params
         strange = fields["params"].keys() - _values(params).keys()
         if strange:
             raise ValueError(f"gymnax {cls.library.version} has no parameter {min(strange)!r} of {name}")
         params = params.replace(**fields["params"])
-        return cls(name, _sorted(options), None, cls.library.version, fields["max_steps"], params=params)
+        return cls(name, sorted_options(options), None, cls.library.version, fields["max_steps"], params=params)
 
     @property
     def _params(self) -> Any:
@@ -118,13 +116,9 @@ def make(name: str, **parameters: Any) -> Gymnax:
     if "max_steps" in parameters:
         parameters[_LIMIT] = parameters.pop("max_steps")
     fields = _values(built(Gymnax, name, ()).default_params)
-    options = {key: _hashable(value) for key, value in parameters.items() if key not in fields}
-    accepted = _arguments(type(built(Gymnax, name, ())))
-    for key in options:
-        if key not in accepted:
-            known = [*fields, *accepted, "max_steps"]
-            raise ValueError(f"gymnax:{name} has no parameter {key!r}{nearest(key, known)}; it has: {', '.join(known)}")
-    params = built(Gymnax, name, _sorted(options)).default_params
+    options = {key: value for key, value in parameters.items() if key not in fields}
+    require_arguments(f"gymnax:{name}", type(built(Gymnax, name, ())), options, *fields)
+    params = built(Gymnax, name, sorted_options(options)).default_params
     return _adapted(name, options, None, params.replace(**{k: v for k, v in parameters.items() if k in fields}))
 
 
@@ -156,7 +150,7 @@ def from_gymnax(env: Any, params: Any = None) -> Gymnax:
 
 def _adapted(name: str, options: dict[str, Any], instance: Instance | None, params: Any) -> Gymnax:
     limit = int(np.max(np.asarray(getattr(params, _LIMIT))))
-    return Gymnax(name, _sorted(options), instance, Gymnax.library.version, limit, params=params)
+    return Gymnax(name, sorted_options(options), instance, Gymnax.library.version, limit, params=params)
 
 
 def _options_of(env: Any, name: str) -> dict[str, Any] | None:
@@ -164,11 +158,11 @@ def _options_of(env: Any, name: str) -> dict[str, Any] | None:
     plain = built(Gymnax, name, ())
     if type(env) is not type(plain):
         return None
-    given = {key: getattr(env, key) for key in _arguments(type(env)) if hasattr(env, key)}
+    given = {key: getattr(env, key) for key in arguments_of(type(env)) if hasattr(env, key)}
     numbers = {key: value for key, value in given.items() if isinstance(value, bool | int | float | str)}
     for options in ({}, numbers):
         with contextlib.suppress(Exception):  # Whatever an unknown constructor does not like.
-            if _equal(vars(env), vars(built(Gymnax, name, _sorted(options)))):
+            if _equal(vars(env), vars(built(Gymnax, name, sorted_options(options)))):
                 return options
     return None
 
@@ -177,18 +171,5 @@ def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
 
 
-def _arguments(kind: type) -> tuple[str, ...]:
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return tuple(key for key, value in inspect.signature(kind).parameters.items() if value.kind in named)
-
-
 def _values(params: Any) -> dict[str, Any]:
     return {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
-
-
-def _sorted(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(options.items()))

@@ -9,8 +9,9 @@ import dataclasses
 import functools
 import importlib
 import importlib.metadata
+import inspect
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, ClassVar, Self
 
@@ -127,7 +128,7 @@ class Adapted(Environment):
     @classmethod
     def restore(cls, fields: dict[str, Any]) -> "Adapted":
         """The environment that `to_fields` gave the fields of, but for the version."""
-        raise NotImplementedError
+        return cls(fields["name"], sorted_options(fields["options"]), None, cls.library.version, fields["max_steps"])
 
     @property
     def library_observation_space(self) -> Any:
@@ -208,9 +209,40 @@ class Adapted(Environment):
         return _cast(flat(obs), self._forms().obs.dtype)
 
 
+def sorted_options(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Arguments by name as a static field holds them."""
+    return tuple(sorted((name, _hashable(value)) for name, value in options.items()))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
 def built(kind: Any, name: str, options: tuple[tuple[str, Any], ...]) -> Any:
     """The library's environment object that a class of adapted environments builds, made once."""
     return _built(kind, name, options)
+
+
+def require_arguments(owner: str, function: Callable[..., Any], options: dict[str, Any], *more: str) -> None:
+    """Raises a ValueError where a function that makes an environment has no parameter of some name.
+
+    Args:
+      owner: the environment, for the message.
+      function: that takes `options`.
+      options: arguments by name.
+      *more: names of other parameters, for the message.
+    """
+    accepted = arguments_of(function)
+    for key in options:
+        if key not in accepted:
+            known = [*more, *accepted, "max_steps"]
+            raise ValueError(f"{owner} has no parameter {key!r}{nearest(key, known)}; it has: {', '.join(known)}")
+
+
+def arguments_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters of a function or a constructor."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(key for key, value in inspect.signature(function).parameters.items() if value.kind in named)
 
 
 @functools.lru_cache(maxsize=256)
