@@ -15,8 +15,10 @@ from jaxrl.environment import Environment
 if TYPE_CHECKING:
     from jaxrl.adapters.to_gymnasium import GymnasiumEnv
     from jaxrl.adapters.to_gymnasium_vector import VectorEnv
+    from jaxrl.adapters.to_stable_baselines3 import StableBaselines3Env
 
 _GYMNASIUM = Library("gymnasium", "gymnasium")
+_STABLE_BASELINES3 = Library("stable_baselines3", "stable-baselines3")
 
 
 def gymnasium_env(env: Environment | str, render_mode: str | None = None) -> "GymnasiumEnv":
@@ -58,4 +60,33 @@ def gymnasium_vector_env(env: Environment | str, num_envs: int, **options: Any) 
     return VectorEnv(env, num_envs, **options)
 
 
-__all__ = ["from_brax", "from_gymnax", "from_jumanji", "from_pgx", "gymnasium_env", "gymnasium_vector_env"]
+def stable_baselines3_env(
+    env: Environment | str, num_envs: int, render_mode: str | None = None
+) -> "StableBaselines3Env":
+    """Many of a jaxrl environment as one `VecEnv` of Stable-Baselines3, stepped by one compiled call.
+
+    Args:
+      env: an environment, or its name.
+      num_envs: how many.
+      render_mode: None or "rgb_array".
+
+    Raises:
+      ImportError: Stable-Baselines3 is missing.
+      TypeError: it is no environment.
+      ValueError: an argument is none of those.
+    """
+    _STABLE_BASELINES3.load()
+    from jaxrl.adapters.to_stable_baselines3 import StableBaselines3Env
+
+    return StableBaselines3Env(env, num_envs, render_mode)
+
+
+__all__ = [
+    "from_brax",
+    "from_gymnax",
+    "from_jumanji",
+    "from_pgx",
+    "gymnasium_env",
+    "gymnasium_vector_env",
+    "stable_baselines3_env",
+]

@@ -51,8 +51,7 @@ class Library:
             if error.name != self.package:
                 raise
             raise ImportError(
-                f"environments of {self.package} need the package {self.package}, which is not installed: "
-                f'pip install "jaxrl[{self.extra}]"',
+                f'this needs the package {self.package}, which is not installed: pip install "jaxrl[{self.extra}]"',
                 name=self.package,
             ) from None
 
@@ -160,7 +159,8 @@ class Adapted(Environment):
 
     def step(self, state: Any, action: Any, key: jax.Array) -> tuple[Any, TimeStep]:
         """Takes one step, without the reset that libraries add to theirs."""
-        after, step = self.advance(state, action, key)
+        # A copy of its dicts, because brax changes some of them in place.
+        after, step = self.advance(jax.tree.map(lambda x: x, state), action, key)
         return self._settled(after), TimeStep(
             obs=self._observed(step.obs),
             reward=_one(step.reward, jnp.float32),

@@ -23,6 +23,15 @@ class MultiDiscrete(SimpleNamespace):
     pass
 
 
+def test_a_missing_library_for_the_other_direction_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(ImportError, match=re.escape('pip install "jaxrl[gymnasium]"')):
+        jaxrl.adapters.gymnasium_env("CartPole-v1")
+    with pytest.raises(ImportError, match=re.escape('pip install "jaxrl[stable-baselines3]"')):
+        jaxrl.adapters.stable_baselines3_env("CartPole-v1", 2)
+
+
 def test_an_unsupported_space_is_named_with_a_remedy():
     space = MultiDiscrete(nvec=np.array([2, 3]), shape=(2,), dtype=np.int64)
     with pytest.raises(ValueError, match=r"cube has the action space MultiDiscrete.*number its combinations in one"):
