@@ -22,10 +22,17 @@ from jaxrl.rollout import Actors, Step, random_rollout, start_actors
 STEPS_AT_ONCE = 8
 
 
-def prepare(env: str, num_envs: int, steps: int, devices: int, returns: bool = False) -> tuple[Run, dict[str, Any]]:
-    """Compiles the play of `num_envs` environments for about `steps` steps each."""
+def prepare(
+    env: str,
+    num_envs: int,
+    steps: int,
+    devices: int,
+    returns: bool = False,
+    parameters: dict[str, Any] | None = None,
+) -> tuple[Run, dict[str, Any]]:
+    """Compiles the play of `num_envs` environments, made with `parameters`, for about `steps` steps each."""
     jaxrl.use_cpu_cores(devices)
-    game = jaxrl.make(env)
+    game = jaxrl.make(env, **(parameters or {}))
     mesh = member_mesh(num_envs, devices)
     share = num_envs // mesh.size
     rounds = -(-steps // STEPS_AT_ONCE)

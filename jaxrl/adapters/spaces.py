@@ -12,6 +12,7 @@ from jaxrl.spaces import Box, Discrete, Space
 _REMEDIES = {
     "MultiDiscrete": "number its combinations in one Discrete space, in a wrapper of that library",
     "MultiDiscreteArray": "number its combinations in one Discrete space, in a wrapper of that library",
+    "BoundedArray": "number its combinations in one Discrete space, in a wrapper of that library",
     "MultiBinary": "number its combinations in one Discrete space, in a wrapper of that library",
     "Dict": "join its parts into one array, in a wrapper of that library",
     "Tuple": "join its parts into one array, in a wrapper of that library",

@@ -36,7 +36,7 @@ class StableBaselines3Env(VecEnv):
 
     def reset(self) -> np.ndarray:
         """Starts an episode in every environment, by the seeds of `seed`, if it was called."""
-        drawn = np.random.default_rng().integers(2**32, size=self.num_envs).tolist()
+        drawn: Any = np.random.default_rng().integers(2**32, size=self.num_envs).tolist()
         seeds = [drawn[i] if seed is None else seed % 2**32 for i, seed in enumerate(self._seeds)]
         obs, self._mask = self._batch.begin(seeds=np.asarray(seeds, np.uint32))
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]

@@ -11,7 +11,16 @@ from jaxrl.config import from_config, to_config
 jumanji = pytest.importorskip("jumanji")
 
 SPACE = "its actions are MultiDiscrete"
-CANNOT = {}
+SEVERAL = (
+    *("BinPack-v2", "Cleaner-v0", "Connector-v3", "FlatPack-v0", "JobShop-v0", "LevelBasedForaging-v0", "MMST-v0"),
+    *("Minesweeper-v0", "MultiCVRP-v0", "RobotWarehouse-v0", "RubiksCube-partly-scrambled-v0", "RubiksCube-v0"),
+    *("Sudoku-v0", "Sudoku-very-easy-v0", "Tetris-v0"),
+)
+CANNOT = dict.fromkeys(SEVERAL, SPACE) | {
+    "PacMan-v1": "key-reused: its reset splits a key that it has used",
+    "SearchAndRescue-v0": "reward-shape: has several agents, each with a reward",
+    "Sokoban-v0": "downloads its levels when it is made",
+}
 """The environments that do not pass `check_env`, and why."""
 
 
@@ -19,6 +28,8 @@ CANNOT = {}
 @pytest.mark.parametrize("name", sorted(jumanji.registered_environments()))
 def test_environments_pass_the_check(name):
     reason = CANNOT.get(name)
+    if reason is not None and reason.startswith("downloads"):
+        pytest.skip(reason)
     if reason == SPACE:
         with pytest.raises(ValueError, match="number its combinations in one Discrete space"):
             jaxrl.make(f"jumanji:{name}")

@@ -9,6 +9,7 @@ from sample_environments import Corridor, MaskedRandomWalk
 import jaxrl
 
 pytest.importorskip("stable_baselines3")
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -71,9 +72,10 @@ def test_seeds_masks_and_attributes():
 
 def test_its_ppo_learns_cartpole():
     """At the settings of its own zoo for CartPole."""
+    torch.set_num_threads(1)
     env = VecMonitor(stable_baselines3_env("CartPole-v1", 8))
     settings = {"n_steps": 32, "batch_size": 256, "n_epochs": 20, "gae_lambda": 0.8, "gamma": 0.98}
     agent = PPO("MlpPolicy", env, learning_rate=1e-3, clip_range=0.2, seed=0, device="cpu", **settings)
-    agent.learn(40_000)
+    agent.learn(20_000)
     mean, _ = evaluate_policy(agent, env, n_eval_episodes=16)
-    assert mean >= 400
+    assert mean >= 195  # Ten times as long as at random.
