@@ -52,7 +52,8 @@ class Informed(Environment):
 
     def step(self, state: Any, action: Any, key: jax.Array) -> tuple[Any, TimeStep]:
         """Takes one step."""
-        after, step = self.env.step(state[0], action, key)
+        # Without the barrier, XLA on a CPU computes the step once more for every array that a program gives.
+        after, step = jax.lax.optimization_barrier(self.env.step(state[0], action, key))
         return (after, step.info), step
 
     def action_mask(self, state: Any) -> jax.Array | None:
@@ -85,7 +86,7 @@ class Outcome:
       obs: to act on next.
       reward: f32[envs].
       terminated, truncated: bool[envs].
-      final_obs: the true successor, before any reset.
+      final_obs: the true successor, before any reset; () where that is `obs`.
       info: of the step, before any reset.
       mask: the allowed actions for `obs`, or None.
     """
@@ -218,6 +219,7 @@ def _advance(env: Environment, playing: Playing, actions: jax.Array, next_step: 
             truncated=outcome.truncated & ~resets,
         )
         obs = _where(over, outcome.final_obs, after.episodes.obs)
+        outcome = dataclasses.replace(outcome, final_obs=())
     else:
         obs = after.episodes.obs
     outcome = dataclasses.replace(outcome, obs=obs, mask=after.episodes.mask)
