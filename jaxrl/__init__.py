@@ -10,7 +10,7 @@ from jaxrl.presets import preset
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.registry import make, register
 from jaxrl.result import Member, Result
-from jaxrl.spaces import Box, Discrete
+from jaxrl.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 from jaxrl.storage import RunDirectoryError
 from jaxrl.sweeps import SpaceError, Sweep, Trial, choice, integers, load, log_uniform, sweep, uniform
 from jaxrl.training import train
@@ -25,11 +25,13 @@ __all__ = [
     "TD3",
     "Agent",
     "Box",
+    "Dict",
     "Discrete",
     "Environment",
     "EnvironmentCheckError",
     "EnvironmentReport",
     "Member",
+    "MultiDiscrete",
     "QLearning",
     "Reinforce",
     "Result",
@@ -38,6 +40,7 @@ __all__ = [
     "Sweep",
     "TimeStep",
     "Trial",
+    "Tuple",
     "adapters",
     "check_env",
     "choice",

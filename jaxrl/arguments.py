@@ -149,13 +149,27 @@ def mask(name: str, value: Any, actions: int) -> np.ndarray:
     return array.astype(bool)
 
 
-def observation(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An argument that must be one observation: an array of a space's shape and dtype.
+def observation(name: str, value: Any, space: Any) -> Any:
+    """An argument that must be one observation of a space (`jaxrl.spaces.Space`): its arrays by name in a dictionary,
+    or in a tuple, where it has several.
 
     Raises:
-      TypeError: it is no array of numbers.
-      ValueError: it is of another shape, or not finite.
+      TypeError: it is of another structure, or an array of it is none of numbers.
+      ValueError: an array is of another shape, or not finite.
     """
+    parts = getattr(space, "spaces", None)
+    if parts is None:
+        return _observed_array(name, value, space.shape, space.dtype)
+    if isinstance(parts, dict):
+        if not isinstance(value, dict) or set(value) != set(parts):
+            raise TypeError(f"{name} = {shown(value)} must be a dict with the keys {', '.join(sorted(parts))}")
+        return {key: observation(f"{name}[{key!r}]", value[key], part) for key, part in parts.items()}
+    if not isinstance(value, tuple) or len(value) != len(parts):
+        raise TypeError(f"{name} = {shown(value)} must be a tuple of {len(parts)} parts")
+    return tuple(observation(f"{name}[{i}]", value[i], part) for i, part in enumerate(parts))
+
+
+def _observed_array(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     array = array_of(value)
     if array is None:
         raise TypeError(f"{name} = {shown(value)} must be an array or nested lists of numbers")

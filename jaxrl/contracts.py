@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxrl.agents.base import FAULT_METRICS, REQUIRED_METRICS, Agent, Clock
 from jaxrl.pytree import is_pytree, once_a_structure
+from jaxrl.spaces import map_arrays
 
 
 def check_agent(agent: Any) -> None:
@@ -52,7 +53,7 @@ def _check_carry(agent: Agent) -> None:
 
     def act(agent: Agent, bits: jax.Array | None) -> Any:
         key, space = jax.random.key(0), agent.env.observation_space
-        obs = jnp.zeros((batch, *space.shape), space.dtype)
+        obs = map_arrays(lambda space: jnp.zeros((batch, *space.shape), space.dtype), space)
         carry = agent.initial_carry(batch)
         state, _ = agent.env.reset(key)
         mask = jax.tree.map(lambda x: jnp.stack([x] * batch), agent.env.action_mask(state))

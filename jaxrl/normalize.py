@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.pytree import pytree
-from jaxrl.spaces import Box, Space
+from jaxrl.spaces import Box, Space, array_spaces, is_array_space
 
 EPSILON = 1e-8
 """What is added to variances before dividing, as Gymnasium's wrappers do."""
@@ -40,11 +40,6 @@ class RunningMoments:
         """Moments of no rows of this shape: `normalize` only clips."""
         return RunningMoments(jnp.float32(0), jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32))
 
-    @staticmethod
-    def of_observations(space: Space, wanted: bool) -> "RunningMoments | None":
-        """Those of no observations; None where they are not wanted, and of discrete ones, which are no numbers."""
-        return RunningMoments.empty(space.shape) if wanted and isinstance(space, Box) else None
-
     def update(self, rows: jax.Array) -> "RunningMoments":
         """Merges rows `[rows, ...]` in, by the formulas of Chan, Golub and LeVeque, 1983."""
         # Relative to the mean so far, which keeps digits where elements lie far off 0; and corrected for the rounding
@@ -70,6 +65,40 @@ class RunningMoments:
     def reciprocal(self, epsilon: float = EPSILON) -> jax.Array:
         """1 / sqrt(variance + epsilon): f32[...]."""
         return jax.lax.rsqrt(self.variance + epsilon)
+
+
+@pytree
+class StructuredMoments:
+    """Moments of observations that are pytrees of arrays.
+
+    Attributes:
+      parts: of each array; None of discrete ones.
+    """
+
+    parts: tuple[RunningMoments | None, ...]
+
+    def update(self, rows: Any) -> "StructuredMoments":
+        """Merges rows in, leaves `[rows, ...]`."""
+        merged = zip(self.parts, jax.tree.leaves(rows), strict=True)
+        return StructuredMoments(tuple(None if part is None else part.update(x) for part, x in merged))
+
+    def normalize(self, values: Any) -> Any:
+        """Values `[..., *shape]` as `RunningMoments.normalize` gives them; discrete ones as they are."""
+        leaves, structure = jax.tree.flatten(values)
+        pairs = zip(self.parts, leaves, strict=True)
+        return jax.tree.unflatten(structure, [x if part is None else part.normalize(x) for part, x in pairs])
+
+
+Moments = RunningMoments | StructuredMoments
+"""Of observations."""
+
+
+def observation_moments(space: Space) -> Moments | None:
+    """Moments of no observations; None where all of them are discrete, which are no numbers."""
+    parts = tuple(RunningMoments.empty(part.shape) if isinstance(part, Box) else None for part in array_spaces(space))
+    if all(part is None for part in parts):
+        return None
+    return parts[0] if is_array_space(space) else StructuredMoments(parts)
 
 
 @pytree

@@ -161,7 +161,12 @@ PRESETS = {
         "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
     ),
     "td3-pendulum": Preset(
-        "td3", "Pendulum-v1", {}, iterations=10_000, description="TD3's defaults, 10,000 steps", default=True
+        "td3",
+        "Pendulum-v1",
+        {"persistence": 0.8, "policy_delay": 1},
+        iterations=10_000,
+        description="exploration noise that persists from step to step, no delay of the policy, 10,000 steps",
+        default=True,
     ),
     "ddpg-pendulum": Preset(
         "ddpg", "Pendulum-v1", {}, iterations=20_000, description="DDPG's defaults, 20,000 steps", default=True

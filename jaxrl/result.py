@@ -138,7 +138,7 @@ class Member:
         """The action for one observation, and the carry for the next one.
 
         Args:
-          obs: array or nested lists of the observation space's shape.
+          obs: array or nested lists of the observation space's shape; several of them in its structure.
           carry: what the last call gave; None, or `initial_carry()`, at the start of an episode.
           key: to explore with, as in training; None for the policy's deterministic action.
           mask: bool[n], the allowed actions, or None where all are.
@@ -155,7 +155,7 @@ class Member:
                 "carry = member.initial_carry(), and pass on what act gives"
             )
         space, actions = self.agent.env.observation_space, self.agent.env.action_space
-        obs = arguments.observation("obs", obs, space.shape, space.dtype)
+        obs = arguments.observation("obs", obs, space)
         if mask is not None:
             if not isinstance(actions, Discrete):
                 raise ValueError(f"mask is for discrete actions, and these are {actions}: leave it out")

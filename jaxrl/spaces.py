@@ -1,9 +1,11 @@
 """What an environment's observations and actions look like."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.arguments import shown
 from jaxrl.checks import check_static
@@ -64,4 +66,125 @@ class Box:
         return jnp.all((value >= self.low) & (value <= self.high))
 
 
-Space = Discrete | Box
+@pytree
+class MultiDiscrete:
+    """Several whole numbers at once, the i-th from 0 to counts[i] - 1, as i32[len(counts)]."""
+
+    counts: tuple[int, ...] = static(minimum=1)
+
+    dtype = jnp.int32
+
+    def __post_init__(self) -> None:
+        check_static(self)
+        if not self.counts:
+            raise ValueError("MultiDiscrete.counts = () must have at least one number")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of an element."""
+        return (len(self.counts),)
+
+    def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
+        """Draws elements uniformly: i32[*shape, len(counts)]."""
+        keys = jax.random.split(key, len(self.counts))
+        return jnp.stack([integers(k, n, shape) for k, n in zip(keys, self.counts, strict=True)], axis=-1)
+
+    def contains(self, value: Any) -> jax.Array:
+        """Whether `value` is an element: bool[]."""
+        return jnp.all((value >= 0) & (value < np.asarray(self.counts)))
+
+
+@pytree
+class Dict:
+    """Dictionaries of arrays, each of a space of its own: `Dict({"position": Box(...), "level": Discrete(3)})`."""
+
+    spaces: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.spaces, dict) or not self.spaces:
+            raise TypeError(f"Dict.spaces = {shown(self.spaces)} must be a dict of spaces, with at least one")
+        for name in self.spaces:
+            if not isinstance(name, str) or not name.isidentifier():
+                raise ValueError(f"Dict.spaces has the key {shown(name)}, which must be a name such as 'position'")
+
+    def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Any:
+        """Draws elements, each array `[*shape, ...]` as its own space draws it."""
+        return _sample_arrays(self, key, shape)
+
+    def contains(self, value: Any) -> jax.Array:
+        """Whether every array of `value` is in its space: bool[]."""
+        return _contains_arrays(self, value)
+
+
+@pytree
+class Tuple:
+    """Tuples of arrays, each of a space of its own: `Tuple((Box(...), Discrete(3)))`."""
+
+    spaces: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.spaces, tuple) or not self.spaces:
+            raise TypeError(f"Tuple.spaces = {shown(self.spaces)} must be a tuple of spaces, with at least one")
+
+    def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Any:
+        """Draws elements, each array `[*shape, ...]` as its own space draws it."""
+        return _sample_arrays(self, key, shape)
+
+    def contains(self, value: Any) -> jax.Array:
+        """Whether every array of `value` is in its space: bool[]."""
+        return _contains_arrays(self, value)
+
+
+ArraySpace = Discrete | Box | MultiDiscrete
+"""A space whose elements are arrays."""
+Space = ArraySpace | Dict | Tuple
+"""Any space; elements of `Dict` and `Tuple` are pytrees of arrays."""
+
+
+def is_array_space(space: Any) -> TypeGuard[ArraySpace]:
+    """Whether elements of a space are single arrays."""
+    return isinstance(space, ArraySpace)
+
+
+def arrays_of(space: Space) -> Any:
+    """The spaces of the arrays that an element is made of, in the structure of an element.
+
+    Raises:
+      TypeError: something in a `Dict` or `Tuple` is no space.
+    """
+    if is_array_space(space):
+        return space
+    if isinstance(space, Dict):
+        return {name: arrays_of(part) for name, part in space.spaces.items()}
+    if isinstance(space, Tuple):
+        return tuple(arrays_of(part) for part in space.spaces)
+    raise TypeError(
+        f"{shown(space)} is no space: it must be a jaxrl.Box, Discrete or MultiDiscrete, or a Dict or Tuple of these"
+    )
+
+
+def map_arrays(function: Callable[..., Any], space: Space, *elements: Any) -> Any:
+    """`function(space, *arrays)` for each array of elements of a space, in the structure of an element."""
+    return jax.tree.map(function, arrays_of(space), *elements, is_leaf=is_array_space)
+
+
+def array_spaces(space: Space) -> list[ArraySpace]:
+    """The spaces of the arrays that an element is made of, in the order of `jax.tree.leaves`."""
+    return jax.tree.leaves(arrays_of(space), is_leaf=is_array_space)
+
+
+def array_names(element: Any, name: str) -> tuple[str, ...]:
+    """A name for each array of an element, or of what `arrays_of` gives: `name` and, of several, the way there."""
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(element, is_leaf=is_array_space)]
+    return tuple("_".join([name, *(jax.tree_util.keystr((key,), simple=True) for key in path)]) for path in paths)
+
+
+def _sample_arrays(space: Space, key: jax.Array, shape: tuple[int, ...]) -> Any:
+    spaces: Any = array_spaces(space)
+    structure: Any = jax.tree.structure(arrays_of(space), is_leaf=is_array_space)
+    keys = jax.random.split(key, len(spaces))
+    return jax.tree.unflatten(structure, [part.sample(k, shape) for part, k in zip(spaces, keys, strict=True)])
+
+
+def _contains_arrays(space: Space, value: Any) -> jax.Array:
+    return jnp.all(jnp.stack(jax.tree.leaves(map_arrays(lambda part, x: part.contains(x), space, value))))

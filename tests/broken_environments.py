@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tiny_environments import Luggage, Push, Walk, WalkState
 
-from jaxrl import Box, Discrete, Environment, leaf, pytree, random_bits, static
+from jaxrl import Box, Dict, Discrete, Environment, leaf, pytree, random_bits, static
 
 BROKEN: list[tuple[str, str, type]] = []
 """(code, what the message must name, the environment's class)."""
@@ -247,6 +247,19 @@ variant(
     "reset's observation is float32[]",
     "WrongShapeAtReset",
     start=lambda self, position, key: (WalkState(position, key), position),
+)
+variant(
+    "obs-structure",
+    "observation_space is made of obs_position",
+    "StructureAtReset",
+    observation_space=Dict({"position": Box(-10.0, 10.0)}),
+)
+variant(
+    "obs-shape",
+    "reset's observation_position is float32[]",
+    "WrongShapeInStructure",
+    observation_space=Dict({"position": Box(-10.0, 10.0, (2,))}),
+    observe=lambda self, state: {"position": state.position},
 )
 
 

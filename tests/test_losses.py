@@ -59,3 +59,30 @@ def test_the_entropy_is_rlax_s(mask):
 
 def test_taken_is_indexing():
     np.testing.assert_array_equal(losses.taken(LOGITS, ACTION), np.asarray(LOGITS)[np.arange(BATCH), ACTION])
+
+
+@pytest.mark.parametrize("delta", [None, 0.7])
+def test_quantile_regression_is_rlax_s(delta):
+    quantiles = jnp.asarray(RNG.normal(size=(BATCH, 7)), jnp.float32)
+    targets = jnp.asarray(RNG.normal(size=(BATCH, 5)), jnp.float32)
+    levels = (jnp.arange(7) + 0.5) / 7
+
+    def peer(quantiles, targets):
+        targets = jax.lax.stop_gradient(targets)
+        return jnp.sum(
+            jax.vmap(lambda q, t: rlax().quantile_regression_loss(q, levels, t, delta or 0.0))(quantiles, targets)
+        )
+
+    same(lambda q, t: jnp.sum(losses.quantile_regression(q, t, delta)), peer, quantiles, targets)
+
+
+def test_quantile_regression_finds_the_quantiles_of_its_targets():
+    targets = np.sort(np.random.default_rng(1).exponential(size=1000)).astype(np.float32)
+    quantiles = jnp.asarray([np.quantile(targets, level) for level in (0.125, 0.375, 0.625, 0.875)], jnp.float32)
+    gradient = jax.grad(lambda q: jnp.sum(losses.quantile_regression(q[None], jnp.asarray(targets)[None])))(quantiles)
+    np.testing.assert_allclose(gradient, 0, atol=2e-3)
+
+
+def test_what_is_taken_keeps_the_axes_behind_the_actions():
+    values = jnp.asarray(RNG.normal(size=(BATCH, ACTIONS, 3)), jnp.float32)
+    np.testing.assert_array_equal(losses.taken(values, ACTION), np.asarray(values)[np.arange(BATCH), ACTION])

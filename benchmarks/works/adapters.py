@@ -10,7 +10,7 @@ ADAPTERS = "adapters"
 def adapters(devices: int, rounds: int) -> list[Work]:
     """Both directions."""
     gymnax = [_gymnax(name, devices, rounds) for name in ("CartPole-v1", "Breakout-MinAtar")]
-    return [_gymnasium_vector(rounds), *gymnax, *_brax(rounds), _jumanji(rounds)]
+    return [_gymnasium_vector(rounds), *gymnax, _brax(rounds), _jumanji(rounds)]
 
 
 def _gymnasium_vector(rounds: int) -> Work:
@@ -44,11 +44,8 @@ def _gymnax(name: str, devices: int, rounds: int) -> Work:
     )
 
 
-def _brax(rounds: int) -> list[Work]:
-    return [_brax_work("inverted_pendulum", 512, 64, rounds), _brax_work("ant", 64, 16, rounds)]
-
-
-def _brax_work(name: str, num_envs: int, steps: int, rounds: int) -> Work:
+def _brax(rounds: int) -> Work:
+    name, num_envs, steps = "inverted_pendulum", 512, 512
     size = {"num_envs": num_envs, "steps": steps}
     options = {"backend": "spring"}
     ours = {"env": f"brax:{name}", **size, "devices": 1, "returns": True, "parameters": options}

@@ -258,7 +258,7 @@ def _forms(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> _Forms:
 
     def episode(leaves: Any) -> Any:
         env = jax.tree.unflatten(structure, leaves)
-        space = env.action_space
+        space: Any = env.action_space
         reset_key, step_key = jax.random.split(jax.random.key(0))
         state, obs = env.begin(reset_key)
         after, step = env.advance(state, jnp.zeros(space.shape, space.dtype), step_key)

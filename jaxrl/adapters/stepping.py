@@ -45,7 +45,7 @@ class Informed(Environment):
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         """Starts an episode."""
         state, obs = self.env.reset(key)
-        space = self.env.action_space
+        space: Any = self.env.action_space
         action = jnp.zeros(space.shape, space.dtype)
         info = jax.eval_shape(lambda: self.env.step(state, action, key)[1].info)
         return (state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), info)), obs

@@ -11,15 +11,26 @@ from jaxrl.adapters.stepping import Informed, checked_environment
 from jaxrl.arguments import shown
 from jaxrl.environment import Environment, start, take
 from jaxrl.random_bits import split
-from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
 
 RENDER_MODES, RENDER_FPS = ("rgb_array",), 30
 
 
 def gymnasium_space(space: Space) -> gymnasium.Space:
-    """The same space in Gymnasium's classes."""
+    """The same space in Gymnasium's classes.
+
+    Raises:
+      ValueError: it has several arrays.
+    """
     if isinstance(space, Discrete):
         return spaces.Discrete(space.n)
+    if isinstance(space, MultiDiscrete):
+        return spaces.MultiDiscrete(np.asarray(space.counts))
+    if not isinstance(space, Box):
+        raise ValueError(
+            f"{shown(space)} has several arrays, and only spaces of one are handed out: join them into one, in a "
+            "wrapper around the environment"
+        )
     if np.dtype(space.dtype) == np.bool_:
         return spaces.MultiBinary(space.shape)
     kind: Any = np.dtype(space.dtype).type
@@ -71,7 +82,7 @@ class GymnasiumEnv(gymnasium.Env):
         """
         if self._episode is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")
-        space = self._env.action_space
+        space: Any = self._env.action_space
         action = np.asarray(action, space.dtype)
         if action.shape != space.shape or not bool(space.contains(action)):
             raise ValueError(f"action = {shown(action)} is not in {self.action_space}")

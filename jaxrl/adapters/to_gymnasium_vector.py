@@ -14,7 +14,7 @@ from jaxrl.adapters.stepping import Batch, Outcome, checked_environment
 from jaxrl.adapters.to_gymnasium import RENDER_MODES, bounds, checked_render_mode, gymnasium_space
 from jaxrl.arguments import LARGEST_SEED, flag, positive, shown, whole
 from jaxrl.environment import Environment
-from jaxrl.spaces import Discrete, Space
+from jaxrl.spaces import Box, Discrete
 
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
@@ -131,12 +131,14 @@ class VectorEnv(GymnasiumVectorEnv):
 class Actions:
     """Makes one array of the actions that a library gives, in the dtype of the environment, and checks it."""
 
-    def __init__(self, space: Space, num_envs: int) -> None:
+    def __init__(self, space: Any, num_envs: int) -> None:
         self._shape = (num_envs, *space.shape)
         self._dtype = np.dtype(space.dtype)
-        self._low, self._high = (
-            [np.asarray(0), np.asarray(space.n - 1)] if isinstance(space, Discrete) else bounds(space)
-        )
+        if isinstance(space, Box):
+            self._low, self._high = bounds(space)
+        else:
+            counts = space.n if isinstance(space, Discrete) else space.counts
+            self._low, self._high = np.asarray(0), np.asarray(counts) - 1
 
     def __call__(self, actions: Any) -> np.ndarray:
         """Raises a ValueError where they are of another shape, or outside of the space."""

@@ -1,6 +1,7 @@
 """A policy and a value over one environment's spaces: what on-policy agents act and learn with."""
 
 import dataclasses
+import math
 from typing import Any
 
 import haiku as hk
@@ -9,9 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import networks
-from jaxrl.distributions import Distribution, Gaussian, autoregressive, autoregressive_noise, categorical, persistent
+from jaxrl.distributions import (
+    Distribution,
+    Gaussian,
+    MultiCategorical,
+    autoregressive,
+    autoregressive_noise,
+    categorical,
+    persistent,
+)
 from jaxrl.pytree import pytree
-from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.spaces import ArraySpace, Box, Discrete, MultiDiscrete, Space, is_array_space
 
 
 @pytree
@@ -46,8 +55,8 @@ class Previous:
     """How a step before explored, for exploration that persists.
 
     Attributes:
-      action: i32[batch], the discrete action, -1 in an episode's first step; or f32[batch, dimensions], the noise in
-        deviations, 0 in an episode's first step.
+      action: i32[batch] or i32[batch, d], the discrete action, -1 in an episode's first step; or f32[batch, d], the
+        noise in deviations, 0 in an episode's first step.
       weight: f32[batch, 1], 0 in an episode's first step, else 1.
     """
 
@@ -81,7 +90,19 @@ class ActorCritic:
     def outputs(self) -> int:
         """How many numbers the policy's head has."""
         space = self.action_space
-        return space.n if isinstance(space, Discrete) else int(np.prod(space.shape, dtype=int))
+        if isinstance(space, MultiDiscrete):
+            return sum(space.counts)
+        return space.n if isinstance(space, Discrete) else self.dimensions
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers an action has."""
+        assert is_array_space(self.action_space)  # The agent was checked when it was made.
+        return math.prod(self.action_space.shape)
+
+    @property
+    def _discrete(self) -> bool:
+        return isinstance(self.action_space, Discrete | MultiDiscrete)
 
     @property
     def values_are_free(self) -> bool:
@@ -98,10 +119,10 @@ class ActorCritic:
 
     def init(self, key: jax.Array, initial_std: Any) -> Params:
         """Draws parameters; `initial_std` is the first deviation of a Gaussian policy, as `Params.log_std` has it."""
-        network = self._network.init(key, networks.example(self.observation_space)[None])
-        if isinstance(self.action_space, Discrete):
+        network = self._network.init(key, networks.example(self.observation_space))
+        if self._discrete:
             return Params(network, None)
-        return Params(network, jnp.full(self.outputs, jnp.log(initial_std), jnp.float32))
+        return Params(network, jnp.full(self.dimensions, jnp.log(initial_std), jnp.float32))
 
     def initial_memory(self, batch: int) -> Any:
         """The memory before an episode's first observation: leaves `[batch, ...]`; () where there is none."""
@@ -149,14 +170,25 @@ class ActorCritic:
           previous: of the step before; None for exploration that does not persist.
           persistence: f32[] in [0, 1), how far exploration persists from step to step; None as `previous`.
         """
-        if isinstance(self.action_space, Discrete):
-            if previous is None or persistence is None:
-                return categorical(policy, mask)
-            return persistent(policy, mask, previous.action, persistence)
+        if self._discrete:
+            return self._choices(policy, mask, None if persistence is None else previous, persistence)
         mean, scale, low, high = self._scaled(params, policy)
         if previous is None or persistence is None:
             return Gaussian(mean, scale, low, high)
         return autoregressive(mean, scale, previous.action, persistence * previous.weight, low, high)
+
+    def _choices(self, policy: jax.Array, mask: Any, previous: Previous | None, persistence: Any) -> Distribution:
+        """The distribution over discrete actions, as `distribution` has it."""
+        if isinstance(self.action_space, MultiDiscrete):
+            parts = split_choices(policy, self.action_space)
+            if previous is None:
+                return MultiCategorical(tuple(categorical(part) for part in parts))
+            actions = [previous.action[..., i] for i in range(len(parts))]
+            pairs = zip(parts, actions, strict=True)
+            return MultiCategorical(tuple(persistent(part, None, action, persistence) for part, action in pairs))
+        if previous is None:
+            return categorical(policy, mask)
+        return persistent(policy, mask, previous.action, persistence)
 
     def _scaled(self, params: Params, policy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """Means f32[..., d], deviations, and bounds f32[d], of flat actions."""
@@ -168,26 +200,32 @@ class ActorCritic:
 
     def initial_previous(self, batch: int) -> Previous:
         """What comes before an episode's first step."""
-        discrete = isinstance(self.action_space, Discrete)
-        action = jnp.full(batch, -1, jnp.int32) if discrete else jnp.zeros((batch, self.outputs), jnp.float32)
+        if self._discrete:
+            action = jnp.full((batch, *self.action_space.shape), -1, jnp.int32)  # type: ignore[union-attr]
+        else:
+            action = jnp.zeros((batch, self.dimensions), jnp.float32)
         return Previous(action, jnp.zeros((batch, 1), jnp.float32))
 
     def next_previous(self, params: Params, policy: jax.Array, action: jax.Array) -> Previous:
         """What the step after these flat actions has as its previous one."""
         weight = jnp.ones((action.shape[0], 1), jnp.float32)
-        if isinstance(self.action_space, Discrete):
+        if self._discrete:
             return Previous(action, weight)
         mean, scale, _, _ = self._scaled(params, policy)
         return Previous(autoregressive_noise(action, mean, scale), weight)
 
     def shaped(self, action: jax.Array) -> jax.Array:
         """Flat actions `[batch, d]` as the environment takes them."""
-        if isinstance(self.action_space, Discrete):
-            return action
-        return shaped(self.action_space, action)
+        assert is_array_space(self.action_space)
+        return action if self._discrete else shaped(self.action_space, action)
 
 
-def shaped(space: Space, action: jax.Array) -> jax.Array:
+def split_choices(logits: jax.Array, space: MultiDiscrete) -> list[jax.Array]:
+    """Logits f32[..., sum(counts)] of several choices apart: f32[..., count] each."""
+    return jnp.split(logits, np.cumsum(space.counts)[:-1], axis=-1)
+
+
+def shaped(space: ArraySpace, action: jax.Array) -> jax.Array:
     """Flat actions `[batch, d]` as actions of a space."""
     return action.reshape(-1, *space.shape).astype(space.dtype)
 

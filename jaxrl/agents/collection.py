@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxrl.agents.actor_critic import ActorCritic, Params, Previous
 from jaxrl.environment import Environment, Episode
-from jaxrl.normalize import RunningMoments
+from jaxrl.normalize import Moments
 from jaxrl.pytree import pytree
 from jaxrl.rollout import Actors, Policy, Step, any_member, rollout
 
@@ -18,7 +18,7 @@ class ActingParams:
     """What acting needs: parameters, and the moments that observations are normalised by (None: they are not)."""
 
     model: Params
-    moments: RunningMoments | None
+    moments: Moments | None
 
     def observe(self, obs: Any) -> Any:
         """Observations as the network reads them."""
@@ -116,8 +116,8 @@ class Collector:
         if self.model.values_are_free:
             return actors, rows, self._values(actors.carry.memory, after)
         # All values at once: many small products in the loop cost more than one large one after it.
-        obs = jnp.concatenate([rows.obs, after[None]])
-        values = self._values((), obs.reshape(-1, *obs.shape[2:])).reshape(obs.shape[:2])
+        obs = jax.tree.map(lambda x, last: jnp.concatenate([x, last[None]]).reshape(-1, *x.shape[2:]), rows.obs, after)
+        values = self._values((), obs).reshape(-1, actors.num_envs)
         return actors, dataclasses.replace(rows, value=values[:-1]), values[-1]
 
     def _values(self, memory: Any, obs: jax.Array) -> jax.Array:

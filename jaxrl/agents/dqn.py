@@ -1,7 +1,8 @@
 """Deep Q-learning.
 
 Mnih et al., "Human-level control through deep reinforcement learning", 2015; double Q-learning by
-van Hasselt, Guez and Silver, 2016; dueling heads by Wang et al., 2016.
+van Hasselt, Guez and Silver, 2016; dueling heads by Wang et al., 2016; quantiles of the return by Dabney et al.,
+"Distributional Reinforcement Learning with Quantile Regression", 2018.
 """
 
 from typing import Any
@@ -52,16 +53,25 @@ class DQN(EpsilonGreedyAgent):
     """Choose the next action by the online network, value it by the target network."""
     dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
+    quantiles: int | None = static(default=None, minimum=2)
+    """Quantiles of the return that are learned for every action, whose mean is its value (QR-DQN); none: the value
+    alone. With them, `huber_delta` is where their loss turns from squared to linear, and none makes it linear."""
 
     @property
     def _network(self) -> hk.Transformed:
-        actions = num_actions(self)
-        heads = (actions, 1) if self.dueling else (actions,)
+        width = self.quantiles or 1
+        actions = num_actions(self) * width
+        heads = (actions, width) if self.dueling else (actions,)
         return networks.mlp(self.env.observation_space, self.hidden, heads)
+
+    @property
+    def gradient_numbers(self) -> int:
+        """What gradients keep of an item: that of the layers, and every pair of a quantile and a target."""
+        return super().gradient_numbers + 4 * (self.quantiles or 0) ** 2
 
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies them for the target and the average."""
-        params = self._network.init(key, networks.example(self.env.observation_space)[None])
+        params = self._network.init(key, networks.example(self.env.observation_space))
         target = jax.tree.map(jnp.copy, params)
         average = None if self.average_share is None else jax.tree.map(jnp.copy, params)
         return Learner(params, target, average, self.optimizer(0.0).init(params))
@@ -87,18 +97,33 @@ class DQN(EpsilonGreedyAgent):
           target_params: parameters that value the successors.
           batch: leaves `[batch, ...]`.
         """
+        if self.quantiles is not None:
+            return self._quantile_loss(params, target_params, batch)
         next_values = masked(self._values(target_params, batch.next_obs), batch.next_mask)
-        choice = next_values
-        if self.double:
-            choice = masked(jax.lax.stop_gradient(self._values(params, batch.next_obs)), batch.next_mask)
         errors = losses.td_errors(
             losses.taken(self._values(params, batch.obs), batch.action),
             batch.reward,
             batch.discount,
-            losses.taken(next_values, jnp.argmax(choice, axis=-1)),
+            losses.taken(next_values, self._next_action(params, next_values, batch)),
         )
         each = optax.l2_loss(errors) if self.huber_delta is None else optax.huber_loss(errors, delta=self.huber_delta)
         return weighted_mean(each, batch.weight), errors
+
+    def _quantile_loss(self, params: Any, target_params: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """`loss` of quantiles; the errors are those of their means."""
+        following = self._quantiles(target_params, batch.next_obs)
+        next_values = masked(jnp.mean(following, axis=-1), batch.next_mask)
+        chosen = losses.taken(following, self._next_action(params, next_values, batch))
+        targets = jax.lax.stop_gradient(batch.reward[:, None] + batch.discount[:, None] * chosen)
+        quantiles = losses.taken(self._quantiles(params, batch.obs), batch.action)
+        each = losses.quantile_regression(quantiles, targets, self.huber_delta)
+        return weighted_mean(each, batch.weight), jnp.mean(targets, axis=-1) - jnp.mean(quantiles, axis=-1)
+
+    def _next_action(self, params: Any, next_values: jax.Array, batch: Batch) -> jax.Array:
+        """The greedy action i32[batch] of the successors: the target network's, or the online network's if `double`."""
+        if self.double:
+            next_values = masked(jax.lax.stop_gradient(self._values(params, batch.next_obs)), batch.next_mask)
+        return jnp.argmax(next_values, axis=-1)
 
     def _move_target(self, target_params: Any, params: Any, clock: Clock) -> Any:
         if self.target_period == 1:
@@ -118,11 +143,21 @@ class DQN(EpsilonGreedyAgent):
 
     def _values(self, params: Any, obs: Any) -> jax.Array:
         """f32[batch, actions] for observations `[batch, ...]`."""
+        if self.quantiles is not None:
+            return jnp.mean(self._quantiles(params, obs), axis=-1)
         heads = self._network.apply(params, obs)
         if not self.dueling:
             return heads[0]
         advantages, value = heads
         return dueling(advantages, value[..., 0])
+
+    def _quantiles(self, params: Any, obs: Any) -> jax.Array:
+        """f32[batch, actions, quantiles] for observations `[batch, ...]`."""
+        heads = self._network.apply(params, obs)
+        quantiles = heads[0].reshape(-1, num_actions(self), self.quantiles)
+        if not self.dueling:
+            return quantiles
+        return jnp.moveaxis(dueling(jnp.moveaxis(quantiles, -1, 1), heads[1]), 1, -1)
 
     def outputs(self, params: Any, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
         """The value of every action: f32[batch, n]."""

@@ -94,7 +94,7 @@ class DRQN(EpsilonGreedyAgent):
 
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies them for the target."""
-        params = self._network.init(key, networks.example(self.env.observation_space)[None])
+        params = self._network.init(key, networks.example(self.env.observation_space))
         return Learner(params, jax.tree.map(jnp.copy, params), self.optimizer(0.0).init(params))
 
     def initial_carry(self, batch: int) -> Any:
@@ -142,7 +142,8 @@ class DRQN(EpsilonGreedyAgent):
 
     def _unroll(self, params: Any, carry: Any, batch: Sequences, part: slice) -> tuple[jax.Array, Any]:
         """The values f32[time, batch, actions] of a part of sequences, and the carry after it."""
-        heads, carry = self._network.unroll(params, carry, batch.steps.obs[part], batch.reset[part])
+        obs = jax.tree.map(lambda x: x[part], batch.steps.obs)
+        heads, carry = self._network.unroll(params, carry, obs, batch.reset[part])
         return dueling(*heads), carry
 
     def _scaled(self, values: jax.Array) -> jax.Array:

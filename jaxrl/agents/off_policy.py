@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl import optimizers, random_bits, replay, schedules
+from jaxrl import networks, optimizers, random_bits, replay, schedules
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.priorities import Priorities, importance_weights, level_lengths
@@ -200,11 +200,8 @@ class OffPolicy(Agent):
 
     def _row(self, episodes: Episode) -> Experience:
         """An example of one row of the buffer."""
-        space = self.env.action_space
-        action, number, flag = (
-            jnp.zeros((self.num_envs, *shape), dtype)
-            for shape, dtype in ((space.shape, space.dtype), ((), jnp.float32), ((), bool))
-        )
+        action = networks.example(self.env.action_space, (self.num_envs,))
+        number, flag = jnp.zeros(self.num_envs, jnp.float32), jnp.zeros(self.num_envs, bool)
         obs, mask = episodes.obs, episodes.mask
         return self._stored(Transition(obs, mask, action, number, obs, mask, flag, flag, episodes.length, number))
 

@@ -13,7 +13,7 @@ from jaxrl.agents.actor_critic import check_action_bounds, flat_bounds, shaped
 from jaxrl.agents.base import EPISODE_METRICS
 from jaxrl.agents.collection import ActingParams
 from jaxrl.agents.off_policy import OffPolicy
-from jaxrl.normalize import RunningMoments
+from jaxrl.normalize import Moments, observation_moments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, weighted_mean
 from jaxrl.spaces import Box, Space
@@ -144,11 +144,11 @@ class OffPolicyActor(OffPolicy):
         """The actor's network: (params, observations) -> f32[batch, head] for every head."""
         return networks.mlp(self.env.observation_space, self.hidden, heads, activation=self.activation)
 
-    def empty_moments(self) -> RunningMoments | None:
+    def empty_moments(self) -> Moments | None:
         """The moments of no observations; None where they are not normalised."""
-        return RunningMoments.of_observations(self.env.observation_space, self.normalize_observations)
+        return observation_moments(self.env.observation_space) if self.normalize_observations else None
 
-    def observed(self, moments: RunningMoments | None, batch: Batch) -> tuple[RunningMoments | None, Batch]:
+    def observed(self, moments: Moments | None, batch: Batch) -> tuple[Moments | None, Batch]:
         """The moments with a batch's observations in them, and the batch as networks read it."""
         if moments is None:
             return None, batch

@@ -19,11 +19,11 @@ from jaxrl.agents.collection import ActingParams, Collector, Rows, initial_carry
 from jaxrl.agents.minibatches import Batch, batch_of, partitions, take
 from jaxrl.distributions import Distribution
 from jaxrl.environment import Environment
-from jaxrl.normalize import RewardScale, RunningMoments
+from jaxrl.normalize import Moments, RewardScale, observation_moments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.returns import generalised_advantages
 from jaxrl.rollout import Actors, start_actors
-from jaxrl.spaces import Box, Discrete
+from jaxrl.spaces import Box, Discrete, MultiDiscrete
 
 GRADIENT_EPSILON = 1e-5
 """What Adam and RMSProp add to the root of the second moment (as in OpenAI's baselines; Huang et al., 2022)."""
@@ -45,7 +45,7 @@ class OnPolicyState:
     params: Params
     opt_state: Any
     actors: Actors | None
-    moments: RunningMoments | None
+    moments: Moments | None
     reward_scale: RewardScale | None
     key: jax.Array
 
@@ -96,7 +96,7 @@ class OnPolicy(Agent):
     normalize_advantages: bool = static(default=False, choices=(False, True))
     """Normalise the advantages of every minibatch to mean 0 and deviation 1."""
 
-    action_spaces = (Discrete, Box)
+    action_spaces = (Discrete, MultiDiscrete, Box)
     epochs = 1
     minibatches = 1
     memory = "none"
@@ -121,7 +121,7 @@ class OnPolicy(Agent):
     @property
     def action_bits(self) -> int:  # type: ignore[override]
         """One random number an action, or one a dimension."""
-        return 1 if isinstance(self.env.action_space, Discrete) else self._model.outputs
+        return self._model.dimensions
 
     @property
     def output_kinds(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -157,11 +157,11 @@ class OnPolicy(Agent):
         params = self._model.init(params_key, self.initial_std)
         first = initial_carry(self._model, self.num_envs, self.persistence is not None)
         actors = start_actors(self.env, start_key, self.num_envs, first)
-        moments = RunningMoments.of_observations(self.env.observation_space, self.normalize_observations)
+        moments = observation_moments(self.env.observation_space) if self.normalize_observations else None
         scale = RewardScale.empty(self.num_envs) if self.normalize_rewards else None
         return OnPolicyState(params, self._optimizer(0.0).init(params), actors, moments, scale, run_key)
 
-    def _collector(self, params: Params, moments: RunningMoments | None, clock: Clock) -> Collector:
+    def _collector(self, params: Params, moments: Moments | None, clock: Clock) -> Collector:
         return Collector(self.env, self._model, ActingParams(params, moments), self._persistence(clock))
 
     def _persistence(self, clock: Clock) -> jax.Array | None:
@@ -180,7 +180,7 @@ class OnPolicy(Agent):
             scale = scale.update(reward, rows.ended, self.discount)
             reward = scale.scale(reward)
         if moments is not None:
-            moments = moments.update(rows.obs.reshape(-1, *rows.obs.shape[2:]))
+            moments = moments.update(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows.obs))
         advantage = self._advantages(rows, reward, last_value)
         batch = batch_of(rows, collector.acting.observe(rows.obs), advantage, state.actors.carry.memory)
         params, opt_state, metrics = self._learn(state.params, state.opt_state, batch, bits[count:], clock)
@@ -310,8 +310,10 @@ class OnPolicy(Agent):
         return self._model.shaped(action), carry, heads.value
 
     def outputs(self, params: ActingParams, carry: Any, obs: Any) -> tuple[jax.Array, Any]:
-        """Logits f32[batch, n] of discrete actions; continuous ones: the mode, f32[batch, dimensions]."""
+        """Logits f32[batch, n] of discrete actions, of several choices behind one another; continuous ones: the mode,
+        f32[batch, dimensions].
+        """
         heads, carry = self._model.step(params.model, carry, params.observe(obs))
-        if isinstance(self.env.action_space, Discrete):
+        if isinstance(self.env.action_space, Discrete | MultiDiscrete):
             return heads.policy, carry
         return self._model.distribution(params.model, heads.policy).mode(), carry

@@ -15,7 +15,7 @@ from jaxrl.distributions import EpsilonGreedy, masked
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rollout import Actors, Policy, Step, rollout, start_actors
-from jaxrl.spaces import Discrete
+from jaxrl.spaces import Discrete, is_array_space
 
 
 @pytree
@@ -74,9 +74,10 @@ class QLearning(Agent):
         """Checks that there is a state for every observation."""
         space = self.env.observation_space
         if not isinstance(space, Discrete):
+            shape = f" of shape {list(space.shape)}" if is_array_space(space) else ""
             raise TypeError(
                 f"{type(self).__name__} on {type(self.env).__name__}: a table needs Discrete observations, and these "
-                f"are a {type(space).__name__} of shape {list(space.shape)}: choose jaxrl.DQN, or an environment that "
+                f"are a {type(space).__name__}{shape}: choose jaxrl.DQN, or an environment that "
                 "numbers its states"
             )
 

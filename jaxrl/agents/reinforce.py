@@ -126,7 +126,7 @@ class Reinforce(Agent):
     def init(self, key: jax.Array) -> ReinforceState:
         """Draws parameters."""
         params_key, run_key = random_bits.split(key, 2)
-        params = self._network.init(params_key, networks.example(self.env.observation_space)[None])
+        params = self._network.init(params_key, networks.example(self.env.observation_space))
         return ReinforceState(params, self._optimizer(0.0).init(params), run_key)
 
     def iterate(self, state: ReinforceState, clock: Clock) -> tuple[ReinforceState, Metrics]:

@@ -15,7 +15,7 @@ from jaxrl.agents.collection import ActingParams
 from jaxrl.agents.off_policy_actor import Noise, OffPolicyActor, critic_loss
 from jaxrl.agents.soft import CategoricalModel, GaussianModel
 from jaxrl.environment import Episode
-from jaxrl.normalize import RunningMoments
+from jaxrl.normalize import Moments
 from jaxrl.pytree import leaf, pytree
 from jaxrl.random_bits import masked_choice
 from jaxrl.replay import Batch
@@ -39,7 +39,7 @@ class Learner:
     target_critics: Any
     log_temperature: jax.Array
     opt_states: tuple[Any, Any, Any]
-    moments: RunningMoments | None
+    moments: Moments | None
 
 
 @pytree
@@ -95,7 +95,7 @@ class SAC(OffPolicyActor):
 
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies the critics' for their targets."""
-        obs = networks.example(self.env.observation_space)[None]
+        obs = networks.example(self.env.observation_space)
         actor, critics = self._model.init(key, obs)
         log_temperature = jnp.log(jnp.asarray(self.initial_temperature, jnp.float32))
         adam = self.optimizer(0.0)

@@ -15,7 +15,7 @@ from jaxrl.agents.base import Clock
 from jaxrl.agents.collection import ActingParams
 from jaxrl.agents.off_policy_actor import OffPolicyActor, critic_loss
 from jaxrl.environment import Episode
-from jaxrl.normalize import RunningMoments
+from jaxrl.normalize import Moments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch
 
@@ -37,7 +37,7 @@ class Learner:
     target_critics: Any
     actor_opt: Any
     critic_opt: Any
-    moments: RunningMoments | None
+    moments: Moments | None
 
 
 @pytree
@@ -63,7 +63,7 @@ class TD3(OffPolicyActor):
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies them for the targets."""
         actor_key, critic_key = random_bits.split(key, 2)
-        obs = networks.example(self.env.observation_space)[None]
+        obs = networks.example(self.env.observation_space)
         actor = self.actor_network(self.action_bits).init(actor_key, obs)
         critics = self.critic.init(critic_key, obs, jnp.zeros((1, self.action_bits), jnp.float32))
         targets = jax.tree.map(jnp.copy, (actor, critics))

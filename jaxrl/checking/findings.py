@@ -11,8 +11,11 @@ CODES: dict[str, tuple[str, str]] = {
     "max-steps": (ERROR, "declare the most steps of an episode: max_steps: int = jaxrl.static(default=500, minimum=1)"),
     "field-type": (ERROR, "fields that are not numbers must be hashable and declared with jaxrl.static"),
     "field-bounds": (ERROR, "build the environment with a value inside the field's bounds"),
-    "observation-space": (ERROR, "make observation_space a property that returns a jaxrl.Box or jaxrl.Discrete"),
-    "action-space": (ERROR, "make action_space a property that returns a jaxrl.Discrete or jaxrl.Box"),
+    "observation-space": (
+        ERROR,
+        "make observation_space a property that returns a jaxrl.Box, Discrete, MultiDiscrete, Dict or Tuple",
+    ),
+    "action-space": (ERROR, "make action_space a property that returns a jaxrl.Discrete, MultiDiscrete or Box"),
     # The methods, in plain Python, compiled and batched.
     "raises": (ERROR, "call it yourself for the traceback; what changes during an episode belongs in the state"),
     "side-effect": (ERROR, "keep nothing between calls: return everything that changes in the state"),
@@ -30,6 +33,7 @@ CODES: dict[str, tuple[str, str]] = {
     "reset-return": (ERROR, "return the pair (state, observation)"),
     "step-return": (ERROR, "return the pair (state, jaxrl.TimeStep(obs, reward, terminated, truncated, info))"),
     "not-array": (ERROR, "hold only arrays and numbers, in tuples, dicts or classes decorated with @jaxrl.pytree"),
+    "obs-structure": (ERROR, "return arrays in the structure of observation_space, or correct observation_space"),
     "obs-shape": (ERROR, "return one array with the shape of observation_space, or correct observation_space"),
     "obs-dtype": (ERROR, "cast with .astype(self.observation_space.dtype), or correct observation_space"),
     "reward-shape": (ERROR, "return one number, f32[]: sum over what is too many"),

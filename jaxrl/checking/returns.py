@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxrl.checking.calls import caller, examine
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import describe
-from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.spaces import ArraySpace, Box, Discrete, array_names, array_spaces, arrays_of, is_array_space
 
 _NUMBER = Box(shape=(), dtype=jnp.float32)
 _FLAG = Box(shape=(), dtype=jnp.bool_)
@@ -22,7 +22,7 @@ def check_reset(exam: Exam) -> None:
 def check_first_observation(exam: Exam) -> None:
     """`reset` returns an observation as declared."""
     state, obs = exam.abstract["reset"]
-    _compare_array(exam, "obs", "reset's observation", obs, exam.env.observation_space)
+    _compare_observation(exam, "reset's observation", obs)
     _report_weak_types(exam, "reset", state=state, obs=obs)
 
 
@@ -34,7 +34,7 @@ def check_step(exam: Exam) -> None:
 def check_time_step(exam: Exam) -> None:
     """`step` returns an observation as declared, a reward, two flags and an info."""
     state, step = exam.abstract["step"]
-    _compare_array(exam, "obs", "step's observation", step.obs, exam.env.observation_space)
+    _compare_observation(exam, "step's observation", step.obs)
     _compare_array(exam, "reward", "reward", step.reward, _NUMBER)
     for name in ("terminated", "truncated"):
         _compare_array(exam, "flag", name, getattr(step, name), _FLAG)
@@ -81,7 +81,22 @@ def check_state(exam: Exam) -> None:
         _compare_states(exam, second, result[0], "from one step to the next")
 
 
-def _compare_array(exam: Exam, kind: str, name: str, value: Any, space: Space) -> None:
+def _compare_observation(exam: Exam, name: str, obs: Any) -> None:
+    space = exam.env.observation_space
+    if is_array_space(space):
+        _compare_array(exam, "obs", name, obs, space)
+        return
+    structure: Any = jax.tree.structure(arrays_of(space), is_leaf=is_array_space)
+    if structure != jax.tree.structure(obs):
+        names = ", ".join(array_names(arrays_of(space), "obs"))
+        exam.add("obs-structure", f"{name} is {describe(obs)}, and observation_space is made of {names}")
+        return
+    parts = zip(array_spaces(space), jax.tree.leaves(obs), array_names(obs, name), strict=True)
+    for part, value, path in parts:
+        _compare_array(exam, "obs", path, value, part)
+
+
+def _compare_array(exam: Exam, kind: str, name: str, value: Any, space: ArraySpace) -> None:
     if getattr(value, "shape", None) != space.shape:
         exam.add(f"{kind}-shape", f"{name} is {describe(value)}, not an array of shape {space.shape}")
     elif value.dtype != space.dtype:

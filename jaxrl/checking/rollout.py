@@ -84,7 +84,7 @@ def _report_restarts(exam: Exam, judged: dict[str, Any]) -> None:
 def _judge(env: Environment, step: Step) -> dict[str, Any]:
     """Judges one step: for each code whether it applies, and the lowest and highest of what it looks at."""
     before, after, action, reward = step.before, step.following, step.transition.action, step.transition.reward
-    obs = jnp.stack([before.obs, after.obs])
+    obs = jnp.concatenate([jnp.ravel(x).astype(jnp.float32) for x in jax.tree.leaves((before.obs, after.obs))])
     finite = jnp.all(jnp.isfinite(obs))
     inside = env.observation_space.contains(before.obs) & env.observation_space.contains(after.obs)
     floats = [leaf for leaf in jax.tree.leaves((before.state, after.state)) if jnp.issubdtype(leaf.dtype, jnp.floating)]

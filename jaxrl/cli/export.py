@@ -9,7 +9,7 @@ import tyro
 
 from jaxrl.cli.options import MemberName, Run, Trusted
 from jaxrl.cli.tables import choose_member, exact_score_notes, print_rows
-from jaxrl.spaces import Discrete
+from jaxrl.spaces import Box
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Export:
                 ("quantization", report.quantize),
                 ("form", report.form),
                 ("size", f"{report.size:,} bytes"),
-                *_agreement_rows(report, isinstance(member.agent.env.action_space, Discrete)),
+                *_agreement_rows(report, not isinstance(member.agent.env.action_space, Box)),
                 ("seconds", f"{report.seconds:.1f}"),
             ],
         )

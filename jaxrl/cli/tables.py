@@ -18,7 +18,7 @@ from jaxrl.agents.base import policy_of
 from jaxrl.cli.options import field_docs, make_environment, trusted
 from jaxrl.pytree import Bounds, concrete, field_bounds
 from jaxrl.result import Member, Result
-from jaxrl.spaces import Discrete, Space
+from jaxrl.spaces import Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
 from jaxrl.sweeps import Sweep, SweepFolder, load
 from jaxrl.text import printable
@@ -188,8 +188,14 @@ def print_environment(name: str) -> None:
 
 
 def _describe(space: Space) -> str:
+    if not is_array_space(space):
+        names = array_names(arrays_of(space), "")
+        parts = zip(names, array_spaces(space), strict=True)
+        return ", ".join(f"{printable(name.lstrip('_'))} {_describe(part)}" for name, part in parts)
     if isinstance(space, Discrete):
         return f"whole numbers 0 to {space.n - 1}"
+    if isinstance(space, MultiDiscrete):
+        return f"{len(space.counts)} whole numbers, below {', '.join(map(str, space.counts))}"
     low, high = np.unique(np.asarray(space.low)), np.unique(np.asarray(space.high))
     shape = f"{np.dtype(space.dtype).name}{list(space.shape)}"
     return f"{shape} from {low[0]:g} to {high[0]:g}" if low.size == high.size == 1 else shape

@@ -6,13 +6,22 @@ action's dimensions, its last axis, is summed over them.
 
 from jaxrl.distributions.base import Distribution
 from jaxrl.distributions.continuous import Gaussian, SquashedGaussian, autoregressive, autoregressive_noise
-from jaxrl.distributions.discrete import Categorical, EpsilonGreedy, allowed_actions, categorical, masked, persistent
+from jaxrl.distributions.discrete import (
+    Categorical,
+    EpsilonGreedy,
+    MultiCategorical,
+    allowed_actions,
+    categorical,
+    masked,
+    persistent,
+)
 
 __all__ = [
     "Categorical",
     "Distribution",
     "EpsilonGreedy",
     "Gaussian",
+    "MultiCategorical",
     "SquashedGaussian",
     "allowed_actions",
     "autoregressive",

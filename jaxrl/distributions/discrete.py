@@ -69,6 +69,40 @@ class Categorical(Distribution):
         return _entropy(jnp.exp(self.log_probabilities), self.log_probabilities)
 
 
+@pytree
+class MultiCategorical(Distribution):
+    """Several independent choices at once, i32[..., d].
+
+    Attributes:
+      choices: the distribution of each.
+    """
+
+    choices: tuple[Categorical, ...]
+
+    @property
+    def bits(self) -> int:
+        """One number a choice."""
+        return len(self.choices)
+
+    def sample(self, bits: jax.Array) -> jax.Array:
+        """Draws each choice by a random number of its own."""
+        return jnp.stack([choice.sample(bits[..., i : i + 1]) for i, choice in enumerate(self.choices)], axis=-1)
+
+    def mode(self) -> jax.Array:
+        """The likeliest of each choice."""
+        return jnp.stack([choice.mode() for choice in self.choices], axis=-1)
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """The log-probability of actions i32[..., d]."""
+        return jnp.sum(
+            jnp.stack([choice.log_prob(action[..., i]) for i, choice in enumerate(self.choices)], axis=-1), axis=-1
+        )
+
+    def entropy(self) -> jax.Array:
+        """The sum of the choices' entropies."""
+        return jnp.sum(jnp.stack([choice.entropy() for choice in self.choices], axis=-1), axis=-1)
+
+
 def categorical(logits: jax.Array, mask: jax.Array | None = None) -> Categorical:
     """The distribution in proportion to exp(logits f32[..., n]) over the actions that `mask` bool[..., n] allows.
 

@@ -23,7 +23,7 @@ from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_l
 from jaxrl.export.tuning import tuned
 from jaxrl.litert import PolicyFile, carry_names, write_metadata
 from jaxrl.result import Member, Result
-from jaxrl.spaces import Box
+from jaxrl.spaces import Box, Discrete
 from jaxrl.storage import new_file, new_folder
 
 __all__ = ["QUANTIZATIONS", "ExportError", "ExportReport", "to_saved_model", "to_tflite"]
@@ -166,7 +166,7 @@ def to_saved_model(
         serve = tf.saved_model.load(str(beside)).signatures["serving_default"]
 
         def run(carry: tuple[Any, ...], obs: Any, mask: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
-            columns = [obs, *([mask] if subject.mask else []), *carry]
+            columns = [*jax.tree.leaves(obs), *([mask] if subject.mask else []), *carry]
             given = serve(**dict(zip(subject.inputs, map(tf.constant, columns), strict=True)))
             following = (given[f"next_{name}"].numpy() for name in carry_names(len(carry)))
             return given[output_name(subject.kind)].numpy(), tuple(following)
@@ -234,13 +234,15 @@ def _checked(policy: Member | Result, member: str | int, output: str | None, mas
 def _check_fits(agent: Agent, output: str | None, mask: bool) -> None:
     """Raises an ExportError where an option does not fit the policy."""
     kinds, algorithm, env = output_kinds(agent), type(agent).__name__, type(agent.env).__name__
-    continuous = isinstance(agent.env.action_space, Box)
+    space = agent.env.action_space
+    kind_of_actions = "continuous" if isinstance(space, Box) else "several whole numbers"
+    continuous = not isinstance(space, Discrete)
     if output is not None and output not in kinds:
-        why = f": the actions of {env} are continuous, and it gives" if continuous else ": it gives"
+        why = f": the actions of {env} are {kind_of_actions}, and it gives" if continuous else ": it gives"
         raise ExportError(f"output = {output!r} is not of a {algorithm}{why} {' or '.join(kinds)}")
     if mask and continuous:
         raise ExportError(
-            f"mask = True, and the actions of {env} are continuous: masks are for discrete ones; leave it out"
+            f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for Discrete ones; leave it out"
         )
     if mask and jax.eval_shape(lambda key: start(agent.env, key).mask, jax.random.key(0)) is None:
         raise ExportError(f"mask = True, and {env} allows every action always: leave it out")

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import networks
+from jaxrl.agents.actor_critic import split_choices
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
-from jaxrl.litert import carry_names
+from jaxrl.litert import OBSERVATION, carry_names
 from jaxrl.pytree import concrete
-from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
 
 LEAST_LOG_PROBABILITY = -15.0
 """No allowed action comes out less likely than e^-15 of the likeliest one, so none as exactly 0.
@@ -22,7 +24,7 @@ A softmax underflows to 0, where the published Android app would see no move; fl
 
 def output_kinds(agent: Agent) -> tuple[str, ...]:
     """The names of what a policy can give, the usual one first."""
-    if isinstance(agent.env.action_space, Box):
+    if not isinstance(agent.env.action_space, Discrete):
         return ("action",)
     return (*agent.output_kinds, "action")
 
@@ -49,18 +51,24 @@ def model_function(agent: Agent, params: Any, output: str, takes_mask: bool) -> 
         environment can (`Environment.observed_mask`).
 
     Returns:
-      A function of the observations `[batch, ...]`, the masks bool[batch, n] if taken, and each leaf `[batch, ...]`
-      of the carry, that gives by name the policy's output `[batch, ...]` and each leaf of the next carry.
+      A function of each array `[batch, ...]` of the observations, the masks bool[batch, n] if taken, and each leaf
+      `[batch, ...]` of the carry, that gives by name the policy's output `[batch, ...]` and each one of the next carry.
     """
     agent = concrete(agent)
     structure = jax.tree.structure(jax.eval_shape(lambda: agent.initial_carry(1)))
-    space = agent.env.action_space
+    space, observed = agent.env.action_space, agent.env.observation_space
+    structure_of_obs: Any = jax.tree.structure(networks.example(observed))
+    arrays = len(array_spaces(observed))
 
-    def function(obs: jax.Array, *others: jax.Array) -> dict[str, jax.Array]:
+    def function(*columns: jax.Array) -> dict[str, jax.Array]:
+        obs = jax.tree.unflatten(structure_of_obs, columns[:arrays])
+        others = columns[arrays:]
         mask, *leaves = others if takes_mask else (None, *others)
         values, carry = agent.outputs(params, jax.tree.unflatten(structure, leaves), obs)
         if isinstance(space, Box):
             given = _inside(values, space)
+        elif isinstance(space, MultiDiscrete):
+            given = jnp.stack([jax.vmap(_first_greatest)(part) for part in split_choices(values, space)], axis=-1)
         else:
             mask = mask if takes_mask else jax.vmap(agent.env.observed_mask)(obs)
             given = jax.vmap(lambda v, m: _decision(v, m, output, takes_mask))(values, mask)
@@ -118,12 +126,7 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
     facts = {
         "environment": type(agent.env).__name__,
         "about": " ".join(about.split()),
-        "observation": {
-            "shape": list(space.shape),
-            "dtype": np.dtype(space.dtype).name,
-            "low": _plain(space, "low"),
-            "high": _plain(space, "high"),
-        },
+        "observation": _observation(space),
         "actions": _actions(agent.env.action_space),
         "output": output,
         "mask": "an input of its own" if takes_mask else _mask_origin(agent),
@@ -131,10 +134,26 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
     return facts | ({"carry": _carry(agent)} if agent.has_memory else {})
 
 
+def _observation(space: Space) -> Any:
+    """What one observation is; for several arrays a list, each with the input that takes it."""
+    if not is_array_space(space):
+        names = array_names(arrays_of(space), OBSERVATION)
+        return [{"input": n, **_observation(part)} for n, part in zip(names, array_spaces(space), strict=True)]
+    return {
+        "shape": list(space.shape),
+        "dtype": np.dtype(space.dtype).name,
+        "low": _plain(space, "low"),
+        "high": _plain(space, "high"),
+    }
+
+
 def _actions(space: Space) -> Any:
-    """The number of discrete actions; of continuous ones, shape, dtype and bounds."""
+    """How many actions there are, or for each choice; of continuous ones, shape, dtype and bounds."""
     if isinstance(space, Discrete):
         return space.n
+    if isinstance(space, MultiDiscrete):
+        return list(space.counts)
+    assert isinstance(space, Box)
     return {
         "shape": list(space.shape),
         "dtype": np.dtype(space.dtype).name,
@@ -168,12 +187,14 @@ def _numbers(values: np.ndarray) -> Any:
 
 def _mask_origin(agent: Agent) -> str:
     space = agent.env.observation_space
-    seen = jax.eval_shape(agent.env.observed_mask, jax.ShapeDtypeStruct(tuple(space.shape), space.dtype))
+    seen = jax.eval_shape(agent.env.observed_mask, networks.example(space, ()))
     return "none" if seen is None else "read off the observation"
 
 
 def _plain(space: Any, side: str) -> Any:
     if isinstance(space, Discrete):
         return 0 if side == "low" else space.n - 1
+    if isinstance(space, MultiDiscrete):
+        return 0 if side == "low" else [count - 1 for count in space.counts]
     bound = np.unique(np.broadcast_to(np.asarray(getattr(space, side), np.float64), space.shape))
     return [float(x) if np.isfinite(x) else str(x) for x in bound][0 if side == "low" else -1]

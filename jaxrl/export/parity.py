@@ -15,10 +15,10 @@ import numpy as np
 from jaxrl.export.conversion import ExportError
 from jaxrl.export.model import carry_shapes, model_function
 from jaxrl.export.observations import Played, play
-from jaxrl.litert import carry_names, greedy
+from jaxrl.litert import OBSERVATION, carry_names, greedy
 from jaxrl.pytree import concrete
 from jaxrl.result import Member
-from jaxrl.spaces import Box
+from jaxrl.spaces import Box, array_names, array_spaces, arrays_of
 
 OBSERVATIONS = 512
 """Observations of real episodes that an export is compared on."""
@@ -104,8 +104,11 @@ class Subject:
     def inputs(self) -> dict[str, Any]:
         """Shape and dtype of one item of each input, by name."""
         env = self.member.agent.env
-        space = env.observation_space
-        inputs = {"observation": jax.ShapeDtypeStruct(tuple(space.shape), space.dtype)}
+        names = array_names(arrays_of(env.observation_space), OBSERVATION)
+        inputs = {
+            name: jax.ShapeDtypeStruct(tuple(space.shape), space.dtype)
+            for name, space in zip(names, array_spaces(env.observation_space), strict=True)
+        }
         if self.mask:
             inputs["mask"] = jax.ShapeDtypeStruct((env.action_space.n,), np.bool_)  # type: ignore[union-attr]
         shapes = carry_shapes(self.member.agent)
@@ -121,7 +124,7 @@ class Subject:
 
     def columns(self, played: Played) -> dict[str, np.ndarray]:
         """What the inputs take of chosen steps `[count, ...]`, by name."""
-        given = [played.obs, *([played.mask] if self.mask else []), *jax.tree.leaves(played.carry)]
+        given = [*jax.tree.leaves(played.obs), *([played.mask] if self.mask else []), *jax.tree.leaves(played.carry)]
         return dict(zip(self.inputs, given, strict=True))
 
 
@@ -168,7 +171,7 @@ class _Wanted:
             apart = np.where(np.isnan(apart), np.inf, apart).reshape(count, -1).max(axis=1)
             return Parity(float(apart.max()), float(np.mean(apart <= CLOSE)), count)
         actions = output if self._kind == "action" else greedy(output, self.played.mask)
-        equal = float(np.mean(self._actions == actions))
+        equal = float(np.mean(np.all((self._actions == actions).reshape(count, -1), axis=1)))
         if self._kind == "action":
             return Parity(float(np.mean(self._output != output)), equal, count)
         size = max(1.0, np.max(np.abs(self._output)))
@@ -190,6 +193,7 @@ def _fed_back(run: Outputs, played: Played) -> np.ndarray:
     for time, first in enumerate(played.first):
         begins = [first.reshape(-1, *[1] * (x.ndim - 1)) for x in initial]
         carry = tuple(map(np.where, begins, initial, carry))
-        output, carry = run(carry, played.obs[time], None if played.mask is None else played.mask[time])
+        obs = jax.tree.map(lambda x, time=time: x[time], played.obs)
+        output, carry = run(carry, obs, None if played.mask is None else played.mask[time])
         outputs.append(output)
     return np.concatenate(outputs)

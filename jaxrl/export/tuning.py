@@ -17,7 +17,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
 from jaxrl.export.observations import Played
 from jaxrl.pytree import concrete
-from jaxrl.spaces import Box
+from jaxrl.spaces import Discrete
 
 _ITERATIONS = 100
 _MOST_FITTED = 3000
@@ -51,7 +51,7 @@ def tuned(agent: Agent, params: Any, weights: str, rounded: Collection[int], pla
 
     wanted, wanted_carry = jax.jit(jax.vmap(lambda c, o: _outputs(agent, params, c, o)))(played.carry, played.obs)
     numbers = sum(leaves[place].size for place in fitted) * (wanted.shape[1] + wanted_carry.shape[1])
-    count = len(played.obs)
+    count = len(wanted)
     rows = np.linspace(0, count - 1, int(min(count, max(64, _LARGEST_JACOBIAN // numbers)))).astype(int)
     of_carry = 1 / (jnp.mean(wanted_carry**2) * wanted_carry.shape[1] + 1e-12)
     weighted_errors, weighed = _judged(agent, wanted, played.mask, rows)
@@ -89,7 +89,7 @@ def _influence(agent: Agent, params: Any, played: Played) -> list[bool]:
 
 def _judged(agent: Agent, wanted: jax.Array, masks: np.ndarray | None, rows: np.ndarray) -> tuple[Any, Any]:
     """The weighted errors of one step, as a function of (outputs, wanted ones, *weights), and the weights of `rows`."""
-    if isinstance(agent.env.action_space, Box):
+    if not isinstance(agent.env.action_space, Discrete):
         variances = jnp.broadcast_to(jnp.var(wanted, axis=0) + 1e-12, wanted.shape)
         return lambda given, wanted, variance: (given - wanted) / jnp.sqrt(variance), (variances[rows],)
     allowed = jnp.asarray(np.ones(wanted.shape, bool) if masks is None else masks)[rows]

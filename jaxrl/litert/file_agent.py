@@ -16,7 +16,7 @@ from jaxrl.environment import Environment
 from jaxrl.evaluation import MOST_EPISODES, evaluation_key, greedy_returns, players
 from jaxrl.litert.policy_file import PolicyFile
 from jaxrl.pytree import pytree, static
-from jaxrl.spaces import Box, Discrete
+from jaxrl.spaces import Box, Discrete, MultiDiscrete, array_spaces, is_array_space
 
 
 @pytree
@@ -26,7 +26,7 @@ class FileAgent(Agent):
     env: Environment
     file: Any = static()
 
-    action_spaces = (Discrete, Box)
+    action_spaces = (Discrete, MultiDiscrete, Box)
 
     def init(self, key: jax.Array) -> tuple[()]:
         """Nothing."""
@@ -43,17 +43,20 @@ class FileAgent(Agent):
     def act(self, params: Any, carry: Any, obs: Any, mask: Any = None, bits: Any = None) -> tuple[Any, Any, Any]:
         """The deterministic actions `[batch, ...]`; `params` and `bits` play no part."""
         space = self.env.action_space
-        shapes = jax.ShapeDtypeStruct((obs.shape[0], *space.shape), space.dtype), jax.eval_shape(lambda: carry)
+        assert is_array_space(space)
+        batch = jax.tree.leaves(obs)[0].shape[0]
+        shapes = jax.ShapeDtypeStruct((batch, *space.shape), space.dtype), jax.eval_shape(lambda: carry)
         actions, carry = jax.pure_callback(self._act, shapes, carry, obs, mask, vmap_method="broadcast_all")
         return actions, carry, ()
 
     def _act(self, carry: Any, obs: Any, mask: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Of arrays `[..., batch, ...]`: the axes before the batch are those of `vmap`."""
-        axes = np.ndim(obs) - len(self.env.observation_space.shape)
-        lead = np.shape(obs)[:axes]
+        first, space = jax.tree.leaves(obs)[0], self.env.action_space
+        axes = np.ndim(first) - len(array_spaces(self.env.observation_space)[0].shape)
+        lead = np.shape(first)[:axes]
         carry, obs, mask = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[axes:]), (carry, obs, mask))
         output, carry = self.file.outputs_and_carry(carry, obs, mask)
-        space = self.env.action_space
+        assert is_array_space(space)
         if isinstance(space, Discrete) and self.file.output != "action":
             output = greedy(output, mask)
         return output.astype(space.dtype).reshape(*lead, *space.shape), tuple(

@@ -12,7 +12,10 @@ import numpy as np
 from jaxrl.environment import Environment
 from jaxrl.litert.metadata import checked_metadata, require_initial
 from jaxrl.litert.model import MAGIC, litert, read_metadata
-from jaxrl.spaces import Discrete
+from jaxrl.spaces import Discrete, MultiDiscrete, array_names, array_spaces, arrays_of, is_array_space
+
+OBSERVATION = "observation"
+"""The name of the input for observations; of several arrays each has the way to it behind."""
 
 
 class PolicyFileError(ValueError):
@@ -68,7 +71,7 @@ class PolicyFile:
     @property
     def takes_mask(self) -> bool:
         """Whether the allowed actions are an input of their own."""
-        return any("mask" in name for name in self.inputs)
+        return any(map(_is_mask, self.inputs))
 
     @property
     def carry(self) -> tuple[str, ...]:
@@ -85,13 +88,13 @@ class PolicyFile:
         )
 
     def outputs_and_carry(
-        self, carry: tuple[Any, ...], obs: np.ndarray, mask: np.ndarray | None = None
+        self, carry: tuple[Any, ...], obs: Any, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         """Runs the model.
 
         Args:
           carry: `initial_carry(batch)` at the start of an episode, then what the last call gave.
-          obs: observations `[batch, ...]`.
+          obs: observations `[batch, ...]`; a pytree where there are several arrays.
           mask: bool[batch, n], the allowed actions; used where the model takes them.
 
         Returns:
@@ -107,16 +110,27 @@ class PolicyFile:
                 f"{self._name} takes a carry of {len(self.carry)} arrays, and {len(carry)} were given: begin with "
                 "initial_carry(batch), and go on with what the last call gave"
             )
-        columns: dict[str, Any] = {name: mask if "mask" in name else obs for name in self.inputs if not _is_carry(name)}
+        columns = dict(zip(self._observed(obs), jax.tree.leaves(obs), strict=True))
+        columns |= {name: mask for name in self.inputs if _is_mask(name)}
         columns |= dict(zip(self.carry, carry, strict=True))
         if self.inputs[next(iter(columns))]["shape_signature"][0] == -1:
             return self._run(columns)
-        rows = [self._run({name: c[i : i + 1] for name, c in columns.items()}) for i in range(len(obs))]
+        count = len(next(iter(columns.values())))
+        rows = [self._run({name: c[i : i + 1] for name, c in columns.items()}) for i in range(count)]
         return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
-    def __call__(self, obs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, obs: Any, mask: np.ndarray | None = None) -> np.ndarray:
         """The output `[batch, ...]` of a model without memory, or for the first observations of episodes."""
-        return self.outputs_and_carry(self.initial_carry(len(obs)), obs, mask)[0]
+        return self.outputs_and_carry(self.initial_carry(len(jax.tree.leaves(obs)[0])), obs, mask)[0]
+
+    def _observed(self, obs: Any) -> tuple[str, ...]:
+        """The inputs that take the arrays of an observation, or of spaces in its structure."""
+        names = array_names(obs, OBSERVATION)
+        return self._observations if names == (OBSERVATION,) else names
+
+    @property
+    def _observations(self) -> tuple[str, ...]:
+        return tuple(name for name in self.inputs if not _is_mask(name) and not _is_carry(name))
 
     def _run(self, columns: dict[str, Any]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         rows = len(next(iter(columns.values())))
@@ -144,33 +158,44 @@ class PolicyFile:
         Raises:
           PolicyFileError: they are not.
         """
-        self._check_names()
+        self._check_names(len(array_spaces(env.observation_space)))
         space, actions = env.observation_space, env.action_space
         name = type(env).__name__
-        (observed,) = (n for n in self.inputs if "mask" not in n and not _is_carry(n))
-        detail = self.inputs[observed]
-        taken, wanted = tuple(_item(detail)), tuple(space.shape)
-        if taken != wanted or np.dtype(detail["dtype"]) != np.dtype(space.dtype):
+        observed = self._observed(arrays_of(space))
+        taken = {n: _described(_item(d), d["dtype"]) for n, d in self.inputs.items() if n in self._observations}
+        expected = {
+            n: _described(part.shape, part.dtype) for n, part in zip(observed, array_spaces(space), strict=True)
+        }
+        if taken != expected:
+            single = len(taken) == len(expected) == 1
+            took, made = (
+                ", ".join(text if single else f"{n} {text}" for n, text in sorted(arrays.items()))
+                for arrays in (taken, expected)
+            )
             raise PolicyFileError(
-                f"{self._name} takes {np.dtype(detail['dtype']).name}{list(taken)}, and an observation of {name} is "
-                f"{np.dtype(space.dtype).name}{list(wanted)}: choose the environment that it was trained in"
+                f"{self._name} takes {took}, and an observation of {name} is {made}: choose the environment that it "
+                "was trained in"
             )
         detail = self.outputs[self._policy_output]
         given, whole = _item(detail), np.issubdtype(detail["dtype"], np.integer)
         gives = f"{self._name} gives {self.output} of shape {given} ({np.dtype(detail['dtype']).name})"
+        assert is_array_space(actions)
         if isinstance(actions, Discrete):
             if (given, whole) != (([], True) if self.output == "action" else ([actions.n], False)):
                 raise PolicyFileError(f"{gives}, and {name} has {actions.n} actions")
-        elif given != list(actions.shape) or whole or (self.metadata and self.output != "action"):
+            return
+        discrete = isinstance(actions, MultiDiscrete)
+        if given != list(actions.shape) or whole != discrete or (self.metadata and self.output != "action"):
+            kind = "several whole numbers" if discrete else "continuous"
             raise PolicyFileError(
-                f"{gives}, and an action of {name} is continuous, of shape {list(actions.shape)}: choose the "
+                f"{gives}, and an action of {name} is {kind}, of shape {list(actions.shape)}: choose the "
                 "environment that it was trained in"
             )
 
-    def _check_names(self) -> None:
-        """Checks that there are one observation and one output, perhaps a mask, and that each carry comes back."""
-        others = [name for name in self.inputs if not _is_carry(name)]
-        single = len(others) - self.takes_mask == 1 and len(self.outputs) - len(self.carry) == 1
+    def _check_names(self, arrays: int) -> None:
+        """Checks that there are the arrays of an observation, one output, perhaps a mask, and each carry comes back."""
+        several = arrays > 1 or len(self._observations) == 1
+        single = several and len(self.outputs) - len(self.carry) == 1
         pairs = [(name, f"next_{name}") for name in self.carry]
         if not single or not all(name in self.inputs and after in self.outputs for name, after in pairs):
             raise PolicyFileError(
@@ -193,6 +218,15 @@ def carry_names(count: int) -> tuple[str, ...]:
 
 def _is_carry(name: str) -> bool:
     return re.fullmatch(r"(next_)?carry_\d+", name) is not None
+
+
+def _is_mask(name: str) -> bool:
+    """Whether an input takes a mask; an observation may have an array of such a name."""
+    return "mask" in name and not name.startswith(f"{OBSERVATION}_")
+
+
+def _described(shape: Any, dtype: Any) -> str:
+    return f"{np.dtype(dtype).name}{list(shape)}"
 
 
 def _named_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:

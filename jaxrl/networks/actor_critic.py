@@ -48,7 +48,7 @@ def actor_critic(
     layers = LayerOptions(activation=activation, initializer=initializer, **options)
     torso = Torso(space, hidden, layers)
 
-    def forward(observations: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def forward(observations: Any) -> tuple[jax.Array, jax.Array]:
         if shared:
             policy = value = torso(observations, "mlp")
         else:

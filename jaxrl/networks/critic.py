@@ -32,7 +32,7 @@ def critic(space: Space, hidden: tuple[int, ...], **options: Any) -> hk.Transfor
     """
     layers = LayerOptions(**options)
 
-    def forward(observations: jax.Array, actions: jax.Array) -> jax.Array:
+    def forward(observations: Any, actions: jax.Array) -> jax.Array:
         features = jnp.concatenate([encode(observations, space, layers.inputs), actions], axis=-1)
         features = Layers(hidden, layers, name="critic")(features)
         return Linear(1, layers.initializer, name="value_head")(features)[:, 0]

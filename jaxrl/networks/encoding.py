@@ -1,23 +1,33 @@
 """How a network reads observations."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from jaxrl.spaces import Discrete, Space
+from jaxrl.spaces import Discrete, MultiDiscrete, Space, is_array_space, map_arrays
 
 
-def encode(observations: jax.Array, space: Space, inputs: str) -> jax.Array:
+def encode(observations: Any, space: Space, inputs: str) -> jax.Array:
     """Turns raw observations `[batch, ...]` into f32[batch, features]; belongs to the policy.
 
     Discrete observations become one-hot. With "signs", x becomes (max(x, 0), max(-x, 0)): a board of
-    -1, 0 and 1 becomes two planes.
+    -1, 0 and 1 becomes two planes. The features of observations of several arrays follow one another, those of
+    dictionaries in the order of their keys.
     """
+    if not is_array_space(space):
+        features = map_arrays(lambda space, x: encode(x, space, inputs), space, observations)
+        return jnp.concatenate(jax.tree.leaves(features), axis=-1)
     if isinstance(space, Discrete):
         return jax.nn.one_hot(observations, space.n)
+    if isinstance(space, MultiDiscrete):
+        # Slices with fixed places, not indexing: a gather in a batch of any size is none of TFLite's operations.
+        choices = [jax.lax.index_in_dim(observations, i, axis=1, keepdims=False) for i in range(len(space.counts))]
+        return jnp.concatenate([jax.nn.one_hot(x, n) for x, n in zip(choices, space.counts, strict=True)], axis=-1)
     flat = observations.reshape(observations.shape[0], -1).astype(jnp.float32)
     return jnp.concatenate([jax.nn.relu(flat), jax.nn.relu(-flat)], axis=-1) if inputs == "signs" else flat
 
 
-def example(space: Space) -> jax.Array:
-    """One observation of zeros, to build parameters with."""
-    return jnp.zeros(space.shape, space.dtype)
+def example(space: Space, batch: tuple[int, ...] = (1,)) -> Any:
+    """Observations `[*batch, ...]` of zeros, to build parameters with."""
+    return map_arrays(lambda space: jnp.zeros((*batch, *space.shape), space.dtype), space)

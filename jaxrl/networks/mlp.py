@@ -51,7 +51,7 @@ class Torso:
         self.hidden = hidden
         self.options = options
 
-    def __call__(self, observations: jax.Array, name: str) -> jax.Array:
+    def __call__(self, observations: Any, name: str) -> jax.Array:
         """f32[batch, features] for observations `[batch, ...]`; `name` is that of its parameters."""
         if self.options.encoder == "convolution":
             features = Convolutions(self.options, name=f"{name}_encoder")(observations)
@@ -95,7 +95,7 @@ def mlp(
     if len(scales) != len(heads):
         raise ValueError(f"head_scales = {head_scales!r} must have one scale for each of the {len(heads)} heads")
 
-    def forward(observations: jax.Array) -> tuple[jax.Array, ...]:
+    def forward(observations: Any) -> tuple[jax.Array, ...]:
         features = torso(observations, "mlp")
         return tuple(
             Linear(size, layers.initializer, scale, name=f"head_{i}")(features)

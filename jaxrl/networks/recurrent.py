@@ -130,12 +130,12 @@ def recurrent_actor_critic(
             value = Layers(widths, layers, name="value")(value)
         return policy_and_value(policy, value, action_outputs, initializer, head_scales)
 
-    def step(carry: Arrays, observations: jax.Array) -> Any:
+    def step(carry: Arrays, observations: Any) -> Any:
         features, carry = Memory(memory, memory_size, initializer).step(torso(observations, "mlp"), carry)
         return heads(features), carry
 
-    def unroll(carry: Arrays, observations: jax.Array, reset: jax.Array) -> Any:
-        flat = observations.reshape(-1, *observations.shape[2:])
+    def unroll(carry: Arrays, observations: Any, reset: jax.Array) -> Any:
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), observations)
         features, carry = Memory(memory, memory_size, initializer).unroll(torso(flat, "mlp"), carry, reset)
         outputs = heads(features.reshape(-1, memory_size))
         return jax.tree.map(lambda x: x.reshape(*reset.shape, *x.shape[1:]), outputs), carry
@@ -145,7 +145,9 @@ def recurrent_actor_critic(
 
     one_step = transform(step)
     return Recurrent(
-        lambda key, observations: one_step.init(key, initial_carry(observations.shape[0]), observations),
+        lambda key, observations: one_step.init(
+            key, initial_carry(jax.tree.leaves(observations)[0].shape[0]), observations
+        ),
         initial_carry,
         one_step.apply,
         transform(unroll).apply,

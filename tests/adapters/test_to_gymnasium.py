@@ -13,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from sample_environments import Corridor, MaskedRandomWalk
+from structured_environments import Panel
 
 import jaxrl
 from jaxrl.adapters import gymnasium_env, gymnasium_vector_env
@@ -28,6 +29,18 @@ class Explained(Corridor):
     def step(self, state, action, key):
         after, step = super().step(state, action, key)
         return after, dataclasses.replace(step, info={"left": state + 10})
+
+
+@jaxrl.pytree
+class Switches(Corridor):
+    """A corridor that is walked along by setting two switches to 2 and 1."""
+
+    @property
+    def action_space(self):
+        return jaxrl.MultiDiscrete((3, 2))
+
+    def step(self, state, action, key):
+        return super().step(state, jnp.all(action == jnp.array([2, 1])), key)
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1"])
@@ -170,6 +183,20 @@ def test_frames_are_drawn():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         gymnasium_vector_env(**{"env": "CartPole-v1", "num_envs": 2, **arguments})
+
+
+def test_several_actions_at_once():
+    env = gymnasium_vector_env(Switches(), 3)
+    env.reset(seed=0)
+    assert env.single_action_space == gymnasium.spaces.MultiDiscrete([3, 2])
+    assert env.step(np.array([[2, 1], [2, 0], [0, 1]]))[0].tolist() == [1, 0, 0]
+    with pytest.raises(ValueError, match="actions must lie between"):
+        env.step(np.array([[0, 2]] * 3))
+
+
+def test_several_arrays_at_once_are_refused():
+    with pytest.raises(ValueError, match="has several arrays, and only spaces of one are handed out: join them"):
+        gymnasium_env(Panel())
 
 
 def test_bad_calls():

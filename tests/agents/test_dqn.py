@@ -72,6 +72,43 @@ def test_dueling_values_are_centred_advantages_plus_value():
     np.testing.assert_allclose(found[0], value + advantages - advantages.mean(), rtol=1e-5)
 
 
+def quantile_table(agent, quantiles):
+    """`table_of` for quantiles [cells, actions, quantiles]."""
+    return table_of(agent, np.reshape(quantiles, (len(quantiles), -1)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("double", "chosen"),
+    [(False, [-30.0, 50.0]), (True, [6.0, 8.0])],
+)
+def test_quantile_loss_is_rlax_own_with_the_action_of_the_greatest_mean(double, chosen):
+    agent = jaxrl.DQN(Corridor(), hidden=(), discount=0.9, double=double, quantiles=2, huber_delta=1.0)
+    zero = [[0.0, 0.0], [0.0, 0.0]]
+    # Means in cell 2: online 5 and 4, target 7 and 10.
+    online = quantile_table(agent, [[[0, 0], [2.0, 4.0]], zero, [[4.0, 6.0], [0.0, 8.0]], zero])
+    target = quantile_table(agent, [zero, zero, [[6.0, 8.0], [-30.0, 50.0]], zero])
+    loss, errors = agent.loss(online, target, one_step())
+    targets = 1 + 0.9 * np.asarray(chosen)
+    expected = rlax.quantile_regression_loss(
+        jnp.asarray([2.0, 4.0]), jnp.asarray([0.25, 0.75]), jnp.asarray(targets), 1.0
+    )
+    assert loss == pytest.approx(float(expected), rel=1e-6)
+    assert errors[0] == pytest.approx(targets.mean() - 3.0)
+
+
+def test_dueling_quantiles_have_the_dueling_values_as_means():
+    agent = jaxrl.DQN(jaxrl.make("CartPole-v1"), dueling=True, quantiles=3, hidden=(8,))
+    params = agent.init(jax.random.key(0)).learner.params
+    obs = np.asarray([0.1, -0.2, 0.3, 0.4], np.float32)
+    layers = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params.items()}
+    hidden = np.maximum(obs @ layers["mlp/~/linear_0"]["w"] + layers["mlp/~/linear_0"]["b"], 0)
+    advantages, value = (hidden @ layers[f"head_{i}"]["w"] + layers[f"head_{i}"]["b"] for i in (0, 1))
+    advantages = advantages.reshape(2, 3)
+    expected = (value + advantages - advantages.mean(0)).mean(-1)
+    values, _ = agent.outputs(params, (), obs[None])
+    np.testing.assert_allclose(values[0], expected, rtol=1e-5)
+
+
 def test_replay_holds_true_successors_at_both_kinds_of_end():
     agent = jaxrl.DQN(
         Corridor(cells=3, max_steps=5), buffer_size=400, num_envs=4, learning_starts=10**6, epsilon_decay_steps=1e9
@@ -177,13 +214,14 @@ def test_kept_state_has_no_replay():
     assert agent.kept(agent.init(jax.random.key(0))).replay is None
 
 
-def test_dqn_learns_the_corridor():
+@pytest.mark.parametrize("quantiles", [None, 5])
+def test_dqn_learns_the_corridor(quantiles):
     # Walking without rest earns 0 + 1 + 2 + 3 = 6 in 4 steps; with discount 0.5, staying is worth less. A
     # return of 6 is reached by chance rarely within 5 steps, and staying forever in cell 3 would earn more
     # if terminations were bootstrapped through.
     agent = jaxrl.DQN(
         Corridor(cells=4, max_steps=5), hidden=(16,), discount=0.5, batch_size=16, buffer_size=1000,
-        learning_starts=100, epsilon_decay_steps=500, learning_rate=1e-2,
+        learning_starts=100, epsilon_decay_steps=500, learning_rate=1e-2, quantiles=quantiles,
     )  # fmt: skip
     values = [
         agent.outputs(p, (), jnp.int32([3]))[0][0] for p in _members(jaxrl.train(agent, 1500, seeds=2, progress=False))

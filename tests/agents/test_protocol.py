@@ -232,6 +232,12 @@ CASES = {
         None,
         None,
     ),
+    "dqn with quantiles": Case(
+        small_agent(jaxrl.DQN, batch_size=4, buffer_size=32, learning_starts=4, quantiles=3, dueling=True),
+        cart_pole,
+        None,
+        None,
+    ),
     "dqn with priorities of gradients": Case(
         small_agent(
             jaxrl.DQN, batch_size=4, buffer_size=40, learning_starts=4, replay="prioritized", priority="gradient"
