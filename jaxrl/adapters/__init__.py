@@ -6,6 +6,7 @@ Nothing of them is imported before it is asked for.
 from typing import TYPE_CHECKING, Any
 
 from jaxrl.adapters.brax import from_brax
+from jaxrl.adapters.gymnasium import from_gymnasium
 from jaxrl.adapters.gymnax import from_gymnax
 from jaxrl.adapters.jumanji import from_jumanji
 from jaxrl.adapters.library import Library
@@ -83,6 +84,7 @@ def stable_baselines3_env(
 
 __all__ = [
     "from_brax",
+    "from_gymnasium",
     "from_gymnax",
     "from_jumanji",
     "from_pgx",

@@ -44,9 +44,9 @@ class Library:
         Raises:
           ImportError: it is not installed, and the message names the extra; or it fails to import.
         """
-        name = f"{self.package}.{module}" if module else self.package
         try:
-            return importlib.import_module(name)
+            package = importlib.import_module(self.package)
+            return importlib.import_module(f"{self.package}.{module}") if module else package
         except ModuleNotFoundError as error:
             if error.name != self.package:
                 raise
