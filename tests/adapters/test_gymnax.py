@@ -117,6 +117,8 @@ def test_it_trains_is_stored_and_comes_back(tmp_path):
     vary = {"env.params.max_steps_in_episode": [100, 3]}
     result = jaxrl.train(agent, steps=256, seeds=2, vary=vary, out=tmp_path / "run", progress=False)
     assert result.log["episode_length"][1].max() <= 3 < np.nanmax(result.log["episode_length"][0])
+    resumed = jaxrl.train(agent, steps=256, seeds=2, vary=vary, out=tmp_path / "run", resume=True, progress=False)
+    np.testing.assert_array_equal(resumed.returns, result.returns)
     loaded = jaxrl.load(tmp_path / "run")
     assert loaded.agent.env.options == (("rows", 6),)
     assert differences(to_config(loaded.agent), to_config(agent)) == []
