@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.adapters.library import Adapted, Instance, Library, built, require_arguments, sorted_options
 from jaxrl.adapters.spaces import action_space_of
 from jaxrl.environment import TimeStep
 from jaxrl.pytree import pytree
-from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
 
 WITHOUT_LIMIT = 10_000
 """The time limit of environments that declare none: all of them end by themselves long before."""
@@ -22,8 +23,9 @@ WITHOUT_LIMIT = 10_000
 class Jumanji(Adapted):
     """An environment of jumanji.
 
-    The observation is jumanji's without its mask, which becomes `action_mask`: where the rest is one array, that
-    array; else its parts joined, f32[n]. Time limits are jumanji's, most of which terminate; `max_steps`, which
+    The observation is jumanji's without its mask, which becomes `action_mask` where it has a flag for each of the
+    actions (those of several numbers have no mask): where the rest is one array, that array; else its parts joined,
+    f32[n]. Time limits are jumanji's, most of which terminate; `max_steps`, which
     truncates, lies beyond them unless it is given.
     """
 
@@ -39,8 +41,9 @@ class Jumanji(Adapted):
     def action_space(self) -> Space:
         """As jumanji has it."""
         spec = self.original.action_spec
-        if getattr(spec, "num_values", None) is not None and spec.shape == ():
-            return Discrete(int(spec.num_values))
+        if getattr(spec, "num_values", None) is not None and len(spec.shape) < 2:
+            counts = np.asarray(spec.num_values)
+            return MultiDiscrete(tuple(counts.tolist())) if counts.ndim else Discrete(int(counts))
         if hasattr(spec, "minimum") and jnp.issubdtype(spec.dtype, jnp.floating):
             return Box(spec.minimum, spec.maximum, tuple(spec.shape), spec.dtype)
         return action_space_of(spec, self.full_name)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.arguments import shown
-from jaxrl.spaces import Box, Discrete, Space
+from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
 
 _REMEDIES = {
     "MultiDiscrete": "number its combinations in one Discrete space, in a wrapper of that library",
@@ -63,14 +63,17 @@ def action_space_of(space: Any, owner: str) -> Space:
       ValueError: jaxrl has no such space; the message names it and says what would help.
     """
     kind = type(space).__name__
-    if hasattr(space, "n") and np.shape(space.n) == () and getattr(space, "shape", None) in ((), None):
-        if int(getattr(space, "start", 0)) != 0:
+    one = hasattr(space, "n") and np.shape(space.n) == () and getattr(space, "shape", None) in ((), None)
+    if one or np.ndim(getattr(space, "nvec", 0)) == 1:
+        if np.any(getattr(space, "start", 0)):
             raise ValueError(
                 f"{owner} has the action space {shown(space)}, which does not begin at 0: subtract its start, in a "
                 "wrapper of that library"
             )
-        return Discrete(int(space.n))
+        return Discrete(int(space.n)) if one else MultiDiscrete(tuple(np.asarray(space.nvec).tolist()))
     if all(hasattr(space, name) for name in ("low", "high", "shape", "dtype")) and kind not in _REMEDIES:
         return Box(space.low, space.high, tuple(space.shape), jax.dtypes.canonicalize_dtype(space.dtype))
     remedy = _REMEDIES.get(kind, "give actions in one array, in a wrapper of that library")
-    raise ValueError(f"{owner} has the action space {shown(space)}, and jaxrl plays Discrete and Box: {remedy}")
+    raise ValueError(
+        f"{owner} has the action space {shown(space)}, and jaxrl plays Discrete, MultiDiscrete and Box: {remedy}"
+    )
