@@ -18,15 +18,19 @@ def _stop(number: int, frame: Any) -> None:
     os._exit(INTERRUPTED)
 
 
+def stop_at_interrupts() -> None:
+    """Lets Ctrl-C end the process, until `main` has imported what it runs."""
+    # Where Ctrl-C is ignored, as of a process in the background of a shell, it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+
+
 def main() -> int:
     """Imports jaxrl, runs the command line of this process, and returns the exit code."""
-    # Where Ctrl-C is ignored, as of a process in the background of a shell, it stays so.
-    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if default:
-        signal.signal(signal.SIGINT, _stop)
+    stop_at_interrupts()
     from jaxrl.cli import main as run
 
-    if default:
+    if signal.getsignal(signal.SIGINT) is _stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return run()
 

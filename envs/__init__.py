@@ -8,6 +8,7 @@ from jaxrl.envs.cartpole import CartPole
 from jaxrl.envs.cliff_walking import CliffWalking
 from jaxrl.envs.deep_sea import DeepSea
 from jaxrl.envs.frozen_lake import FrozenLake
+from jaxrl.envs.maze import Maze
 from jaxrl.envs.memory_chain import MemoryChain
 from jaxrl.envs.mountain_car import MountainCar, MountainCarContinuous
 from jaxrl.envs.no_velocity import CartPoleNoVelocity, PendulumNoVelocity
@@ -26,6 +27,7 @@ register("CliffWalkingSlippery-v1", CliffWalking, success_rate=1 / 3)
 register("DeepSea-v0", DeepSea)
 register("FrozenLake-v1", FrozenLake)
 register("FrozenLake8x8-v1", FrozenLake, layout="8x8", max_steps=200, solved_return=0.85)
+register("Maze-v0", Maze)
 register("MemoryChain-v0", MemoryChain)
 register("MountainCar-v0", MountainCar)
 register("MountainCarContinuous-v0", MountainCarContinuous)
@@ -42,6 +44,7 @@ __all__ = [
     "CliffWalking",
     "DeepSea",
     "FrozenLake",
+    "Maze",
     "MemoryChain",
     "MountainCar",
     "MountainCarContinuous",

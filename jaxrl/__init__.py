@@ -1,6 +1,7 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
-from jaxrl import adapters
+import jaxrl._module_command  # noqa: F401 (before everything that takes time)
+from jaxrl import adapters, wrappers
 from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, QLearning, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
@@ -59,4 +60,5 @@ __all__ = [
     "uniform",
     "use_compilation_cache",
     "use_cpu_cores",
+    "wrappers",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxrl import registry
 from jaxrl.config import to_config
+from jaxrl.environment import name_of
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.reports import median_steps, solved_return
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
@@ -68,7 +69,7 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
 def _title(result: Any) -> str:
     """Algorithm, environment (by its registered name, if it has one) and the number of members."""
     env, members = result.agent.env, len(result.seeds)
-    name = getattr(env, "full_name", type(env).__name__)
+    name = name_of(env)
     for known in registry.names():
         with contextlib.suppress(TypeError, ValueError):
             name = known if to_config(registry.make(known)) == to_config(env) else name

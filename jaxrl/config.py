@@ -3,7 +3,7 @@
 A configuration is what JSON holds. A pytree dataclass is `{"class": import path, "fields": {...}}`,
 a tuple is a list, `None`, strings, whole numbers and finite floats are themselves. All else is an
 object with one telling key: `{"float": "inf"}`, `{"list": [...]}`, `{"dict": {...}}`,
-`{"dtype": ...}` and `{"array": ...}`. Every value comes back exactly as it was.
+`{"dtype": ...}`, `{"array": ...}` and `{"function": "module:name"}`. Every value comes back exactly as it was.
 
 A class whose fields hold something else, such as an adapted environment with its library's own parameters, says what
 is stored in their place: `to_fields()` gives a dict by names of fields, and the classmethod `from_fields(dict)` builds
@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxrl.pytree import is_pytree_class
 from jaxrl.registry import nearest
-from jaxrl.trust import Trust, load_class
+from jaxrl.trust import Trust, function_path, load_class, load_function
 
 _JAX_DTYPES = (
     jnp.bool_,
@@ -52,7 +52,7 @@ def to_config(value: Any) -> Any:
       A dict (for a pytree dataclass) that `json` writes without loss; `from_config` inverts it.
 
     Raises:
-      TypeError: a field holds something that is not plain data, such as a function.
+      TypeError: a field holds something that is not plain data, such as a function that no module has by its name.
     """
     return _store(value, type(value).__name__)
 
@@ -60,7 +60,8 @@ def to_config(value: Any) -> Any:
 def from_config(config: Any, trust: Trust = _NOTHING, kind: type | None = None) -> Any:
     """Builds again what `to_config` stored.
 
-    Only classes made by `jaxrl.pytree` are built. A field that the configuration leaves out takes its default.
+    Only classes made by `jaxrl.pytree` are built, and only functions of trusted modules taken. A field that the
+    configuration leaves out takes its default.
 
     Args:
       config: as by `to_config`.
@@ -80,8 +81,10 @@ def from_config(config: Any, trust: Trust = _NOTHING, kind: type | None = None) 
 
 
 def named_modules(config: Any) -> set[str]:
-    """The modules of the classes in a configuration."""
+    """The modules of the classes and functions in a configuration."""
     if isinstance(config, dict):
+        if config.keys() == {"function"}:
+            return {str(config["function"]).partition(":")[0]}
         own = {config["class"].rpartition(".")[0]} if config.keys() == {"class", "fields"} else set()
         return own.union(*map(named_modules, config.values()))
     return set().union(*map(named_modules, config)) if isinstance(config, list) else set()
@@ -123,9 +126,11 @@ def _store(value: Any, path: str) -> Any:
         for name, dtype in known.items():
             if value is dtype or (kind == "numpy.dtype" and isinstance(value, np.dtype) and value == dtype):
                 return {"dtype": name, "of": kind}
+    if callable(value) and not isinstance(value, type):
+        return {"function": function_path(value, path)}
     raise TypeError(
         f"{path} = {value!r} can't be stored: a field holds numbers, strings, None, tuples, lists, dicts, dtypes, "
-        "arrays or pytree dataclasses (a function can be chosen by name instead)"
+        "arrays, pytree dataclasses or functions of modules"
     )
 
 
@@ -171,6 +176,8 @@ def _load_tagged(config: dict[str, Any], path: str, trust: Trust) -> Any:
         return _DTYPES[config["of"]][content]
     if tag == "array":
         return _load_array(config, path)
+    if tag == "function":
+        return load_function(str(content), trust)
     raise KeyError(tag)
 
 

@@ -7,7 +7,7 @@ observation, from before the reset, and the next decision is made from the obser
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +60,8 @@ class Environment:
     distinct_starts: int | None = None
     """How many different starts there are, each of which many episodes may share; None: no two episodes share one,
     unless the reset ignores its key."""
+    agent_fields: ClassVar[tuple[str, ...]] = ()
+    """Leaves that must be those of the agent that learns here, by the same names; None there takes the agent's."""
 
     def __post_init__(self) -> None:
         if dataclasses.is_dataclass(self):
@@ -112,6 +114,16 @@ class Environment:
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""
         raise NotImplementedError(f"{type(self).__name__} has no render(state)")
+
+
+def name_of(env: Environment) -> str:
+    """The name of an environment's class, with those of the environments inside: "TimeAware(FrameStack(CartPole))".
+
+    One of another library has a `full_name`, such as "gymnax:CartPole-v1".
+    """
+    inside = getattr(env, "env", None)
+    name = type(env).__name__
+    return f"{name}({name_of(inside)})" if isinstance(inside, Environment) else getattr(env, "full_name", name)
 
 
 @pytree

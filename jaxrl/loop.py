@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxrl.agents.base import Agent, Clock, Mean
 from jaxrl.devices import AXIS, member_keys
-from jaxrl.pytree import concrete, replace_at
+from jaxrl.pytree import concrete, placeholders, replace_at
 
 BASE_SEED = 0
 """The seed that every member's own seed is folded into."""
@@ -39,7 +39,8 @@ def member_axes(agent: Agent, varied: tuple[str, ...]) -> Agent:
     """
     paths, treedef = jax.tree_util.tree_flatten_with_path(agent)
     axes = [0 if path_name(path) in varied else None for path, _ in paths]
-    return jax.tree_util.tree_unflatten(treedef, axes)
+    with placeholders():
+        return jax.tree_util.tree_unflatten(treedef, axes)
 
 
 def batched_agent(agent: Agent, vary: dict[str, np.ndarray], chosen: np.ndarray) -> Agent:

@@ -22,6 +22,7 @@ from jaxrl.memory import choose_block
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import concrete, field_at, get_at, is_pytree, is_static, leaf_paths
 from jaxrl.registry import nearest
+from jaxrl.ties import tie_agent, tie_varied
 
 _SLOT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
@@ -113,6 +114,7 @@ def make_plan(
     if not is_pytree(agent.env):
         check_environment(agent.env)
     check_values(agent)
+    agent = tie_agent(agent)
     check_environment(agent.env)
     agent.check()
     count = _iterations(agent, steps, iterations)
@@ -120,7 +122,7 @@ def make_plan(
     if type(agent).__module__.partition(".")[0] != "jaxrl":  # Our own are tested, and tracing them takes a while.
         check_iteration(agent)
     members = checked_seeds(seeds, repeats=bool(vary))
-    varied = _vary(agent, vary or {}, len(members))
+    varied = tie_varied(agent, _vary(agent, vary or {}, len(members)))
     slots = _slots(slots, count, agent.steps_per_iteration)
     if evaluation is not None:
         _check_evaluation(evaluation, count * agent.steps_per_iteration if steps is None else steps)

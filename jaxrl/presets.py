@@ -157,6 +157,14 @@ PRESETS = {
         description="a GRU of 32, 300,000 steps",
         default=True,
     ),
+    "dqn-cartpole": Preset(
+        "dqn",
+        "CartPole-v1",
+        {"n_step": 5, "discount": 0.995},
+        iterations=50_000,
+        description="returns of 5 steps and a discount that sees a slow drift, 50,000 steps",
+        default=True,
+    ),
     "sac-pendulum": Preset(
         "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
     ),

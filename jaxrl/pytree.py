@@ -5,11 +5,13 @@ fields decide shapes, trip counts and Python branches, and are part of a compile
 identity.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -21,6 +23,8 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 _STATIC = "static"
 _BOUNDS = "bounds"
+_NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
+_placeholders = contextvars.ContextVar("placeholders", default=False)
 _classes: "weakref.WeakSet[type]" = weakref.WeakSet()
 _DTYPES = {"float": np.float32, "float | None": np.float32, "int": np.int32, "bool": np.bool_}
 """The dtypes of leaves by annotation."""
@@ -137,6 +141,36 @@ def annotation(field: dataclasses.Field) -> str:
 def field_bounds(field: dataclasses.Field) -> Bounds:
     """The bounds that a field was declared with; all open where it has none."""
     return field.metadata.get(_BOUNDS, Bounds())
+
+
+@contextlib.contextmanager
+def placeholders() -> Iterator[None]:
+    """While pytrees are built with other things in place of their numbers, such as axes, `has_numbers` says so."""
+    token = _placeholders.set(True)
+    try:
+        yield
+    finally:
+        _placeholders.reset(token)
+
+
+def has_numbers(node: Any) -> bool:
+    """Whether the leaf fields of a pytree dataclass hold concrete numbers, and no placeholders."""
+    if _placeholders.get():
+        return False
+    fields = [field for field in dataclasses.fields(node) if not is_static(field)]
+    optional = [field.name for field in fields if field.default is None or "None" in annotation(field)]
+    values = [getattr(node, field.name) for field in fields if field.name not in optional]
+    return all(
+        has_numbers(value)
+        if dataclasses.is_dataclass(value)
+        else all(isinstance(x, _NUMBERS) and not isinstance(x, jax.core.Tracer) for x in _parts(value))
+        for value in values
+    )
+
+
+def _parts(value: Any) -> list[Any]:
+    """The arrays inside a field's value, `None` as one of them."""
+    return jax.tree.leaves(value, is_leaf=lambda x: x is None)
 
 
 def leaf_paths(node: Any) -> list[str]:

@@ -41,6 +41,26 @@ def keys_at(key: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(jnp.stack(drawn, axis=-1), impl=_THREEFRY)
 
 
+def key_bits(key: jax.Array, stream: int) -> jax.Array:
+    """Random bits u32[] out of a key itself, by a tenth of the arithmetic of a pass of Threefry.
+
+    They are a hash of the key's own bits, by the finalizer of MurmurHash3 (Appleby), which is one to one in each word:
+    as uniform as the key is. They are independent of what Threefry draws from the key, which may have that use too.
+
+    Args:
+      key: a key.
+      stream: which of the draws out of the same key this is; others give other bits.
+    """
+    halves = jax.random.key_data(key)
+    mixed = jnp.uint32((0x9E3779B9 * (stream + 1)) % 2**32)
+    for place in range(halves.shape[-1]):
+        mixed = mixed ^ halves[place]
+        mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
+        mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
+        mixed = mixed ^ (mixed >> 16)
+    return mixed
+
+
 def _blocks(key: jax.Array, index: jax.Array | int, count: int, keys: int) -> tuple[jax.Array, jax.Array]:
     """Random bits and keys by Threefry (Salmon et al., 2011), if the key is a Threefry key, as JAX's are by default.
 

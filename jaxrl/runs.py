@@ -269,8 +269,8 @@ def warn_of_other_settings(path: Path, made: dict[str, Any], now: dict[str, Any]
 
 
 def warn_of_local_classes(config: dict[str, Any]) -> None:
-    """A class that other processes can't import makes a run that they can't load."""
-    for name in re.findall(r'"class": "([^"]*(?:__main__|<locals>)[^"]*)"', json.dumps(config["agent"])):
+    """A class or function that other processes can't import makes a run that they can't load."""
+    for name in re.findall(r'"(?:class|function)": "([^"]*(?:__main__|<locals>)[^"]*)"', json.dumps(config["agent"])):
         warnings.warn(
             f"{name} can't be imported by other processes: to load this run elsewhere, define it in a module",
             stacklevel=4,

@@ -5,17 +5,23 @@ import importlib.util
 import json
 import subprocess
 
+import jax
 import numpy as np
 import pytest
 
+import jaxrl
 from benchmarks import race as racing
 from benchmarks import report
 from benchmarks.__main__ import chosen
 from benchmarks.curves import by_slot, learned
 from benchmarks.environments import REQUIREMENTS, AbsentError
+from benchmarks.ours.fused import Fused
 from benchmarks.peers import sources
 from benchmarks.race import BOUND, OURS, PEER, Contender, Work, race
 from benchmarks.works import PARTS
+from benchmarks.works.random_play import STACK
+from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.wrappers import make_wrapper
 
 GAMES = {"games": 20, "player": "shuffled"}
 OURSELVES = Contender("jaxrl", "peers.plane_strike_python", GAMES, OURS)
@@ -91,6 +97,26 @@ def test_every_peer_has_its_requirements_and_every_work_its_own_key():
 def test_parts_and_single_works_can_be_chosen():
     keys = [work.key for work in chosen(["reinforce", "ppo-gru-1"], devices=2, rounds=3)]
     assert keys == ["reinforce-1", "reinforce-16", "ppo-gru-1"]
+
+
+def test_the_stack_of_wrappers_and_the_one_environment_do_the_same():
+    stack, fused = jaxrl.make("CartPole-v1"), Fused()
+    for name, parameters in STACK:
+        stack = make_wrapper(name, stack, **parameters)
+
+    def play(env):
+        actors = start_actors(env, jax.random.key(0), 16)
+        return random_rollout(env, actors, 60, jax.random.key(1), lambda step: step.transition)[1]
+
+    one, other = jax.jit(lambda: (play(stack), play(fused)))()
+    assert one.terminated.any()
+    for name in ("obs", "next_obs", "reward", "terminated", "truncated", "length"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6, err_msg=name)
+    for bound in ("low", "high"):
+        np.testing.assert_array_equal(*(getattr(env.observation_space, bound) for env in (stack, fused)))
+    costs = [jax.jit(lambda env=env: play(env)).lower().compile().cost_analysis() for env in (stack, fused)]
+    for cost in ("flops", "bytes accessed"):
+        assert costs[0][cost] <= 1.02 * costs[1][cost]
 
 
 def test_what_was_learned_weighs_members_alike_and_counts_those_without_episodes_as_unsolved():

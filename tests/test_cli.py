@@ -272,7 +272,7 @@ def test_options_override_the_preset(presets, monkeypatch, capsys):
 
 # Bad input.
 
-DQN = ["train", "dqn", "--env", "CartPole-v1"]
+DQN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none"]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ DQN = ["train", "dqn", "--env", "CartPole-v1"]
         ([*DQN, "--out", "{file}/run"], "can't be written"),
         ([*DQN, "--out", "{file}"], "is a file"),
         ([*DQN, "--out", "{full}"], "holds other files"),
-        ([*DQN, "--preset", "nothing-like-it"], "unknown preset 'nothing-like-it'"),
+        (["train", "dqn", "--preset", "nothing-like-it"], "unknown preset 'nothing-like-it'"),
         ([*DQN, "--env-parameter", "lenght=1"], "did you mean 'length'?"),
         ([*DQN, "--env-parameter", "length"], "must be of the form NAME=VALUE"),
         ([*DQN, "--env-parameter", "length=-1"], "CartPole.length = -1 must be > 0"),

@@ -230,16 +230,32 @@ def test_an_interruption_without_words_is_named(monkeypatch, capsys):
     assert capsys.readouterr().err == "jaxrl: interrupted\n"
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.4, 0.9])
-def test_an_interruption_during_the_imports_is_one_line(seconds):
-    program = "import sys; from jaxrl_command import main; print(flush=True); sys.exit(main())"
-    root = str(Path(jaxrl.__file__).parent.parent)
-    command = [sys.executable, "-c", program, *TRAIN]
-    environment = {**os.environ, "PYTHONPATH": root}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    process.stdout.readline()
+FOUND = {**os.environ, "PYTHONPATH": str(Path(jaxrl.__file__).parent.parent)}
+"""The environment of processes, from whatever folder, that import this jaxrl."""
+COMMAND = ["-c", "import sys; from jaxrl_command import main; sys.exit(main())"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 0.9])
+@pytest.mark.parametrize(
+    ("program", "begun"),
+    [(COMMAND, "jaxrl_command"), (["-m", "jaxrl"], "_module_command"), (["-m", "jaxrl.cli"], "_module_command")],
+)
+def test_an_interruption_during_the_imports_is_one_line(program, begun, seconds):
+    command = [sys.executable, "-X", "importtime", *program, *TRAIN]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=FOUND)
+    assert process.stderr is not None
+    while begun not in process.stderr.readline():
+        assert process.poll() is None
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "jaxrl: interrupted\n")
+    said = [line for line in process.communicate(timeout=60)[1].splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, said) == (130, ["jaxrl: interrupted"])
+
+
+@pytest.mark.parametrize("module", ["jaxrl", "jaxrl.cli"])
+def test_the_command_as_a_module(module):
+    command = [sys.executable, "-m", module, "envs", "CartPole-v9"]
+    process = subprocess.run(command, capture_output=True, text=True, env=FOUND)
+    assert process.returncode == 2
+    assert process.stderr.startswith("jaxrl: error: unknown environment 'CartPole-v9'")
+    assert process.stderr.count("\n") == 1

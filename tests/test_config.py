@@ -103,7 +103,7 @@ def test_a_jax_array_that_would_lose_digits_is_refused():
         from_config(stored)
 
 
-@pytest.mark.parametrize("value", [jax.nn.relu, object(), {1: 2}, 1j, np.array(["a"]), jax.random.key(0)])
+@pytest.mark.parametrize("value", [lambda x: x, object(), {1: 2}, 1j, np.array(["a"]), jax.random.key(0)])
 def test_what_is_not_plain_data_is_refused_with_its_field(value):
     with pytest.raises(TypeError, match=r"Box\.low"):
         to_config(Box(value))

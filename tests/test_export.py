@@ -104,6 +104,10 @@ def test_cartpole_balances_from_every_file(quantize, balancer, tmp_path):
     assert file.metadata["form"] == report.form
     if quantize in ("dynamic", "int8"):
         assert report.size < 0.65 * to_tflite(balancer, tmp_path / "whole.tflite").size
+    content = bytearray(report.path.read_bytes())
+    content[len(content) // 2] ^= 4
+    with pytest.raises(PolicyFileError, match="is damaged: it is not as it was exported"):
+        PolicyFile(bytes(content))
 
 
 def test_a_file_holds_the_rounded_weights_that_the_rest_was_fitted_to(balancer):

@@ -84,6 +84,17 @@ class WrongLater(jaxrl.Environment):
         return state + 1, jaxrl.TimeStep(jnp.zeros(1), reward, jnp.bool_(False))
 
 
+@jaxrl.pytree
+class NothingAllowedLater(WrongLater):
+    """Rewards are as they should be, and in one step no action is allowed."""
+
+    def step(self, state: Any, action: Any, key: Any) -> Any:
+        return state + 1, jaxrl.TimeStep(jnp.zeros(1), jnp.float32(1), jnp.bool_(False))
+
+    def action_mask(self, state: Any) -> Any:
+        return jnp.full(2, state != self.late)
+
+
 def test_the_first_row_is_the_one_in_which_it_happens() -> None:
     with pytest.warns(UserWarning, match=r"rewards .*: 1 of 1 members, first in row 4 .* by step 50 of"):
         result = train(dqn(env=WrongLater()), 120, slots=12)
@@ -91,6 +102,12 @@ def test_the_first_row_is_the_one_in_which_it_happens() -> None:
     # Whatever the parameters became since is no divergence of the learning.
     assert not np.isfinite(result.log["loss"][0, -1])
     assert not result.log["diverged"].any()
+
+
+def test_the_first_row_is_the_one_in_which_a_mask_allows_nothing() -> None:
+    with pytest.warns(UserWarning, match=r"masks .*: 1 of 1 members, first in row 4 .* by step 50 of"):
+        result = train(dqn(env=NothingAllowedLater()), 120, slots=12)
+    assert result.log["fault"][0].tolist() == [0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_what_diverged_before_a_fault_has_diverged() -> None:

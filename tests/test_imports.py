@@ -11,14 +11,15 @@ import pytest
 import jaxrl
 
 ORDER = [
-    "arguments",
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "rollout", "storage"),
+    *("_module_command", "arguments"),
+    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
     *("rendering", "checking", "adapters"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
-    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "plan", "checkpoints", "runs", "result"),
-    *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli"),
+    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "ties"),
+    *("plan", "checkpoints", "runs", "result"),
+    *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]

@@ -1,5 +1,7 @@
 """Environments under random actions."""
 
+from typing import Any
+
 from benchmarks.race import BOUND, OURS, Contender, Work
 
 SIZES = ((65_536, 512), (1_024, 16_384))
@@ -15,11 +17,20 @@ REWARDS_VARY = ("Pendulum-v1", "MountainCarContinuous-v0")
 PLANE_STRIKE_BYTES = 24
 """Two sets of 64 cells, length and return."""
 
+STACK: list[tuple[str, dict[str, Any]]] = [
+    ("StickyAction", {"p": 0.25}),
+    ("ScaleReward", {"scale": 0.1}),
+    ("ObservationMask", {"keep": (0, 2)}),
+    ("FrameStack", {"k": 4}),
+    ("TimeAware", {}),
+]
+"""Five wrappers, from the inside out; `benchmarks.ours.fused` does the same."""
+
 
 def env(devices: int, rounds: int) -> list[Work]:
     """Random play of every environment."""
     classic = [_classic(name, *size, devices, rounds) for name in STATE_NUMBERS for size in SIZES]
-    return [*classic, _plane_strike(devices, rounds)]
+    return [*classic, _plane_strike(devices, rounds), _wrappers(devices, rounds)]
 
 
 def _copy(items: int, size: int, steps: int, devices: int) -> Contender:
@@ -62,6 +73,24 @@ def _classic(name: str, num_envs: int, steps: int, devices: int, rounds: int) ->
                 note=f"{min(num_envs, 256)} environments: its speed does not grow with them",
             ),
             _copy(num_envs, 4 * STATE_NUMBERS[name] + 8, 2_048 * 65_536 // num_envs, devices),
+        ),
+        rounds,
+    )
+
+
+def _wrappers(devices: int, rounds: int) -> Work:
+    """Five wrappers beside the same computation written as one environment."""
+    shown = {"returns": True, "observations": True}
+    play = {name: _play(name, 65_536, 512, devices) | shown for name in ("CartPole-v1", "benchmarks.ours.fused:Fused")}
+    bare, fused = play.values()
+    return Work(
+        "env-wrappers",
+        "CartPole in five wrappers (sticky actions, scaled rewards, no velocities, frames, time), 65,536 environments",
+        "steps",
+        (
+            Contender("jaxrl, five wrappers", "ours.random_play", {**bare, "wraps": STACK}, OURS),
+            Contender("jaxrl, one environment that does the same, by hand", "ours.random_play", fused),
+            Contender("bare CartPole", "ours.random_play", bare, BOUND),
         ),
         rounds,
     )

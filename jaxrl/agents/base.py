@@ -10,7 +10,7 @@ import numpy as np
 from jaxrl.checking.declarations import require_space
 from jaxrl.checks import check_static
 from jaxrl.environment import FAULTS, Environment, Episode
-from jaxrl.pytree import is_static, pytree
+from jaxrl.pytree import has_numbers, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
 
@@ -48,7 +48,6 @@ class Mean:
 
 
 Metrics = dict[str, Mean]
-_NUMBERS = bool | int | float | np.ndarray | np.generic | jax.Array
 FAULT_METRICS = {name: f"{name}_faults" for name in FAULTS}
 """The names under which `episode_metrics` counts what the environment did wrong, by those of `environment.FAULTS`."""
 REQUIRED_METRICS = ("steps", "episode_return", "episode_length")
@@ -72,7 +71,7 @@ class Agent:
         # unchecked.
         if isinstance(self.env, Environment):
             check_static(self)
-            if not dataclasses.is_dataclass(self.env) or _has_numbers(self.env):
+            if not dataclasses.is_dataclass(self.env) or has_numbers(self.env):
                 self._check_action_space()
                 self.check()
         elif isinstance(self.env, str | type):
@@ -167,23 +166,6 @@ class Agent:
     def has_memory(self) -> bool:
         """Whether the policy has a carry."""
         return bool(jax.tree.leaves(jax.eval_shape(lambda: self.initial_carry(1))))
-
-
-def _has_numbers(node: Any) -> bool:
-    """Whether the leaf fields of a pytree dataclass hold concrete numbers, and no placeholders."""
-    fields = [field for field in dataclasses.fields(node) if not is_static(field)]
-    values = [getattr(node, field.name) for field in fields if field.default is not None]
-    return all(
-        _has_numbers(value)
-        if dataclasses.is_dataclass(value)
-        else all(isinstance(x, _NUMBERS) and not isinstance(x, jax.core.Tracer) for x in _parts(value))
-        for value in values
-    )
-
-
-def _parts(value: Any) -> list[Any]:
-    """The arrays inside a field's value, `None` as one of them."""
-    return jax.tree.leaves(value, is_leaf=lambda x: x is None)
 
 
 def policy_of(agent: Agent, params: Any, num_envs: int) -> Policy:

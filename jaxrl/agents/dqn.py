@@ -53,13 +53,13 @@ class DQN(EpsilonGreedyAgent):
     """Choose the next action by the online network, value it by the target network."""
     dueling: bool = static(default=False, choices=(False, True))
     """Split the head into the state's value and the actions' advantages."""
-    quantiles: int | None = static(default=None, minimum=2)
-    """Quantiles of the return that are learned for every action, whose mean is its value (QR-DQN); none: the value
-    alone. With them, `huber_delta` is where their loss turns from squared to linear, and none makes it linear."""
+    quantiles: int = static(default=0, minimum=0)
+    """Quantiles of the return to learn for every action, whose mean is its value (QR-DQN); 0: the value alone. With
+    them, `huber_delta` is where their loss turns from squared to linear, and none makes it linear."""
 
     @property
     def _network(self) -> hk.Transformed:
-        width = self.quantiles or 1
+        width = max(self.quantiles, 1)
         actions = num_actions(self) * width
         heads = (actions, width) if self.dueling else (actions,)
         return networks.mlp(self.env.observation_space, self.hidden, heads)
@@ -67,7 +67,7 @@ class DQN(EpsilonGreedyAgent):
     @property
     def gradient_numbers(self) -> int:
         """What gradients keep of an item: that of the layers, and every pair of a quantile and a target."""
-        return super().gradient_numbers + 4 * (self.quantiles or 0) ** 2
+        return super().gradient_numbers + 4 * self.quantiles**2
 
     def init_learner(self, key: jax.Array) -> Learner:
         """Draws the parameters, and copies them for the target and the average."""
@@ -97,7 +97,7 @@ class DQN(EpsilonGreedyAgent):
           target_params: parameters that value the successors.
           batch: leaves `[batch, ...]`.
         """
-        if self.quantiles is not None:
+        if self.quantiles:
             return self._quantile_loss(params, target_params, batch)
         next_values = masked(self._values(target_params, batch.next_obs), batch.next_mask)
         errors = losses.td_errors(
@@ -143,7 +143,7 @@ class DQN(EpsilonGreedyAgent):
 
     def _values(self, params: Any, obs: Any) -> jax.Array:
         """f32[batch, actions] for observations `[batch, ...]`."""
-        if self.quantiles is not None:
+        if self.quantiles:
             return jnp.mean(self._quantiles(params, obs), axis=-1)
         heads = self._network.apply(params, obs)
         if not self.dueling:

@@ -13,7 +13,7 @@ from jaxrl.arguments import LARGEST_SEED, flag, positive, whole
 from jaxrl.checking import declarations, keys, returns, rollout
 from jaxrl.checking.exam import Exam
 from jaxrl.checking.findings import CODES, EnvironmentCheckError, EnvironmentReport, Finding
-from jaxrl.environment import Environment
+from jaxrl.environment import Environment, name_of
 from jaxrl.pytree import is_pytree, once_a_structure
 
 __all__ = ["CODES", "EnvironmentCheckError", "EnvironmentReport", "Finding", "check_env", "check_environment"]
@@ -60,7 +60,11 @@ def _examined(exam: Exam, names: tuple[str, ...]) -> EnvironmentReport:
         check(exam)
         if exam.error_count == count:
             passed.add(name)
-    return EnvironmentReport(type(exam.env).__name__, tuple(exam.findings), tuple(exam.skipped))
+    return EnvironmentReport(_name(exam.env), tuple(exam.findings), tuple(exam.skipped))
+
+
+def _name(env: Any) -> str:
+    return name_of(env) if isinstance(env, Environment) else type(env).__name__
 
 
 def check_environment(env: Any) -> None:

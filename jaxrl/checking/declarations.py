@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -50,9 +51,21 @@ def check_fields(exam: Exam) -> None:
 def check_recompilation(exam: Exam) -> None:
     """A copy of the environment is the same to JAX, which compiles once for equal static fields."""
     with contextlib.suppress(Exception):  # a static field that can't be copied says nothing about equality
-        twin: Any = jax.tree.structure(copy.deepcopy(exam.env))
+        # A function is itself wherever it is imported, and yet some of JAX's have copies.
+        functions = {id(function): function for function in _functions(exam.env)}
+        twin: Any = jax.tree.structure(copy.deepcopy(exam.env, functions))
         if twin != jax.tree.structure(exam.env):
             exam.add("recompiles", "methods are compiled again for a copy of the environment with the same fields")
+
+
+def _functions(node: Any) -> Iterator[Any]:
+    """The functions in the static fields of a pytree dataclass and of those inside it."""
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _functions(value)
+        elif is_static(field) and callable(value):
+            yield value
 
 
 def require_space(env: Any, name: str) -> Space:

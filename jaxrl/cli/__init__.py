@@ -21,7 +21,7 @@ from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
 from jaxrl.arguments import LARGEST_SEED, positive, whole, writable_file
 from jaxrl.cli.export import Export, Inspect
-from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, make_environment
+from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, Wraps, make_environment
 from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
 from jaxrl.cli.tables import (
     choose_member,
@@ -31,6 +31,7 @@ from jaxrl.cli.tables import (
     load_run,
     print_environment,
     print_rows,
+    print_wrappers,
 )
 from jaxrl.cli.train import INTERRUPTED, Train, algorithm_command, describe
 from jaxrl.cli.words import REGISTRY, WordError
@@ -88,6 +89,7 @@ class Evaluate:
     ] = None
     """The environment that a file plays in."""
     env_parameter: Parameters = ()
+    wrap: Wraps = ()
     episodes: Annotated[
         int | None,
         tyro.conf.DisallowNone,
@@ -102,7 +104,7 @@ class Evaluate:
         """Prints the table."""
         if self.run.is_file():
             return self._evaluate_file()
-        if self.env is not None or self.env_parameter:
+        if self.env is not None or self.env_parameter or self.wrap:
             raise ValueError(f"--env is for files; {self.run} is a run, which has its environment")
         result = load_run(self.run, self.trust)
         returns = evaluate(result, 32 if self.episodes is None else self.episodes, self.seed)
@@ -114,10 +116,10 @@ class Evaluate:
 
         if self.env is None:
             raise ValueError(f"{self.run} is a file: --env NAME says what it shall play")
-        file, env = PolicyFile(self.run), make_environment(self.env, self.env_parameter)
+        file, env = PolicyFile(self.run), make_environment(self.env, self.env_parameter, self.wrap)
         episodes = positive("episodes", 100 if self.episodes is None else self.episodes)
         returns = evaluate_file(file, env, episodes, self.seed)
-        print_rows(f"{self.run} on {self.env}", file_rows(file, env, returns))
+        print_rows(f"{self.run} on {', '.join((self.env, *self.wrap))}", file_rows(file, env, returns))
         return 0
 
 
@@ -165,7 +167,7 @@ class Render:
 
 @dataclasses.dataclass(frozen=True)
 class Environments:
-    """Lists the environments with their spaces, parameters and defaults."""
+    """Lists the environments with their spaces, parameters and defaults, and the wrappers."""
 
     examples: ClassVar[str] = "jaxrl envs\njaxrl envs CartPole-v1"
 
@@ -178,6 +180,8 @@ class Environments:
         """Prints the tables."""
         for name in self.names or registry.names():
             print_environment(name)
+        if not self.names:
+            print_wrappers()
         return 0
 
 
@@ -193,6 +197,7 @@ class Check:
         tyro.conf.arg(metavar="ENV", help="module:Class, looked for in this folder too, or a registered name."),
     ]
     env_parameter: Parameters = ()
+    wrap: Wraps = ()
     steps: Annotated[int, tyro.conf.arg(metavar="N")] = 1000
     """Environment steps of the random rollout."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -202,7 +207,7 @@ class Check:
         """Prints the findings."""
         from jaxrl.checking import check_env
 
-        env = make_environment(self.env, self.env_parameter)
+        env = make_environment(self.env, self.env_parameter, self.wrap)
         report = check_env(env, seed=self.seed, steps=self.steps, raise_errors=False)
         console().print(str(report), soft_wrap=True)
         return 1 if report.errors else 0
@@ -342,7 +347,3 @@ def _spelled(text: str) -> str:
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:
     print(f"jaxrl: warning: {_spelled(str(message))}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import os
+import re
 import sys
 import textwrap
 import types
@@ -21,6 +22,7 @@ from jaxrl.agents import Agent
 from jaxrl.cli.words import optional_number, specification
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES
 from jaxrl.pytree import Bounds, field_bounds
+from jaxrl.wrappers import make_wrapper
 
 DEFAULT_STEPS = 50_000
 """Environment steps of every member where neither steps, nor iterations, nor a preset say how many."""
@@ -38,6 +40,16 @@ Parameters = Annotated[
     ),
 ]
 """The type of `--env-parameter`, in every command that has it."""
+
+Wraps = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    tyro.conf.arg(
+        metavar="NAME[:FIELD=VALUE,...]",
+        help="A wrapper around the environment, such as FrameStack:k=4; once for each, from the inside out. "
+        "`jaxrl envs` lists them; module:Class is a custom one.",
+    ),
+]
+"""The type of `--wrap`, in every command that takes the name of an environment."""
 
 
 Run = Annotated[
@@ -80,6 +92,7 @@ class CommonOptions:
     env: Annotated[str, tyro.conf.arg(metavar="NAME")] = tyro.MISSING
     """The environment to learn in: a registered name (`jaxrl envs` lists them), or module:Class for a custom one."""
     env_parameter: Parameters = ()
+    wrap: Wraps = ()
     preset: Annotated[str | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Settings known to work; other options override them. If --env has a preset, it is taken unless this is none."""
     steps: Annotated[
@@ -123,6 +136,11 @@ class CommonOptions:
     """How many devices to train on."""
     progress: bool = True
     """Draw a progress bar."""
+
+    @property
+    def game(self) -> str:
+        """The environment with its wrappers, for people."""
+        return ", ".join((self.env, *self.wrap))
 
     def evaluation(self) -> dict[str, Any]:
         """The arguments of evaluation in training."""
@@ -207,8 +225,8 @@ def field_docs(owner: type) -> dict[str, str]:
     return docs
 
 
-def parse_parameters(words: Sequence[str]) -> dict[str, Any]:
-    """Reads "name=value" words: numbers, booleans and tuples as in Python, anything else as text.
+def parse_parameters(words: Sequence[str], option: str = "--env-parameter") -> dict[str, Any]:
+    """Reads "name=value" words of an option: numbers, booleans and tuples as in Python, anything else as text.
 
     Raises:
       ValueError: a word is not of that form, or a name comes twice.
@@ -218,9 +236,9 @@ def parse_parameters(words: Sequence[str]) -> dict[str, Any]:
         name, equals, text = word.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name.isidentifier():
-            raise ValueError(f"--env-parameter {word!r} must be of the form NAME=VALUE, such as length=0.7")
+            raise ValueError(f"{option} {word!r} must be of the form NAME=VALUE, such as length=0.7")
         if name in parameters:
-            raise ValueError(f"--env-parameter {name} is given twice")
+            raise ValueError(f"{option} {name} is given twice")
         parameters[name] = plain_value(text.strip())
     return parameters
 
@@ -249,21 +267,42 @@ def look_here() -> None:
         sys.path.append(here)
 
 
-def make_environment(name: str, words: Sequence[str]) -> Any:
-    """The environment of that name with its "name=value" words.
+def make_environment(name: str, words: Sequence[str], wraps: Sequence[str] = ()) -> Any:
+    """The environment of that name with its "name=value" words, in its wrappers, from the inside out.
 
     Raises:
-      ValueError: it is unknown, or can't be built.
-      TypeError: a parameter that it needs is missing.
+      ValueError: it or a wrapper is unknown, or can't be built.
+      TypeError: a parameter that it needs is missing, or a wrapper can't wrap it.
     """
-    if ":" in name:
+    if any(":" in word for word in (name, *wraps)):
         look_here()
+    what = f"environment {name!r}"
     try:
-        return registry.make(name, **parse_parameters(words))
+        env = registry.make(name, **parse_parameters(words))
+        for word in wraps:
+            what = f"--wrap {word}"
+            kind, parameters = parse_wrap(word)
+            env = make_wrapper(kind, env, **parameters)
+        return env
     except (ValueError, TypeError, ImportError):
         raise
     except Exception as error:  # A custom module may fail in any way while it is imported.
-        raise ValueError(f"environment {name!r} can't be built: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{what} can't be built: {type(error).__name__}: {error}") from error
+
+
+def parse_wrap(word: str) -> tuple[str, dict[str, Any]]:
+    """Reads "Name:field=value,field=value": the wrapper's name, which may be module:Class, and its fields.
+
+    Raises:
+      ValueError: the word is not of that form, or a field comes twice.
+    """
+    form = re.fullmatch(r"([^:=,]+(?::[^:=,]+)?)(?::([^:=,]+=.*))?", word.strip())
+    if form is None:
+        raise ValueError(
+            f"--wrap {word!r} must be of the form NAME or NAME:FIELD=VALUE,FIELD=VALUE, such as FrameStack:k=4"
+        )
+    fields = re.split(r",(?![^()]*\))", form[2]) if form[2] else []
+    return form[1], parse_parameters(fields, "--wrap")
 
 
 def presets_of(algorithm: str) -> dict[str, presets.Preset]:

@@ -15,9 +15,19 @@ from rich.table import Table
 
 from jaxrl.agents import ALGORITHMS, Agent
 from jaxrl.arguments import shown
-from jaxrl.cli.options import CommonOptions, OutFolder, Trusted, choose_preset, plain_value, seeds_wanted, trusted
+from jaxrl.cli.options import (
+    CommonOptions,
+    OutFolder,
+    Trusted,
+    choose_preset,
+    parse_wrap,
+    plain_value,
+    seeds_wanted,
+    trusted,
+)
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
+from jaxrl.config import named_modules, to_config
 from jaxrl.periodic_evaluation import checked_evaluation
 from jaxrl.pytree import annotation, field_at
 from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
@@ -93,7 +103,7 @@ class SweepCommand(AlgorithmCommand):
         chosen = choose_preset(self.algorithm, options.env, options.preset)
         agent = self.build(chosen[1].fields if chosen else {})
         space = parse_space(agent, options.space)
-        refuse_fixed(space, self.words)
+        refuse_fixed(space, self.words, options.wrap)
         arguments: dict[str, Any] = {
             **options.length(agent, chosen[1] if chosen else None),
             "trials": options.trials,
@@ -108,7 +118,7 @@ class SweepCommand(AlgorithmCommand):
             evaluation = checked_evaluation(**options.evaluation())
             plan = plan_sweep(agent, space, **(arguments | {"sampler": name}), evaluation=evaluation)
             check_destination(plan, options.keep, options.out)
-            print_rows(f"{type(agent).__name__} on {options.env}: the plan", plan.rows())
+            print_rows(f"{type(agent).__name__} on {options.game}: the plan", plan.rows())
             return 0
         found = sweep(
             agent,
@@ -120,14 +130,17 @@ class SweepCommand(AlgorithmCommand):
             engine=options.engine,
             progress=options.progress,
         )
-        print_sweep(f"{type(agent).__name__} on {options.env}", found)
+        print_sweep(f"{type(agent).__name__} on {options.game}", found)
         out = console()
         if options.out is None:
             out.print("Nothing was kept: --out FOLDER keeps the sweep.")
         elif not found.complete:
             out.print(f"To go on: {shlex.join(['jaxrl', 'sweep', *self.words])}", soft_wrap=True)
         else:
-            own = f" --trust {options.env.partition(':')[0]}" if ":" in options.env else ""
+            modules = {
+                name for name in named_modules(to_config(agent)) if name.partition(".")[0] not in ("jaxrl", "jax")
+            }
+            own = "".join(f" --trust {name}" for name in sorted(modules))
             out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}{own}", soft_wrap=True)
         return 0 if found.complete else INTERRUPTED
 
@@ -175,7 +188,7 @@ def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
     return space
 
 
-def refuse_fixed(space: dict[str, Any], words: Sequence[str]) -> None:
+def refuse_fixed(space: dict[str, Any], words: Sequence[str], wraps: Sequence[str] = ()) -> None:
     """Checks that no field has both a value of its own on the command line and values to try.
 
     Raises:
@@ -184,7 +197,10 @@ def refuse_fixed(space: dict[str, Any], words: Sequence[str]) -> None:
     given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")}
     names = [word for flag, word in itertools.pairwise(words) if flag == "--env-parameter"]
     names += [word.removeprefix("--env-parameter=") for word in words if word.startswith("--env-parameter=")]
-    given |= {f"env.{name.partition('=')[0].strip().replace('-', '_')}" for name in names}
+    # The outermost wrapper is the agent's environment.
+    layers = ["env." * depth for depth in range(len(wraps) + 1, 0, -1)]
+    given |= {layers[0] + name.partition("=")[0].strip().replace("-", "_") for name in names}
+    given |= {layer + name for layer, word in zip(layers[1:], wraps, strict=True) for name in parse_wrap(word)[1]}
     for path in space:
         if path in given:
             raise SpaceError(f"{path} is both fixed and in the space: leave out one of them")
@@ -242,9 +258,21 @@ def expanded(words: Sequence[str]) -> list[str]:
     for name, value in _table(words[0], content, "environment").items():
         if name not in said:
             found += ["--env-parameter", f"{name}={tuple(value) if isinstance(value, list) else value}"]
+    found += [word for wrap in _wraps(words[0], content) for word in ("--wrap", wrap)]
     for name, value in content.items():
         found += _option(words[0], name.replace("_", "-"), value)
     return [*found, *words[1:]]
+
+
+def _wraps(file: str, content: dict[str, Any]) -> list[str]:
+    """The wrappers, one text or a list of them, from the inside out."""
+    wraps = content.pop("wrap", [])
+    wraps = [wraps] if isinstance(wraps, str) else wraps
+    if not isinstance(wraps, list) or not all(isinstance(wrap, str) for wrap in wraps):
+        raise ValueError(
+            f"{file}: wrap = {shown(wraps)} must be a list of texts, such as ['FrameStack:k=4', 'TimeAware']"
+        )
+    return wraps
 
 
 def _table(file: str, content: dict[str, Any], name: str) -> dict[str, Any]:

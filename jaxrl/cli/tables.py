@@ -22,6 +22,7 @@ from jaxrl.spaces import Discrete, MultiDiscrete, Space, array_names, array_spac
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
 from jaxrl.sweeps import Sweep, SweepFolder, load
 from jaxrl.text import printable
+from jaxrl.wrappers import WRAPPERS
 
 _WIDTH = 110
 _SCORED_AT_ONCE = 256
@@ -174,17 +175,34 @@ def print_environment(name: str) -> None:
     out.print(printable(name), style="bold")
     out.print(printable(f"  {doc[0] if doc else type(env).__name__}"))
     out.print(f"  observations: {_describe(env.observation_space)}; actions: {_describe(env.action_space)}")
+    values = {field.name: getattr(env, field.name) for field in dataclasses.fields(cast(Any, env))}
+    _print_fields(type(env), values)
+
+
+def print_wrappers() -> None:
+    """Prints the wrappers, and their parameters with their defaults."""
+    for name, kind in WRAPPERS.items():
+        console().print(f"--wrap {name}", style="bold")
+        console().print(f"  {(kind.__doc__ or '').strip().splitlines()[0]}")
+        defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.name != "env"}
+        _print_fields(kind, {name: "" if d is dataclasses.MISSING else d for name, d in defaults.items()})
+
+
+def _print_fields(kind: type, values: dict[str, Any]) -> None:
+    """Prints a table of fields with their values, bounds and meanings."""
     table = Table(box=box.ROUNDED, header_style="cyan")
     for column in ("parameter", "default", "must be", "meaning"):
         table.add_column(column, overflow="fold")
-    docs = field_docs(type(env))
-    for field in dataclasses.fields(cast(Any, env)):
-        bounds, value = field_bounds(field), getattr(env, field.name)
-        default = f"{value:g}" if isinstance(value, float) else str(value)
-        row = (field.name, default, "" if bounds == Bounds() else str(bounds), docs.get(field.name, ""))
-        table.add_row(*map(printable, row))
-    out.print(table)
-    out.print()
+    docs = field_docs(kind)
+    for field in dataclasses.fields(kind):
+        if field.name in values:
+            bounds, value = field_bounds(field), values[field.name]
+            default = f"{value:g}" if isinstance(value, float) else str(value)
+            row = (field.name, default, "" if bounds == Bounds() else str(bounds), docs.get(field.name, ""))
+            table.add_row(*map(printable, row))
+    if values:
+        console().print(table)
+    console().print()
 
 
 def _describe(space: Space) -> str:

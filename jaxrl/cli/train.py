@@ -43,7 +43,7 @@ class AlgorithmCommand:
     def build(self, preset_fields: dict[str, Any]) -> Agent:
         """The agent with its environment; raises as those do where a value is wrong."""
         fields = {field.name: getattr(self.agent, field.name) for field in dataclasses.fields(self.agent)}
-        env = make_environment(self.run.env, self.run.env_parameter)
+        env = make_environment(self.run.env, self.run.env_parameter, self.run.wrap)
         # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
         return ALGORITHMS[self.algorithm](env=env, **{**preset_fields, **fields})  # type: ignore[call-arg]
 
@@ -60,7 +60,8 @@ class Train(AlgorithmCommand):
         chosen = choose_preset(self.algorithm, options.env, options.preset)
         agent = self.build(chosen[1].fields if chosen else {})
         if chosen:
-            console().print(f"preset {chosen[0]}: {chosen[1].description}")
+            without = f" (made for {chosen[1].env} without wrappers)" if options.wrap else ""
+            console().print(f"preset {chosen[0]}: {chosen[1].description}{without}")
         result = train(
             agent,
             **options.length(agent, chosen[1] if chosen else None),
@@ -87,7 +88,7 @@ class Train(AlgorithmCommand):
             score = exact_score_rows(result) if result.complete else []
         except KeyboardInterrupt:  # The table comes without what could not be played.
             pass
-        title = f"{type(result.agent).__name__} on {options.env}"
+        title = f"{type(result.agent).__name__} on {options.game}"
         rows = summary_rows(result, returns) + score
         if result.complete and options.out is not None:
             rows.append(("files", f"{options.out} (learning curves: {options.out / 'curves.png'})"))

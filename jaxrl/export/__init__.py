@@ -259,7 +259,7 @@ def _metadata(subject: Subject, policy: Member | Result, parity: Parity) -> dict
 
     member = subject.member
     facts = {
-        "format": "jaxrl policy, version 1",
+        "format": "jaxrl policy, version 2",
         "made_with": f"jaxrl {metadata.version('jaxrl')}",
         **description(member.agent, subject.kind, subject.mask),
         "agent": to_config(member.agent),

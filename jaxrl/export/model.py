@@ -11,9 +11,11 @@ from jaxrl import networks
 from jaxrl.agents.actor_critic import split_choices
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
+from jaxrl.environment import name_of
 from jaxrl.litert import OBSERVATION, carry_names
 from jaxrl.pytree import concrete
 from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
+from jaxrl.wrappers import Wrapper
 
 LEAST_LOG_PROBABILITY = -15.0
 """No allowed action comes out less likely than e^-15 of the likeliest one, so none as exactly 0.
@@ -122,9 +124,10 @@ def _below_all(values: jax.Array, mask: jax.Array) -> jax.Array:
 def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
     """What goes in and what comes out, in words and numbers."""
     space = agent.env.observation_space
-    about = (type(agent.env).__doc__ or "").strip()
+    env = agent.env.unwrapped if isinstance(agent.env, Wrapper) else agent.env
+    about = (type(env).__doc__ or "").strip()
     facts = {
-        "environment": type(agent.env).__name__,
+        "environment": name_of(agent.env),
         "about": " ".join(about.split()),
         "observation": _observation(space),
         "actions": _actions(agent.env.action_space),

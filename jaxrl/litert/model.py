@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxrl.litert.checksum import BLANK, ENTRY, with_checksum
+
 METADATA = "jaxrl"
 """The name of the entry of a file's metadata that `jaxrl.export` writes."""
 MAGIC = b"TFL3"
@@ -64,18 +66,25 @@ def read_metadata(content: bytes) -> dict[str, Any] | None:
 
 
 def write_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
-    """The same TFLite file with plain data (as JSON has it) in its metadata, which interpreters skip."""
+    """The same TFLite file with a checksum and plain data (as JSON has it) in its metadata, which interpreters skip."""
+    return with_checksum(with_entries(content, {METADATA: json.dumps(metadata).encode(), ENTRY: BLANK}))
+
+
+def with_entries(content: bytes, entries: dict[str, bytes]) -> bytes:
+    """The same TFLite file with entries in its metadata, in place of those of the same names."""
     import flatbuffers
 
     schema = _schema()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = METADATA, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + len(buffer.data) + 1024)
+    known = {entry.name.decode(): entry for entry in model.metadata or []}
+    for name, data in entries.items():
+        if name not in known:
+            known[name] = schema.MetadataT()
+            known[name].name, known[name].buffer = name, len(model.buffers)
+            model.buffers.append(schema.BufferT())
+        model.buffers[known[name].buffer].data = np.frombuffer(data, np.uint8)
+    model.metadata = list(known.values())
+    builder = flatbuffers.Builder(len(content) + sum(map(len, entries.values())) + 1024)
     builder.Finish(model.Pack(builder), MAGIC)
     return bytes(builder.Output())
 

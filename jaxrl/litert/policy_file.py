@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.environment import Environment
+from jaxrl.environment import Environment, name_of
+from jaxrl.litert.checksum import is_damaged, lost_its_checksum
 from jaxrl.litert.metadata import checked_metadata, require_initial
 from jaxrl.litert.model import MAGIC, litert, read_metadata
 from jaxrl.spaces import Discrete, MultiDiscrete, array_names, array_spaces, arrays_of, is_array_space
@@ -40,13 +41,17 @@ class PolicyFile:
           source: a path, or the file's content.
 
         Raises:
-          PolicyFileError: it is no TFLite model, or has an operation that the interpreter lacks.
+          PolicyFileError: it is no TFLite model, is not as `jaxrl.export` wrote it, or has an operation that the
+            interpreter lacks.
           ImportError: LiteRT is not installed.
         """
         name = "the model" if isinstance(source, bytes) else str(source)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
         if content[4:8] != MAGIC:
             raise PolicyFileError(f"{name} is not a TFLite file")
+        # Before the interpreter, which damaged tables might lead anywhere.
+        if is_damaged(content):
+            raise PolicyFileError(f"{name} is damaged: it is not as it was exported")
         interpreter = litert().Interpreter
         try:
             self._interpreter = interpreter(model_content=content)
@@ -58,6 +63,8 @@ class PolicyFile:
             plain = interpreter(model_content=content, experimental_op_resolver_type=_plain_operations())
         except Exception as error:  # LiteRT raises RuntimeError, ValueError and more, and flatbuffers struct.error.
             raise PolicyFileError(f"{name} can't be read as a TFLite model: {_first_line(error)}") from error
+        if lost_its_checksum(content, self.metadata):
+            raise PolicyFileError(f"{name} is damaged: it is not as it was exported")
         self.size = len(content)
         self.operations = dict(collections.Counter(op["op_name"] for op in plain._get_ops_details()))
         self._name = name
@@ -160,7 +167,7 @@ class PolicyFile:
         """
         self._check_names(len(array_spaces(env.observation_space)))
         space, actions = env.observation_space, env.action_space
-        name = type(env).__name__
+        name = name_of(env)
         observed = self._observed(arrays_of(space))
         taken = {n: _described(_item(d), d["dtype"]) for n, d in self.inputs.items() if n in self._observations}
         expected = {

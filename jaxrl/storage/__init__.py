@@ -7,9 +7,11 @@ from jaxrl.storage.checksums import (
     checksum_of,
     content_of,
     file_checksum,
+    from_json,
     is_as_written,
     read_checksums,
     require_as_written,
+    to_json,
     write_checksums,
 )
 from jaxrl.storage.folders import (
@@ -30,6 +32,7 @@ __all__ = [
     "content_of",
     "exclusive",
     "file_checksum",
+    "from_json",
     "is_as_written",
     "is_leftover",
     "new_file",
@@ -40,6 +43,7 @@ __all__ = [
     "require_empty",
     "stored_format",
     "sync",
+    "to_json",
     "write_checksums",
     "write_config",
     "write_file",

@@ -1,4 +1,4 @@
-"""Checksums of a folder's files, in a file beside them, tied to the run or sweep that they are of."""
+"""Plain data with a checksum, and the checksums of a folder's files beside them, tied to a run or sweep."""
 
 import errno
 import json
@@ -20,6 +20,39 @@ class DamagedFileError(ValueError):
 def checksum_of(data: Any) -> int:
     """The checksum (CRC-32) of plain data (as JSON has it)."""
     return zlib.crc32(json.dumps(data, sort_keys=True).encode())
+
+
+def to_json(data: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """Plain data as JSON with its checksum, for `from_json`."""
+    return json.dumps({**data, "checksum": checksum_of(data)}, indent=indent).encode()
+
+
+def from_json(content: bytes) -> dict[str, Any]:
+    """What `to_json` was given.
+
+    Raises:
+      DamagedFileError: it is not as it was written.
+    """
+    try:
+        return intact(json.loads(content))
+    except DamagedFileError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"it is no JSON ({type(error).__name__})") from error
+
+
+def intact(noted: Any) -> dict[str, Any]:
+    """Data that has its checksum in it, without that.
+
+    Raises:
+      DamagedFileError: it is not of this checksum.
+    """
+    if not isinstance(noted, dict) or "checksum" not in noted:
+        raise DamagedFileError("it has no checksum")
+    data = {name: value for name, value in noted.items() if name != "checksum"}
+    if noted["checksum"] != checksum_of(data):
+        raise DamagedFileError("it is not as it was written")
+    return data
 
 
 def content_of(path: Path) -> bytes:
@@ -44,8 +77,7 @@ def file_checksum(path: Path) -> int:
 
 def write_checksums(folder: Path, owner: int, checksums: Mapping[str, int]) -> None:
     """Notes the checksums of files by their paths in a folder, and what they are of."""
-    noted = {"of": owner, "files": dict(checksums)}
-    write_file(folder / CHECKSUMS, json.dumps(noted | {"checksum": checksum_of(noted)}).encode())
+    write_file(folder / CHECKSUMS, to_json({"of": owner, "files": dict(checksums)}))
 
 
 def read_checksums(folder: Path, owner: int) -> dict[str, int]:
@@ -56,12 +88,10 @@ def read_checksums(folder: Path, owner: int) -> dict[str, int]:
     """
     path = folder / CHECKSUMS
     try:
-        noted = json.loads(content_of(path))
-        checksum, of, files = noted.pop("checksum"), noted["of"], noted["files"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise DamagedFileError(f"{path} can't be read ({type(error).__name__})") from error
-    if checksum != checksum_of(noted):
-        raise DamagedFileError(f"{path} is damaged")
+        noted = from_json(content_of(path))
+        of, files = noted["of"], dict(noted["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
     if of != owner:
         raise DamagedFileError(f"{path} is of another run or sweep")
     return files

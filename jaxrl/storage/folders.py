@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl.storage.atomic import is_leftover, write_file
-from jaxrl.storage.checksums import checksum_of
+from jaxrl.storage.checksums import DamagedFileError, intact, to_json
 
 
 class RunDirectoryError(ValueError):
@@ -72,9 +72,10 @@ def read_config(folder: Path, kind: str, form: str) -> dict[str, Any]:
     file = folder / "config.json"
     if not isinstance(config, dict) or config.get("format") != form:
         raise RunDirectoryError(f"{file} is not of a {kind} that this jaxrl knows ({form!r}): {folder} is left alone")
-    if config.pop("checksum", None) != checksum_of(config):
-        raise RunDirectoryError(f"{file} is damaged or was changed: put back the one that was written")
-    return config
+    try:
+        return intact(config)
+    except DamagedFileError as error:
+        raise RunDirectoryError(f"{file} is damaged or was changed: put back the one that was written") from error
 
 
 def stored_format(folder: Path) -> Any:
@@ -117,7 +118,6 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     """
     require_empty(folder)
     try:
-        text = json.dumps(config | {"checksum": checksum_of(config)}, indent=2)
-        write_file(folder / "config.json", text.encode())
+        write_file(folder / "config.json", to_json(config, indent=2))
     except OSError as error:
         raise RunDirectoryError(f"out = {folder} can't be written: {error.strerror}") from error

@@ -9,6 +9,7 @@ dashboard; it is never read.
 
 import contextlib
 import copy
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,7 @@ class Advisor:
         return self._stored[number]
 
     def tell(self, scores: list[float]) -> None:
-        """The scores of the trials that were asked for last, in their order; NaN for one that failed."""
+        """The scores of the trials that were asked for last, in order; NaN, as of one that diverged, is the worst."""
         self._scores.append(scores)
         first = len(self._study.get_trials(deepcopy=False)) - len(scores)
         numbers = range(first, first + len(scores))
@@ -118,10 +119,9 @@ class Advisor:
         return range(first, first + len(values))
 
     def _tell(self, numbers: range, scores: list[float]) -> None:
-        states = self._optuna.trial.TrialState
+        # Not as a failed trial, of which samplers take no notice: they would propose its like again and again.
         for number, score in zip(numbers, scores, strict=True):
-            failed = score != score
-            self._study.tell(number, None if failed else score, state=states.FAIL if failed else states.COMPLETE)
+            self._study.tell(number, -math.inf if math.isnan(score) else score)
 
     def _value(self, name: str, value: Any) -> Any:
         labels = self._labels[name]

@@ -12,6 +12,7 @@ from jaxrl.devices import NotEnoughMemoryError
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan, make_plan
 from jaxrl.pytree import concrete, field_at, get_at, is_static, replace_at
+from jaxrl.ties import tie_agent, tie_varied
 
 LARGE_BATCH = 1024
 """Members of a batch from which on"""
@@ -186,7 +187,7 @@ def trial_agent(agent: Agent, values: dict[str, Any]) -> Agent:
     """The agent with a trial's values in place."""
     for path, value in values.items():
         agent = replace_at(agent, path, value)
-    return agent
+    return tie_agent(agent)
 
 
 def make_batches(
@@ -211,6 +212,7 @@ def make_batches(
         seed_of = np.tile(seeds, len(members))
         vary = {path: _column([values[trial][path] for trial in members], group, path) for path in group.varied}
         vary = {path: np.repeat(column, len(seeds), axis=0) for path, column in vary.items()}
+        vary = tie_varied(group.plan.agent, vary)
         for first in range(0, len(trial_of), group.size):
             part = slice(first, first + group.size)
             chosen = {path: column[part] for path, column in vary.items()}

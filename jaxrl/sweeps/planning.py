@@ -87,7 +87,7 @@ class SweepPlan:
         """The sweep as plain data; equal requests are the same sweep.
 
         Raises:
-          TypeError: the agent or its environment holds something that is none, such as a function.
+          TypeError: the agent or its environment holds something that is none, such as a lambda.
         """
         evaluation = self.settings.evaluation
         return {

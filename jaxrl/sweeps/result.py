@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import shown, whole, writable_file
-from jaxrl.environment import FAULTS
+from jaxrl.environment import FAULTS, name_of
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.reports import fault_in_words
@@ -334,7 +334,7 @@ class Sweep:
         best = self.ranked.trials[:5].tolist()
         write_report(
             path,
-            title=f"{type(self.agent).__name__} on {type(self.agent.env).__name__}",
+            title=f"{type(self.agent).__name__} on {name_of(self.agent.env)}",
             facts=self.facts(),
             results=self.table(),
             curves=self.curves(best),

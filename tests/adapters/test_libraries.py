@@ -19,7 +19,7 @@ def test_a_missing_library_names_the_extra(library, monkeypatch):
         jaxrl.make(f"{library}:Anything-v0")
 
 
-class MultiDiscrete(SimpleNamespace):
+class MultiBinary(SimpleNamespace):
     pass
 
 
@@ -33,8 +33,8 @@ def test_a_missing_library_for_the_other_direction_names_the_extra(monkeypatch):
 
 
 def test_an_unsupported_space_is_named_with_a_remedy():
-    space = MultiDiscrete(nvec=np.array([2, 3]), shape=(2,), dtype=np.int64)
-    with pytest.raises(ValueError, match=r"cube has the action space MultiDiscrete.*number its combinations in one"):
+    space = MultiBinary(n=2, shape=(2,), dtype=np.int8)
+    with pytest.raises(ValueError, match=r"cube has the action space MultiBinary.*number its combinations in one"):
         action_space_of(space, "cube")
 
 
@@ -42,3 +42,7 @@ def test_a_discrete_space_must_begin_at_0():
     space = SimpleNamespace(n=3, start=1, shape=())
     with pytest.raises(ValueError, match="does not begin at 0: subtract its start"):
         action_space_of(space, "cube")
+
+
+def test_several_actions_at_once():
+    assert action_space_of(SimpleNamespace(nvec=np.array([2, 3])), "cube") == jaxrl.MultiDiscrete((2, 3))

@@ -13,10 +13,15 @@ import numpy as np
 
 import jaxrl
 from tests.attack.jobs import JOBS, checksum, prepare
-from tests.attack.kills import _killed
+from tests.attack.kills import Moment, killed
 from tests.attack.workers import Fall, Verdict, attacked, captured, forked
+from tests.export_helpers import decided
 
 _REFUSALS = (ValueError, TypeError, OSError)
+_UNFINISHED = "unfinished-"
+_STOPPED = {"train": 40, "halving": 60, "tpe": 60}
+"""Jobs that are killed at these operations on files: a checkpoint is there, parked members, rounds of trials."""
+_QUANTIZED = ("none", "float16", "int8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +40,8 @@ def flips(count: int, rng: random.Random, folder: Path, watched: Path) -> Iterat
     pid = forked(functools.partial(_build, corpora, cache))
     if os.waitpid(pid, 0)[1]:
         raise RuntimeError("the folders to attack can't be made")
-    _killed("train", corpora / "stopped", cache, 40)
+    for job, operation in _STOPPED.items():
+        killed(job, corpora / f"{_UNFINISHED}{job}", cache, Moment(operation, 0.0))
     files = {
         name: sorted(p for p in (corpora / name).rglob("*") if p.is_file() and p.stat().st_size)
         for name in sorted(os.listdir(corpora))
@@ -55,28 +61,29 @@ def flips(count: int, rng: random.Random, folder: Path, watched: Path) -> Iterat
 def _build(corpora: Path, cache: Path) -> None:
     prepare(cache)
     for name, job in JOBS.items():
-        found = job(corpora / name)
-        if name == "train":
-            from jaxrl.export import to_tflite
+        job(corpora / name)
+    from jaxrl.export import to_tflite
 
-            (corpora / "file").mkdir()
-            to_tflite(found.best(), corpora / "file" / "policy.tflite")
+    (corpora / "exports").mkdir()
+    policy = decided(jaxrl.PPO(jaxrl.make("CartPole-v1"), hidden=(64, 64)))
+    for quantize in _QUANTIZED:
+        to_tflite(policy, corpora / "exports" / f"{quantize}.tflite", quantize=quantize)
 
 
 def _readings(corpus: str) -> list[Callable[[Path], str]]:
-    if corpus == "file":
+    if corpus == "exports":
         return [_outputs]
-    job = JOBS["train" if corpus == "stopped" else corpus]
+    job = JOBS[corpus.removeprefix(_UNFINISHED)]
     resume = lambda path: checksum(job(path))  # noqa: E731
-    return [resume] if corpus == "stopped" else [lambda path: checksum(jaxrl.load(path)), resume]
+    return [resume] if corpus.startswith(_UNFINISHED) else [lambda path: checksum(jaxrl.load(path)), resume]
 
 
 def _outputs(path: Path) -> str:
     from jaxrl.litert import PolicyFile
 
-    file = PolicyFile(path / "policy.tflite")
+    files = [PolicyFile(path / f"{quantize}.tflite") for quantize in _QUANTIZED]
     obs = np.random.default_rng(0).uniform(-1, 1, (4, 1, 4)).astype(np.float32)
-    return str([file.outputs_and_carry((), each)[0].tolist() for each in obs])
+    return str([file.outputs_and_carry((), each)[0].tolist() for file in files for each in obs])
 
 
 def _flip(folder: Path, wanted: dict[str, list[str]], case: Flip) -> str:

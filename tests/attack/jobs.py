@@ -65,6 +65,7 @@ def prepare(cache: Path) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jaxrl.blocks.PAUSE_SECONDS = 0.0
+    jaxrl.sweeps.work.CHECKPOINT_SECONDS = 0.0
 
 
 def checksum(found: Any) -> str:
@@ -76,4 +77,7 @@ def checksum(found: Any) -> str:
     else:
         digest.update(found.table().drop(columns="seconds").to_csv().encode())
         digest.update(found.curves().to_csv().encode())
+        for trial, seed in found.table()[["trial", "seed"]].to_numpy().tolist():
+            for leaf in jax.tree.leaves(found.member(trial, seed).params):
+                digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()

@@ -1,4 +1,7 @@
-"""SIGKILL at random times and at random operations on files; what is resumed equals what was never interrupted."""
+"""Kills at random times, and at or shortly after random operations on files.
+
+What is resumed equals what was never interrupted.
+"""
 
 import dataclasses
 import functools
@@ -21,38 +24,52 @@ _EVENTS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncat
 
 
 @dataclasses.dataclass(frozen=True)
+class Moment:
+    """When to kill.
+
+    Attributes:
+      operation: on files of the job's folder, from 1; 0 is the start of the program.
+      seconds: after the operation has begun: writing to a file is none, and may be under way then.
+    """
+
+    operation: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Kill:
     """One case.
 
     Attributes:
       number: of the case, and its folder's name.
       job: one of `JOBS`.
-      moments: one for each time that the job is begun or resumed: seconds (float) after the program starts to run,
-        or the number (int) of an operation on files in its folder.
+      moments: one for each time that the job is begun or resumed.
     """
 
     number: int
     job: str
-    moments: tuple[float | int, ...]
+    moments: tuple[Moment, ...]
 
 
 def kills(count: int, rng: random.Random, folder: Path, watched: Path) -> Iterator[Verdict]:
-    """Kills so many jobs, each at least once, and compares what is resumed after the last kill of each."""
+    """Kills jobs so many times in all, each at least once, and compares what is resumed after its last kill."""
     cache = folder / "cache"
     spans = {job: _span(job, folder, cache) for job in JOBS}
     cases: list[Kill] = []
-    left = count  # jobs: at least as many kills
-    while left:
-        job = list(JOBS)[len(cases) % len(JOBS)]
+    struck = drawn = 0
+    while struck < count:
+        job = list(JOBS)[drawn % len(JOBS)]
         seconds, operations = spans[job]
-        draws = [rng.uniform(0, seconds), rng.randint(1, operations)]
+        after = [Moment(rng.randint(1, operations), 10 ** rng.uniform(-4, -2)) for _ in range(2)]
+        draws = [*after, Moment(rng.randint(1, operations), 0.0), Moment(0, rng.uniform(0, seconds))]
         # Most jobs are killed once, some again while they resume.
-        moments = tuple(rng.choice(draws) for _ in range(rng.choice((1, 1, 1, 2, 3))))
-        cases.append(Kill(len(cases), job, moments))
-        left -= 1
-    for case in cases:
-        for moment in case.moments:
-            _killed(case.job, folder / str(case.number), cache, moment)
+        case = Kill(drawn, job, tuple(rng.choice(draws) for _ in range(rng.choice((1, 1, 1, 2, 3)))))
+        drawn += 1
+        # What is left to resume may be over before the moment of a later kill.
+        if strikes := sum(killed(job, folder / str(case.number), cache, moment) for moment in case.moments):
+            cases.append(case)
+            struck += strikes
+    print(f"kills: {struck} of {len(cases)} jobs", flush=True)
     references: dict[str, str] = {}
     yield from attacked("kills", cases, functools.partial(_compare, folder, cache, references), watched)
 
@@ -91,29 +108,34 @@ def _on_operations(out: Path, action: Any) -> None:
     sys.addaudithook(hook)
 
 
-def _killed(job: str, out: Path, cache: Path, moment: float | int) -> None:
-    """Runs a job until it is killed, or over."""
-    pid = forked(functools.partial(_doomed, job, out, cache, moment if isinstance(moment, int) else None))
-    end = time.monotonic() + (moment if isinstance(moment, float) else HANG_SECONDS)
+def killed(job: str, out: Path, cache: Path, moment: Moment) -> bool:
+    """Runs a job until it is killed, or over; whether it was killed."""
+    pid = forked(functools.partial(_doomed, job, out, cache, moment))
+    end = time.monotonic() + HANG_SECONDS
     while time.monotonic() < end:
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.WIFSIGNALED(status)
         time.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    raise RuntimeError(f"the job {job!r} hangs")
 
 
-def _doomed(job: str, out: Path, cache: Path, operation: int | None) -> None:
+def _doomed(job: str, out: Path, cache: Path, moment: Moment) -> None:
     prepare(cache)
-    if operation is not None:
-        count = [0]
+    count = [0]
 
-        def strike() -> None:
-            count[0] += 1
-            if count[0] == operation:
+    def strike() -> None:
+        if count[0] == moment.operation:
+            if not moment.seconds:
                 os.kill(os.getpid(), signal.SIGKILL)
+            # Nobody handles SIGALRM: the kernel ends the process then and there, as by SIGKILL.
+            signal.setitimer(signal.ITIMER_REAL, moment.seconds)
+        count[0] += 1
 
-        _on_operations(out, strike)
+    strike()
+    _on_operations(out, strike)
     JOBS[job](out)
 
 

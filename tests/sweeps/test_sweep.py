@@ -261,8 +261,8 @@ def test_trials_that_share_all_that_is_static():
     assert len(found.table()) == 8
 
 
-def test_a_field_that_holds_a_function_is_swept_in_memory_only(tmp_path):
-    agent = dqn(env=Shouting())
+def test_a_field_that_holds_a_function_of_no_module_is_swept_in_memory_only(tmp_path):
+    agent = dqn(env=Shouting(shout=lambda: None))
     assert len(sweep({"discount": [0.5, 0.9]}, agent).table()) == 4
     with pytest.raises(TypeError, match="can't be stored"):
         sweep({"discount": [0.5, 0.9]}, agent, out=tmp_path / "s")

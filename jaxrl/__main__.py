@@ -1,0 +1,7 @@
+"""`python -m jaxrl` is the command `jaxrl`."""
+
+import sys
+
+from jaxrl_command import main
+
+sys.exit(main())
