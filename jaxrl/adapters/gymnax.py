@@ -32,7 +32,7 @@ class Gymnax(Adapted):
     between members up to `max_steps`; it truncates, and gymnax's other ends terminate.
     """
 
-    params: Any = None
+    params: Any = ()
     """gymnax's own dataclass of parameters."""
 
     library = Library("gymnax", "gymnax")

@@ -11,6 +11,7 @@ import pytest
 import jaxrl
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.pytree import concrete, replace_at
+from jaxrl.wrappers import FlattenObservation, TimeAware
 
 gymnax = pytest.importorskip("gymnax")
 
@@ -166,3 +167,12 @@ def test_custom_objects_train_and_are_not_stored(tmp_path):
 def test_bad_input(name, parameters, message):
     with pytest.raises(ValueError, match=message):
         jaxrl.make(f"gymnax:{name}", **parameters)
+
+
+def test_wrappers_hold_it():
+    env = TimeAware(FlattenObservation(jaxrl.make("gymnax:Catch-bsuite", rows=6)))
+    vary = {"env.env.env.params.max_steps_in_episode": [100, 3]}
+    agent = jaxrl.PPO(env, num_envs=4, rollout_steps=16, epochs=1)
+    result = jaxrl.train(agent, steps=128, seeds=2, vary=vary, progress=False)
+    assert result.log["episode_length"][1].max() <= 3
+    assert to_config(from_config(to_config(env))) == to_config(env)
