@@ -1,7 +1,7 @@
 """jaxrl: thousands of reinforcement-learning agents, trained at once in one compiled program."""
 
 import jaxrl._module_command  # noqa: F401 (before everything that takes time)
-from jaxrl import wrappers
+from jaxrl import adapters, wrappers
 from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, QLearning, Reinforce
 from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
@@ -42,6 +42,7 @@ __all__ = [
     "TimeStep",
     "Trial",
     "Tuple",
+    "adapters",
     "check_env",
     "choice",
     "evaluate",

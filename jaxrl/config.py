@@ -4,6 +4,10 @@ A configuration is what JSON holds. A pytree dataclass is `{"class": import path
 a tuple is a list, `None`, strings, whole numbers and finite floats are themselves. All else is an
 object with one telling key: `{"float": "inf"}`, `{"list": [...]}`, `{"dict": {...}}`,
 `{"dtype": ...}`, `{"array": ...}` and `{"function": "module:name"}`. Every value comes back exactly as it was.
+
+A class whose fields hold something else, such as an adapted environment with its library's own parameters, says what
+is stored in their place: `to_fields()` gives a dict by names of fields, and the classmethod `from_fields(dict)` builds
+it again.
 """
 
 import contextlib
@@ -115,7 +119,8 @@ def _store(value: Any, path: str) -> Any:
         return {"dict": {key: _store(item, f"{path}[{key!r}]") for key, item in value.items()}}
     if is_pytree_class(type(value)):
         names = [field.name for field in dataclasses.fields(value) if field.init]
-        fields = {name: _store(getattr(value, name), f"{path}.{name}") for name in names}
+        own = value.to_fields() if hasattr(value, "to_fields") else {name: getattr(value, name) for name in names}
+        fields = {name: _store(item, f"{path}.{name}") for name, item in own.items()}
         return {"class": f"{type(value).__module__}.{type(value).__qualname__}", "fields": fields}
     for kind, known in _DTYPES.items():
         for name, dtype in known.items():
@@ -201,7 +206,8 @@ def _load_node(class_path: str, stored: dict[str, Any], trust: Trust) -> Any:
         optional = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
         if name not in stored and not optional:
             raise ValueError(f"the configuration of {cls.__name__} lacks the field {name!r}, which has no default")
-    return cls(**{name: _load(value, f"{cls.__name__}.{name}", trust) for name, value in stored.items()})
+    loaded = {name: _load(value, f"{cls.__name__}.{name}", trust) for name, value in stored.items()}
+    return cls.from_fields(loaded) if hasattr(cls, "from_fields") else cls(**loaded)
 
 
 def _compare(there: Any, here: Any, path: str) -> Iterator[str]:

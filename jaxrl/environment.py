@@ -117,9 +117,13 @@ class Environment:
 
 
 def name_of(env: Environment) -> str:
-    """The name of an environment's class, with those of the environments inside: "TimeAware(FrameStack(CartPole))"."""
+    """The name of an environment's class, with those of the environments inside: "TimeAware(FrameStack(CartPole))".
+
+    One of another library has a `full_name`, such as "gymnax:CartPole-v1".
+    """
     inside = getattr(env, "env", None)
-    return f"{type(env).__name__}({name_of(inside)})" if isinstance(inside, Environment) else type(env).__name__
+    name = type(env).__name__
+    return f"{name}({name_of(inside)})" if isinstance(inside, Environment) else getattr(env, "full_name", name)
 
 
 @pytree

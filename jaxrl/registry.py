@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from jaxrl.arguments import shown
 from jaxrl.checks import check_values
 from jaxrl.environment import Environment
 
+LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx")
+"""The libraries whose environments go by "library:name"; `jaxrl.adapters` has a module of that name for each."""
 _factories: dict[str, tuple[Callable[..., Environment], dict[str, Any]]] = {}
 
 
@@ -50,10 +53,12 @@ def make(name: str, **parameters: Any) -> Environment:
     """Builds an environment.
 
     Args:
-      name: a registered name ("CartPole-v1"), or "module:Class" for one that is not registered.
+      name: a registered name ("CartPole-v1"), "library:name" for one of another library ("gymnax:Catch-bsuite"; see
+        `jaxrl.adapters`), or "module:Class" for one that is not registered.
       **parameters: fields of the environment, in place of their defaults.
 
     Raises:
+      ImportError: the library is not installed.
       TypeError: a parameter is of the wrong kind.
       ValueError: an unknown name, an unknown parameter, or a value that is outside its bounds or not finite.
     """
@@ -62,12 +67,14 @@ def make(name: str, **parameters: Any) -> Environment:
     known = names()
     if name in _factories:
         factory, defaults = _factories[name]
+    elif name.partition(":")[0] in LIBRARIES and ":" in name:
+        factory, defaults = _of_library(*name.split(":", 1)), {}
     elif ":" in name:
         factory, defaults = _import(name), {}
     else:
         raise ValueError(
             f"unknown environment {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
-            'or "module:Class" for a custom one'
+            'or "module:Class" for a custom one, or "library:name" for one of ' + ", ".join(LIBRARIES)
         )
     if not callable(factory) or (inspect.isclass(factory) and not issubclass(factory, Environment)):
         raise ValueError(f"environment {name!r} is {shown(factory)}, and must be a subclass of jaxrl.Environment")
@@ -110,6 +117,10 @@ def nearest(word: Any, known: Any) -> str:
     by_lower = {str(k).lower(): str(k) for k in known}
     matches = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
     return f" (did you mean {by_lower[matches[0]]!r}?)" if matches else ""
+
+
+def _of_library(library: str, name: str) -> Callable[..., Environment]:
+    return functools.partial(importlib.import_module(f"jaxrl.adapters.{library}").make, name)
 
 
 def _import(path: str) -> Callable[..., Environment]:

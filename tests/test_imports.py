@@ -13,7 +13,7 @@ import jaxrl
 ORDER = [
     *("_module_command", "arguments"),
     *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
-    *("rendering", "checking"),
+    *("rendering", "checking", "adapters"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),

@@ -31,14 +31,18 @@ def prepare(
     steps: int,
     devices: int,
     returns: bool = False,
+    parameters: dict[str, Any] | None = None,
     observations: bool = False,
     wraps: Sequence[tuple[str, dict[str, Any]]] = (),
 ) -> tuple[Run, dict[str, Any]]:
-    """Compiles the play of `num_envs` environments, in wrappers from the inside out, for about `steps` steps each."""
+    """Compiles the play of `num_envs` environments for about `steps` steps each.
+
+    They are made with `parameters`, in wrappers from the inside out.
+    """
     jaxrl.use_cpu_cores(devices)
-    game = jaxrl.make(env)
-    for name, parameters in wraps:
-        lists = {field: tuple(value) if isinstance(value, list) else value for field, value in parameters.items()}
+    game = jaxrl.make(env, **(parameters or {}))
+    for name, fields in wraps:
+        lists = {field: tuple(value) if isinstance(value, list) else value for field, value in fields.items()}
         game = make_wrapper(name, game, **lists)
     mesh = member_mesh(num_envs, devices)
     share = num_envs // mesh.size

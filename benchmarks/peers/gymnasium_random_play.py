@@ -5,7 +5,8 @@ every step, automatic resets to fresh random starts.
 
 Not the same: one process on one core. The state is float64, and observations (float32) and rewards are always built.
 "vector" is the environment's own vector version, which Gymnasium has of CartPole alone: `CartPoleVectorEnv`, where the
-step after an episode's end only resets; those are not counted as steps. "sync" is a `SyncVectorEnv` at its quickest: it
+step after an episode's end only resets; those are not counted as steps. "jaxrl" is jaxrl's environment in Gymnasium's
+interface, played by the same loop. "sync" is a `SyncVectorEnv` at its quickest: it
 resets within the last step, as jaxrl does, hands out its observations without copying them, and goes without
 Gymnasium's check of the first step (`PassiveEnvChecker`).
 """
@@ -23,6 +24,7 @@ from benchmarks.contender import Run, serve
 DIFFERS = {
     "all": ["one process on one core", "float64 state", "observations and rewards are always built"],
     "vector": ["the step after an episode's end only resets; it is not counted"],
+    "jaxrl": ["the step after an episode's end only resets; it is not counted"],
     "sync": ["one Python object for each environment, stepped in turn"],
 }
 
@@ -36,6 +38,10 @@ def _make(env: str, num_envs: int, kind: str) -> gymnasium.vector.VectorEnv:
         return gymnasium.vector.SyncVectorEnv(
             [one] * num_envs, copy=False, autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP
         )
+    if kind == "jaxrl":
+        from jaxrl.adapters import gymnasium_vector_env
+
+        return gymnasium_vector_env(env, num_envs)
     raise ValueError(f'kind="{kind}" of {env} is neither "sync" nor the "vector" of CartPole-v1.')
 
 
@@ -54,7 +60,7 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
       env: Gymnasium's name.
       num_envs: environments.
       steps: calls of `step` in one run.
-      kind: "vector" for the environment's own vector version, "sync" for `SyncVectorEnv`.
+      kind: "vector" for the environment's own vector version, "sync" for `SyncVectorEnv`, "jaxrl" for jaxrl's.
 
     Returns:
       The work and facts about it.
@@ -65,7 +71,7 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
     envs = _make(env, num_envs, kind)
     envs.reset(seed=0)
     random = np.random.default_rng(0)
-    lost = 1 if kind == "vector" else 0  # Steps between two episodes that only reset.
+    lost = 0 if kind == "sync" else 1  # Steps between two episodes that only reset.
 
     def run() -> dict[str, Any]:
         envs.reset()
@@ -82,7 +88,8 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
         return {"steps": played, "episodes": episodes, "episode_length": finished / max(episodes, 1)}
 
     versions = {name: importlib.metadata.version(name) for name in ("gymnasium", "numpy")}
-    return run, {"versions": versions, "differs": DIFFERS["all"] + DIFFERS[kind], "kind": kind}
+    differs = DIFFERS[kind] if kind == "jaxrl" else DIFFERS["all"] + DIFFERS[kind]
+    return run, {"versions": versions, "differs": differs, "kind": kind}
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from benchmarks.race import Work
-from benchmarks.works import dqn, off_policy, on_policy, q_learning, random_play, reinforce, replay
+from benchmarks.works import adapters, dqn, off_policy, on_policy, q_learning, random_play, reinforce, replay
 
 PARTS: dict[str, Callable[[int, int], list[Work]]] = {
     "env": random_play.env,
+    "adapters": adapters.adapters,
     "dqn": lambda devices, rounds: dqn.speed(devices, rounds) + dqn.learning(devices),
     "q-learning": q_learning.speed,
     "reinforce": reinforce.speed,

@@ -284,7 +284,7 @@ def make_environment(name: str, words: Sequence[str], wraps: Sequence[str] = ())
             kind, parameters = parse_wrap(word)
             env = make_wrapper(kind, env, **parameters)
         return env
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ImportError):
         raise
     except Exception as error:  # A custom module may fail in any way while it is imported.
         raise ValueError(f"{what} can't be built: {type(error).__name__}: {error}") from error

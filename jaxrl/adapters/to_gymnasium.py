@@ -1,0 +1,118 @@
+"""A jaxrl environment as a `gymnasium.Env`."""
+
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+from gymnasium import spaces
+
+from jaxrl.adapters.stepping import Informed, checked_environment
+from jaxrl.arguments import shown
+from jaxrl.environment import Environment, start, take
+from jaxrl.random_bits import split
+from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
+
+RENDER_MODES, RENDER_FPS = ("rgb_array",), 30
+
+
+def gymnasium_space(space: Space) -> gymnasium.Space:
+    """The same space in Gymnasium's classes.
+
+    Raises:
+      ValueError: it has several arrays.
+    """
+    if isinstance(space, Discrete):
+        return spaces.Discrete(space.n)
+    if isinstance(space, MultiDiscrete):
+        return spaces.MultiDiscrete(np.asarray(space.counts))
+    if not isinstance(space, Box):
+        raise ValueError(
+            f"{shown(space)} has several arrays, and only spaces of one are handed out: join them into one, in a "
+            "wrapper around the environment"
+        )
+    if np.dtype(space.dtype) == np.bool_:
+        return spaces.MultiBinary(space.shape)
+    kind: Any = np.dtype(space.dtype).type
+    low, high = bounds(space)
+    return spaces.Box(low, high, dtype=kind)
+
+
+def bounds(space: Box) -> list[np.ndarray]:
+    """Both bounds as arrays of the space's shape and dtype."""
+    return [np.broadcast_to(np.asarray(x, space.dtype), space.shape) for x in (space.low, space.high)]
+
+
+def checked_render_mode(mode: Any) -> str | None:
+    """Raises a ValueError where it is neither None nor "rgb_array"."""
+    if mode is not None and mode not in RENDER_MODES:
+        raise ValueError(f"render_mode = {shown(mode)} must be None or 'rgb_array'")
+    return mode
+
+
+class GymnasiumEnv(gymnasium.Env):
+    """One environment, with NumPy on the outside.
+
+    The time limit truncates; `info` has what the environment says of a step, and "action_mask" (i8[n], as
+    `Discrete.sample` takes it) where not all actions are allowed.
+    """
+
+    metadata = {"render_modes": [*RENDER_MODES], "render_fps": RENDER_FPS}  # noqa: RUF012  As Gymnasium declares it.
+
+    def __init__(self, env: Environment | str, render_mode: str | None = None) -> None:
+        self.render_mode = checked_render_mode(render_mode)
+        self._env = checked_environment(env)
+        self.observation_space = gymnasium_space(self._env.observation_space)
+        self.action_space = gymnasium_space(self._env.action_space)
+        self._episode: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode; the same seed gives the same one."""
+        super().reset(seed=seed)
+        self._key = jax.random.key(int(self.np_random.integers(2**32)))
+        self._key, self._episode = _start(self._env, self._key)
+        return self._observation(), _with_mask({}, self._episode.mask)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Takes one step.
+
+        Raises:
+          gymnasium.error.ResetNeeded: before the first reset.
+          ValueError: the action is not in the action space.
+        """
+        if self._episode is None:
+            raise gymnasium.error.ResetNeeded("call reset before the first step")
+        space: Any = self._env.action_space
+        action = np.asarray(action, space.dtype)
+        if action.shape != space.shape or not bool(space.contains(action)):
+            raise ValueError(f"action = {shown(action)} is not in {self.action_space}")
+        self._key, self._episode, transition = _step(self._env, self._episode, action, self._key)
+        info = {name: value.item() for name, value in jax.device_get(self._episode.state[1]).items()}
+        flags = bool(transition.terminated), bool(transition.truncated)
+        return self._observation(), float(transition.reward), *flags, _with_mask(info, self._episode.mask)
+
+    def render(self) -> np.ndarray | None:
+        """Draws the state, u8[height, width, 3], where the environment was made with render_mode="rgb_array"."""
+        if self.render_mode is None or self._episode is None:
+            return None
+        return self._env.render(self._episode.state[0])
+
+    def _observation(self) -> Any:
+        obs = self._episode.obs
+        return int(obs) if isinstance(self._env.observation_space, Discrete) else np.array(obs)
+
+
+@jax.jit
+def _start(env: Environment, key: jax.Array) -> tuple[jax.Array, Any]:
+    following, start_key = split(key, 2)
+    return following, start(Informed(env), start_key)
+
+
+@jax.jit
+def _step(env: Environment, episode: Any, action: Any, key: jax.Array) -> tuple[jax.Array, Any, Any]:
+    following, step_key = split(key, 2)
+    return following, *take(Informed(env), episode, action, step_key)
+
+
+def _with_mask(info: dict[str, Any], mask: Any) -> dict[str, Any]:
+    return info if mask is None else {**info, "action_mask": np.asarray(mask, np.int8)}

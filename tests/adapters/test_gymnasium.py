@@ -1,0 +1,101 @@
+"""Python environments of Gymnasium under jaxrl's agents."""
+
+import re
+import warnings
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.config import from_config, to_config
+from jaxrl.rollout import random_rollout, start_actors
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*steps in Python, one call for all members")
+
+
+class Fails(gymnasium.Env):
+    """Raises in its third step."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 3:
+            raise RuntimeError("the robot fell off the table")
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_what_it_can_not_do_is_said_before_it_starts():
+    with pytest.warns(UserWarning, match=r"gymnasium:CartPole-v1 steps in Python.*resumed goes on with new episodes"):
+        jaxrl.make("gymnasium:CartPole-v1")
+
+
+def test_steps_are_those_of_gymnasium():
+    """Two members of three environments each: every episode replayed by one environment object, from its seed."""
+    env = jaxrl.make("gymnasium:CartPole-v1", max_episode_steps=30)
+    steps, envs = 80, 3
+
+    def play(key):
+        def seen(step):
+            moved = step.transition
+            state = step.before.state
+            return state.seed, state.count, moved.action, moved.next_obs, moved.terminated, moved.truncated
+
+        return random_rollout(env, start_actors(env, key, envs), steps, key, seen)[1]
+
+    keys = jax.random.split(jax.random.key(0), 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        played = jax.device_get(jax.jit(jax.vmap(play))(keys))
+    theirs, ends, cut = gymnasium.make("CartPole-v1", max_episode_steps=30), 0, 0
+    for member in range(2):
+        for place in range(envs):
+            for time in range(steps):
+                seed, count, action, obs, terminated, truncated = (x[member, time, place] for x in played)
+                if count == 0:
+                    theirs.reset(seed=int(seed))
+                expected = theirs.step(int(action))
+                np.testing.assert_array_equal(obs, expected[0])
+                assert (terminated, truncated) == expected[2:4]
+                ends, cut = ends + terminated, cut + truncated
+                if terminated or truncated:
+                    assert time + 1 == steps or played[1][member, time + 1, place] == 0
+    assert ends > 10
+    assert cut > 0
+
+
+@pytest.mark.slow
+def test_ppo_learns_gymnasiums_own_cartpole():
+    agent = jaxrl.PPO(jaxrl.make("gymnasium:CartPole-v1"), num_envs=8, rollout_steps=64)
+    result = jaxrl.train(agent, steps=30_000, seeds=2, progress=False)
+    assert result.returns.mean() >= 475
+
+
+def test_it_trains_and_comes_back_by_its_name(tmp_path):
+    agent = jaxrl.PPO(jaxrl.make("gymnasium:CartPole-v1"), num_envs=2, rollout_steps=8, epochs=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*under way are unknown")
+        jaxrl.train(agent, steps=64, seeds=2, out=tmp_path / "run", progress=False)
+    assert to_config(jaxrl.load(tmp_path / "run").agent) == to_config(agent)
+    assert from_config(to_config(agent.env)) == agent.env
+
+
+def test_an_exception_in_a_step_ends_the_run_with_its_traceback():
+    agent = jaxrl.PPO(jaxrl.adapters.from_gymnasium(Fails), num_envs=2, rollout_steps=8, epochs=1)
+    with pytest.raises(Exception, match="the robot fell off the table") as caught:
+        jaxrl.train(agent, steps=64, progress=False)
+    assert re.search(r"test_gymnasium.py\", line \d+, in step", str(caught.value))
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match=r"has no environment 'CartPol-v1' \(did you mean 'CartPole-v"):
+        jaxrl.make("gymnasium:CartPol-v1")
+    with pytest.raises(TypeError, match="must be a function that makes an environment"):
+        jaxrl.adapters.from_gymnasium(3)
