@@ -18,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*steps in Python, one call for 
 class Fails(gymnasium.Env):
     """Raises in its third step."""
 
+    fails_at = 3
     observation_space = gymnasium.spaces.Box(-1, 1, (2,))
     action_space = gymnasium.spaces.Discrete(2)
 
@@ -27,7 +28,7 @@ class Fails(gymnasium.Env):
 
     def step(self, action):
         self.steps += 1
-        if self.steps == 3:
+        if self.steps == self.fails_at:
             raise RuntimeError("the robot fell off the table")
         return np.zeros(2, np.float32), 0.0, False, False, {}
 
@@ -92,6 +93,25 @@ def test_an_exception_in_a_step_ends_the_run_with_its_traceback():
     with pytest.raises(Exception, match="the robot fell off the table") as caught:
         jaxrl.train(agent, steps=64, progress=False)
     assert re.search(r"test_gymnasium.py\", line \d+, in step", str(caught.value))
+
+
+class FailsLater(Fails):
+    """Raises in its thirtieth step."""
+
+    fails_at = 30
+
+
+def test_an_exception_leaves_what_is_done_to_go_on_from(tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        gymnasium.registry, "FailsLater-v0", gymnasium.envs.registration.EnvSpec("FailsLater-v0", FailsLater)
+    )
+    agent = jaxrl.PPO(jaxrl.make("gymnasium:FailsLater-v0"), num_envs=2, rollout_steps=8, epochs=1)
+    run = {"steps": 96, "slots": 6, "out": tmp_path / "run", "checkpoint_seconds": 0, "progress": False}
+    with pytest.raises(Exception, match="the robot fell off the table"):
+        jaxrl.train(agent, **run)
+    # Three rows of six are done. Episodes begin anew for the rest, of 24 steps each; from row 0 on one would fail again.
+    result = jaxrl.train(agent, **run, resume=True)
+    assert np.ravel(result.log["step"]).tolist() == [16, 32, 48, 64, 80, 96]
 
 
 def test_bad_input():
