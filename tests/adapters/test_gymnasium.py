@@ -18,7 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*steps in Python, one call for 
 class Fails(gymnasium.Env):
     """Raises in its third step."""
 
-    fails_at = 3
     observation_space = gymnasium.spaces.Box(-1, 1, (2,))
     action_space = gymnasium.spaces.Discrete(2)
 
@@ -28,7 +27,7 @@ class Fails(gymnasium.Env):
 
     def step(self, action):
         self.steps += 1
-        if self.steps == self.fails_at:
+        if self.steps == 3:
             raise RuntimeError("the robot fell off the table")
         return np.zeros(2, np.float32), 0.0, False, False, {}
 
@@ -95,22 +94,32 @@ def test_an_exception_in_a_step_ends_the_run_with_its_traceback():
     assert re.search(r"test_gymnasium.py\", line \d+, in step", str(caught.value))
 
 
-class FailsLater(Fails):
-    """Raises in its thirtieth step."""
+class FailsOnce(gymnasium.Env):
+    """Raises in the sixtieth step that any of its objects takes; episodes have 10."""
 
-    fails_at = 30
+    observation_space, action_space = Fails.observation_space, Fails.action_space
+    taken = 0
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        FailsOnce.taken += 1
+        if FailsOnce.taken == 60:
+            raise RuntimeError("the robot fell off the table")
+        return np.zeros(2, np.float32), 1.0, False, False, {}
 
 
 def test_an_exception_leaves_what_is_done_to_go_on_from(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        gymnasium.registry, "FailsLater-v0", gymnasium.envs.registration.EnvSpec("FailsLater-v0", FailsLater)
-    )
-    agent = jaxrl.PPO(jaxrl.make("gymnasium:FailsLater-v0"), num_envs=2, rollout_steps=8, epochs=1)
+    spec = gymnasium.envs.registration.EnvSpec("FailsOnce-v0", FailsOnce, max_episode_steps=10)
+    monkeypatch.setitem(gymnasium.registry, "FailsOnce-v0", spec)
+    agent = jaxrl.PPO(jaxrl.make("gymnasium:FailsOnce-v0"), num_envs=2, rollout_steps=8, epochs=1)
     run = {"steps": 96, "slots": 6, "out": tmp_path / "run", "checkpoint_seconds": 0, "progress": False}
     with pytest.raises(Exception, match="the robot fell off the table"):
         jaxrl.train(agent, **run)
-    # Three rows of six are done. Episodes begin anew for the rest, of 24 steps each; from row 0 on one would fail again.
-    result = jaxrl.train(agent, **run, resume=True)
+    # Of six rows of 16 steps three are done.
+    with pytest.warns(UserWarning, match="under way are unknown"):
+        result = jaxrl.train(agent, **run, resume=True)
     assert np.ravel(result.log["step"]).tolist() == [16, 32, 48, 64, 80, 96]
 
 
