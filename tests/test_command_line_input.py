@@ -16,7 +16,7 @@ from jaxrl.cli import main
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 DIGITS = "9" * 5000
 TINY = ["--steps", "120", "--slots", "8", "--hidden", "8", "--batch-size", "4", "--buffer-size", "64"]
-TRAIN = ["train", "dqn", "--env", "CartPole-v1", "--no-progress", *TINY, "--learning-starts", "8"]
+TRAIN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none", "--no-progress", *TINY, "--learning-starts", "8"]
 SWEEP = ["sweep", "dqn", "--env", "CartPole-v1", "--no-progress", *TINY, "--learning-starts", "8", "--seeds", "2"]
 SPACE = ["--space", "discount=uniform:0.9:1", "--trials", "4"]
 

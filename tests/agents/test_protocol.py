@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sample_environments import Corridor, MaskedRandomSign, MaskedRandomWalk, Steering
+from structured_environments import Panel
 
 import jaxrl
 from jaxrl import random_bits, replay
@@ -197,6 +198,8 @@ ONE_STEP = [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10]
 CASES = {
     "a2c": Case(small_agent(jaxrl.A2C, rollout_steps=4), cart_pole, on_policy_targets(jaxrl.A2C), LAMBDA_RETURNS),
     "a2c on continuous actions": Case(small_agent(jaxrl.A2C, rollout_steps=4), pendulum, None, None),
+    "a2c on several choices": Case(small_agent(jaxrl.A2C, rollout_steps=4), Panel, None, None),
+    "ppo on several choices": Case(small_agent(jaxrl.PPO, **PPO), Panel, None, None),
     "ppo": Case(small_agent(jaxrl.PPO, **PPO), cart_pole, on_policy_targets(jaxrl.PPO), LAMBDA_RETURNS),
     "ppo on continuous actions": Case(
         small_agent(jaxrl.PPO, **PPO, persistence=0.5, normalize_observations=True, normalize_rewards=True),
