@@ -70,7 +70,7 @@ def make(name: str, **parameters: Any) -> Environment:
     elif name.partition(":")[0] in LIBRARIES and ":" in name:
         factory, defaults = _of_library(*name.split(":", 1)), {}
     elif ":" in name:
-        factory, defaults = _import(name), {}
+        factory, defaults = imported(f"environment {name!r}", name), {}
     else:
         raise ValueError(
             f"unknown environment {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
@@ -123,9 +123,18 @@ def _of_library(library: str, name: str) -> Callable[..., Environment]:
     return functools.partial(importlib.import_module(f"jaxrl.adapters.{library}").make, name)
 
 
-def _import(path: str) -> Callable[..., Environment]:
+def imported(what: str, path: str) -> Any:
+    """What a module has under a name, for "module:name".
+
+    Args:
+      what: it is, for the message.
+      path: where it is.
+
+    Raises:
+      ValueError: it can't be imported.
+    """
     module_name, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"environment {path!r} can't be imported: {error}") from error
+        raise ValueError(f"{what} can't be imported: {error}") from error

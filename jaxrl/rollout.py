@@ -323,8 +323,8 @@ def _step(
     idles = transition.ended & ~restart
     after = dataclasses.replace(
         actors,
-        episodes=_where(takes | idles, actors.spare, following),
-        carry=_where(restart, policy.initial_carry, carry),
+        episodes=where_each(takes | idles, actors.spare, following),
+        carry=where_each(restart, policy.initial_carry, carry),
         spare_used=actors.spare_used | takes,
     )
     needed = any_member(jnp.any(waiting))
@@ -347,8 +347,8 @@ def _draw_spares(env: Environment, actors: Actors, waiting: jax.Array) -> Actors
         starts, reserve = _take_reserved(env, reserve, actors.key, wanted)
     return dataclasses.replace(
         actors,
-        episodes=_where(waiting, starts, actors.episodes),
-        spare=_where(wanted & ~waiting, starts, actors.spare),
+        episodes=where_each(waiting, starts, actors.episodes),
+        spare=where_each(wanted & ~waiting, starts, actors.spare),
         spare_used=(actors.spare_used & ~wanted) | waiting,
         drawn=actors.drawn + wanted,
         reserve=reserve,
@@ -390,7 +390,7 @@ def _take_reserved(env: Environment, reserve: Reserve, key: jax.Array, wanted: j
     return starts, dataclasses.replace(reserve, taken=reserve.taken + count)
 
 
-def _where(flags: jax.Array, new: Any, old: Any) -> Any:
+def where_each(flags: jax.Array, new: Any, old: Any) -> Any:
     """Leaves `[envs, ...]` of `new` where bool[envs] says so, of `old` elsewhere."""
     return jax.vmap(lambda flag, n, o: jax.tree.map(lambda x, y: jnp.where(flag, x, y), n, o))(flags, new, old)
 

@@ -179,6 +179,23 @@ def array_names(element: Any, name: str) -> tuple[str, ...]:
     return tuple("_".join([name, *(jax.tree_util.keystr((key,), simple=True) for key in path)]) for path in paths)
 
 
+def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
+    """The bounds of every element, in one row: f32[size] each."""
+    low, high = (
+        jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high)
+    )
+    return low, high
+
+
+def one_hot(space: Discrete | MultiDiscrete, values: jax.Array) -> jax.Array:
+    """Elements `[batch, ...]` as f32[batch, n], the numbers of several choices one behind the other."""
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(values, space.n)
+    # Slices with fixed places, not indexing: a gather in a batch of any size is none of TFLite's operations.
+    choices = [jax.lax.index_in_dim(values, i, axis=1, keepdims=False) for i in range(len(space.counts))]
+    return jnp.concatenate([jax.nn.one_hot(x, n) for x, n in zip(choices, space.counts, strict=True)], axis=-1)
+
+
 def _sample_arrays(space: Space, key: jax.Array, shape: tuple[int, ...]) -> Any:
     spaces: Any = array_spaces(space)
     structure: Any = jax.tree.structure(arrays_of(space), is_leaf=is_array_space)

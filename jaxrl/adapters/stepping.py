@@ -16,49 +16,35 @@ from jaxrl import random_bits, registry
 from jaxrl.arguments import shown
 from jaxrl.checking import check_environment
 from jaxrl.environment import Environment, TimeStep
-from jaxrl.pytree import concrete, pytree, static
+from jaxrl.pytree import concrete, pytree
 from jaxrl.random_bits import bits_and_keys, split
-from jaxrl.rollout import Actors, Policy, Step, actors_at, rollout, start_actors, start_each
+from jaxrl.rollout import Actors, Policy, Step, actors_at, rollout, start_actors, start_each, where_each
+from jaxrl.wrappers import StatefulWrapper, WrapperState
 
 
 @pytree
-class Informed(Environment):
+class Informed(StatefulWrapper):
     """The same environment, whose state keeps the info of the last step; zeros before the first one.
 
     Starts come from the reserve: among thousands of environments some need one in nearly every step, and to draw one
-    for each of them takes twice as long as the step itself.
+    for each of them takes twice as long as the step itself. State of the wrapper: the info.
     """
 
-    env: Environment
-    costly_reset: bool = static(default=True)
+    costly_reset = True
 
-    @property
-    def max_steps(self) -> int:  # type: ignore[override]
-        """As of the environment inside."""
-        return self.env.max_steps
-
-    @property
-    def distinct_starts(self) -> int | None:  # type: ignore[override]
-        """As of the environment inside."""
-        return self.env.distinct_starts
-
-    def reset(self, key: jax.Array) -> tuple[Any, Any]:
+    def reset(self, key: jax.Array) -> tuple[WrapperState, Any]:
         """Starts an episode."""
         state, obs = self.env.reset(key)
         space: Any = self.env.action_space
         action = jnp.zeros(space.shape, space.dtype)
         info = jax.eval_shape(lambda: self.env.step(state, action, key)[1].info)
-        return (state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), info)), obs
+        return WrapperState(state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), info)), obs
 
-    def step(self, state: Any, action: Any, key: jax.Array) -> tuple[Any, TimeStep]:
+    def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         """Takes one step."""
         # Without the barrier, XLA on a CPU computes the step once more for every array that a program gives.
-        after, step = jax.lax.optimization_barrier(self.env.step(state[0], action, key))
-        return (after, step.info), step
-
-    def action_mask(self, state: Any) -> jax.Array | None:
-        """As of the environment inside."""
-        return self.env.action_mask(state[0])
+        after, step = jax.lax.optimization_barrier(self.env.step(state.inner, action, key))
+        return WrapperState(after, step.info), step
 
 
 @pytree
@@ -210,7 +196,7 @@ def _advance(env: Environment, playing: Playing, actions: jax.Array, next_step: 
     if next_step:
         # The engine has reset the episode already: it stays there, unseen, for the step that does nothing else.
         resets = playing.over
-        after = dataclasses.replace(after, episodes=_where(resets, before.episodes, after.episodes))
+        after = dataclasses.replace(after, episodes=where_each(resets, before.episodes, after.episodes))
         over &= ~resets
         outcome = dataclasses.replace(
             outcome,
@@ -218,7 +204,7 @@ def _advance(env: Environment, playing: Playing, actions: jax.Array, next_step: 
             terminated=outcome.terminated & ~resets,
             truncated=outcome.truncated & ~resets,
         )
-        obs = _where(over, outcome.final_obs, after.episodes.obs)
+        obs = where_each(over, outcome.final_obs, after.episodes.obs)
         outcome = dataclasses.replace(outcome, final_obs=())
     else:
         obs = after.episodes.obs
@@ -228,9 +214,5 @@ def _advance(env: Environment, playing: Playing, actions: jax.Array, next_step: 
 
 def _seen(step: Step) -> Outcome:
     moved = step.transition
-    info = step.following.state[1]
+    info = step.following.state.extra
     return Outcome((), moved.reward, moved.terminated, moved.truncated, moved.next_obs, info, ())
-
-
-def _where(flags: jax.Array, new: Any, old: Any) -> Any:
-    return jax.vmap(lambda flag, n, o: jax.tree.map(lambda x, y: jnp.where(flag, x, y), n, o))(flags, new, old)

@@ -87,7 +87,7 @@ class GymnasiumEnv(gymnasium.Env):
         if action.shape != space.shape or not bool(space.contains(action)):
             raise ValueError(f"action = {shown(action)} is not in {self.action_space}")
         self._key, self._episode, transition = _step(self._env, self._episode, action, self._key)
-        info = {name: value.item() for name, value in jax.device_get(self._episode.state[1]).items()}
+        info = {name: value.item() for name, value in jax.device_get(self._episode.state.extra).items()}
         flags = bool(transition.terminated), bool(transition.truncated)
         return self._observation(), float(transition.reward), *flags, _with_mask(info, self._episode.mask)
 
@@ -95,7 +95,7 @@ class GymnasiumEnv(gymnasium.Env):
         """Draws the state, u8[height, width, 3], where the environment was made with render_mode="rgb_array"."""
         if self.render_mode is None or self._episode is None:
             return None
-        return self._env.render(self._episode.state[0])
+        return self._env.render(self._episode.state.inner)
 
     def _observation(self) -> Any:
         obs = self._episode.obs

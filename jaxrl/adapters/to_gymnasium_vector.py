@@ -89,7 +89,7 @@ class VectorEnv(GymnasiumVectorEnv):
         """Draws every state, u8[height, width, 3] each, where made with render_mode="rgb_array"."""
         if self.render_mode is None or self._resets is None:
             return None
-        states, _ = jax.device_get(self._batch.playing.actors.episodes.state)
+        states = jax.device_get(self._batch.playing.actors.episodes.state.inner)
         return tuple(self._env.render(jax.tree.map(lambda x: x[i], states)) for i in range(self.num_envs))  # noqa: B023
 
     def _infos(self, outcome: Outcome, without: np.ndarray) -> dict[str, Any]:

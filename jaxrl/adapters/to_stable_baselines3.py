@@ -114,7 +114,7 @@ class StableBaselines3Env(VecEnv):
         """Draws every state where made with render_mode="rgb_array"."""
         if self._render_mode is None:
             return [None] * self.num_envs
-        states, _ = jax.device_get(self._batch.playing.actors.episodes.state)
+        states = jax.device_get(self._batch.playing.actors.episodes.state.inner)
         return [self._env.render(jax.tree.map(lambda x: x[i], states)) for i in range(self.num_envs)]  # noqa: B023
 
     def _observations(self, obs: jax.Array) -> np.ndarray:

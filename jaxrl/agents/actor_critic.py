@@ -20,7 +20,7 @@ from jaxrl.distributions import (
     persistent,
 )
 from jaxrl.pytree import pytree
-from jaxrl.spaces import ArraySpace, Box, Discrete, MultiDiscrete, Space, is_array_space
+from jaxrl.spaces import ArraySpace, Box, Discrete, MultiDiscrete, Space, flat_bounds, is_array_space
 
 
 @pytree
@@ -228,14 +228,6 @@ def split_choices(logits: jax.Array, space: MultiDiscrete) -> list[jax.Array]:
 def shaped(space: ArraySpace, action: jax.Array) -> jax.Array:
     """Flat actions `[batch, d]` as actions of a space."""
     return action.reshape(-1, *space.shape).astype(space.dtype)
-
-
-def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
-    """The bounds of every dimension: f32[dimensions] each."""
-    low, high = (
-        jnp.broadcast_to(jnp.asarray(x, jnp.float32), space.shape).reshape(-1) for x in (space.low, space.high)
-    )
-    return low, high
 
 
 def check_action_bounds(owner: str, space: Space) -> None:

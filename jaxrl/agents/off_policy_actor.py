@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import networks, random_bits
-from jaxrl.agents.actor_critic import check_action_bounds, flat_bounds, shaped
+from jaxrl.agents.actor_critic import check_action_bounds, shaped
 from jaxrl.agents.base import EPISODE_METRICS
 from jaxrl.agents.collection import ActingParams
 from jaxrl.agents.off_policy import OffPolicy
 from jaxrl.normalize import Moments, observation_moments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, weighted_mean
-from jaxrl.spaces import Box, Space
+from jaxrl.spaces import Box, Space, flat_bounds
 
 
 @pytree

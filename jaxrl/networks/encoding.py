@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl.spaces import Discrete, MultiDiscrete, Space, is_array_space, map_arrays
+from jaxrl.spaces import Box, Space, is_array_space, map_arrays, one_hot
 
 
 def encode(observations: Any, space: Space, inputs: str) -> jax.Array:
@@ -18,12 +18,8 @@ def encode(observations: Any, space: Space, inputs: str) -> jax.Array:
     if not is_array_space(space):
         features = map_arrays(lambda space, x: encode(x, space, inputs), space, observations)
         return jnp.concatenate(jax.tree.leaves(features), axis=-1)
-    if isinstance(space, Discrete):
-        return jax.nn.one_hot(observations, space.n)
-    if isinstance(space, MultiDiscrete):
-        # Slices with fixed places, not indexing: a gather in a batch of any size is none of TFLite's operations.
-        choices = [jax.lax.index_in_dim(observations, i, axis=1, keepdims=False) for i in range(len(space.counts))]
-        return jnp.concatenate([jax.nn.one_hot(x, n) for x, n in zip(choices, space.counts, strict=True)], axis=-1)
+    if not isinstance(space, Box):
+        return one_hot(space, observations)
     flat = observations.reshape(observations.shape[0], -1).astype(jnp.float32)
     return jnp.concatenate([jax.nn.relu(flat), jax.nn.relu(-flat)], axis=-1) if inputs == "signs" else flat
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.arguments import shown
@@ -218,13 +217,6 @@ def finite_bounds(space: Box) -> np.ndarray:
     """Which elements of a `Box` have a finite lower and upper bound: bool[*shape]."""
     low, high = (np.broadcast_to(np.asarray(bound), space.shape) for bound in (space.low, space.high))
     return np.isfinite(low) & np.isfinite(high)
-
-
-def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
-    """The bounds of each element, f32[size] each."""
-    bounds = (jnp.broadcast_to(jnp.asarray(bound, jnp.float32), space.shape) for bound in (space.low, space.high))
-    low, high = (bound.reshape(-1) for bound in bounds)
-    return low, high
 
 
 def require_range(wrapper: Wrapper, low: Any, high: Any) -> None:

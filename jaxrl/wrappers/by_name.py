@@ -1,7 +1,6 @@
 """Wrappers by name, as a command line names them."""
 
 import dataclasses
-import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from jaxrl.arguments import shown
 from jaxrl.checks import check_values
 from jaxrl.environment import Environment
 from jaxrl.pytree import annotation, is_pytree_class
-from jaxrl.registry import nearest
+from jaxrl.registry import imported, nearest
 from jaxrl.wrappers import actions, history, observations, rewards, shaping
 from jaxrl.wrappers.base import Wrapper
 
@@ -63,7 +62,7 @@ def _kind(name: str) -> type[Wrapper]:
             f'unknown wrapper {name!r}{nearest(name, WRAPPERS)}; known: {", ".join(WRAPPERS)}, or "module:Class" for a '
             "custom one"
         )
-    kind = _imported(f"wrapper {name!r}", name)
+    kind = imported(f"wrapper {name!r}", name)
     if not inspect.isclass(kind) or not issubclass(kind, Wrapper) or not is_pytree_class(kind):
         raise ValueError(
             f"wrapper {name!r} is {shown(kind)}, and must be a jaxrl.pytree subclass of jaxrl.wrappers.Wrapper"
@@ -74,15 +73,7 @@ def _kind(name: str) -> type[Wrapper]:
 def _function(field: str, path: str) -> Callable[..., Any]:
     if ":" not in path:
         raise ValueError(f"{field} = {path!r} must name a function, as module:name")
-    return _imported(f"{field} = {path!r}", path)
-
-
-def _imported(what: str, path: str) -> Any:
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"{what} can't be imported: {error}") from error
+    return imported(f"{field} = {path!r}", path)
 
 
 def _required(field: dataclasses.Field) -> bool:

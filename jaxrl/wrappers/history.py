@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from jaxrl.environment import TimeStep
 from jaxrl.pytree import pytree, static
-from jaxrl.spaces import Box
-from jaxrl.wrappers.base import StatefulWrapper, WrapperState, box_observations, flat_bounds
+from jaxrl.spaces import Box, flat_bounds
+from jaxrl.wrappers.base import StatefulWrapper, WrapperState, box_observations
 
 
 @pytree

@@ -10,12 +10,11 @@ import numpy as np
 
 from jaxrl.arguments import shown
 from jaxrl.pytree import leaf, pytree, static
-from jaxrl.spaces import ArraySpace, Box, Discrete, MultiDiscrete, array_spaces, map_arrays
+from jaxrl.spaces import ArraySpace, Box, Discrete, array_spaces, flat_bounds, map_arrays, one_hot
 from jaxrl.wrappers.base import (
     ObservationWrapper,
     box_observations,
     finite_bounds,
-    flat_bounds,
     given_shape,
     require_range,
 )
@@ -67,11 +66,7 @@ def _vector_bounds(space: ArraySpace) -> tuple[jax.Array, jax.Array]:
 
 def _vector(space: ArraySpace, values: jax.Array) -> jax.Array:
     """An element of an array space as f32[n]."""
-    if isinstance(space, Discrete):
-        return jax.nn.one_hot(values, space.n)
-    if isinstance(space, MultiDiscrete):
-        return jnp.concatenate([jax.nn.one_hot(values[i], count) for i, count in enumerate(space.counts)])
-    return values.reshape(-1).astype(jnp.float32)
+    return values.reshape(-1).astype(jnp.float32) if isinstance(space, Box) else one_hot(space, values[None])[0]
 
 
 @pytree

@@ -94,14 +94,10 @@ def test_an_exception_in_a_step_ends_the_run_with_its_traceback():
     assert re.search(r"test_gymnasium.py\", line \d+, in step", str(caught.value))
 
 
-class FailsOnce(gymnasium.Env):
+class FailsOnce(Fails):
     """Raises in the sixtieth step that any of its objects takes; episodes have 10."""
 
-    observation_space, action_space = Fails.observation_space, Fails.action_space
     taken = 0
-
-    def reset(self, *, seed=None, options=None):
-        return np.zeros(2, np.float32), {}
 
     def step(self, action):
         FailsOnce.taken += 1
