@@ -190,10 +190,11 @@ def flat_bounds(space: Box) -> tuple[jax.Array, jax.Array]:
 def one_hot(space: Discrete | MultiDiscrete, values: jax.Array) -> jax.Array:
     """Elements `[batch, ...]` as f32[batch, n], the numbers of several choices one behind the other."""
     if isinstance(space, Discrete):
-        return jax.nn.one_hot(values, space.n)
+        return jax.nn.one_hot(values, space.n, dtype=jnp.float32)
     # Slices with fixed places, not indexing: a gather in a batch of any size is none of TFLite's operations.
     choices = [jax.lax.index_in_dim(values, i, axis=1, keepdims=False) for i in range(len(space.counts))]
-    return jnp.concatenate([jax.nn.one_hot(x, n) for x, n in zip(choices, space.counts, strict=True)], axis=-1)
+    rows = [jax.nn.one_hot(x, n, dtype=jnp.float32) for x, n in zip(choices, space.counts, strict=True)]
+    return jnp.concatenate(rows, axis=-1)
 
 
 def _sample_arrays(space: Space, key: jax.Array, shape: tuple[int, ...]) -> Any:

@@ -198,8 +198,8 @@ ONE_STEP = [1 + 0.5 * 10, 2.0, 4 + 0.5 * 10, 8 + 0.5 * 10]
 CASES = {
     "a2c": Case(small_agent(jaxrl.A2C, rollout_steps=4), cart_pole, on_policy_targets(jaxrl.A2C), LAMBDA_RETURNS),
     "a2c on continuous actions": Case(small_agent(jaxrl.A2C, rollout_steps=4), pendulum, None, None),
-    "a2c on several choices": Case(small_agent(jaxrl.A2C, rollout_steps=4), Panel, None, None),
-    "ppo on several choices": Case(small_agent(jaxrl.PPO, **PPO), Panel, None, None),
+    "a2c on several choices": Case(small_agent(jaxrl.A2C, rollout_steps=4), Panel, None, None, physics={"pay": 8}),
+    "ppo on several choices": Case(small_agent(jaxrl.PPO, **PPO), Panel, None, None, physics={"pay": 8}),
     "ppo": Case(small_agent(jaxrl.PPO, **PPO), cart_pole, on_policy_targets(jaxrl.PPO), LAMBDA_RETURNS),
     "ppo on continuous actions": Case(
         small_agent(jaxrl.PPO, **PPO, persistence=0.5, normalize_observations=True, normalize_rewards=True),
@@ -476,6 +476,15 @@ def test_actions_are_elements_of_the_action_space(name, bits):
         assert len(np.unique(actions)) > 1
 
 
+def deterministic_actions(space: jaxrl.Discrete | jaxrl.MultiDiscrete | jaxrl.Box, outputs: np.ndarray) -> np.ndarray:
+    if isinstance(space, jaxrl.Discrete):
+        return np.argmax(outputs, -1)
+    if isinstance(space, jaxrl.MultiDiscrete):
+        choices = np.split(outputs, np.cumsum(space.counts)[:-1], axis=-1)
+        return np.stack([np.argmax(choice, -1) for choice in choices], -1)
+    return outputs.reshape(len(outputs), *space.shape)
+
+
 @every_agent
 def test_outputs_say_what_the_deterministic_action_is(name):
     agent = small(name)
@@ -485,8 +494,7 @@ def test_outputs_say_what_the_deterministic_action_is(name):
     for _ in range(2):
         outputs, carry_of_outputs = agent.outputs(params, carry, obs)
         actions, carry, _ = agent.act(params, carry, obs)
-        discrete = isinstance(agent.env.action_space, jaxrl.Discrete)
-        np.testing.assert_array_equal(np.argmax(outputs, -1) if discrete else outputs.reshape(actions.shape), actions)
+        np.testing.assert_array_equal(deterministic_actions(agent.env.action_space, np.asarray(outputs)), actions)
         jax.tree.map(np.testing.assert_array_equal, carry, carry_of_outputs)
     assert agent.has_memory == (name in WITH_MEMORY)
 
