@@ -10,7 +10,7 @@ from jaxrl import registry
 from jaxrl.config import to_config
 from jaxrl.environment import name_of
 from jaxrl.periodic_evaluation import COLUMN
-from jaxrl.reports import median_steps, solved_return
+from jaxrl.run_report import median_steps, solved_return
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
 from jaxrl.storage import new_file
 

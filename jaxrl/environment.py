@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
+from jaxrl.validation import check_static
 
 FAULTS = {"reward": 1, "observation": 2, "mask": 4}
 """What an environment may do wrong in a step: a reward or an observation that is not finite, a mask that allows no

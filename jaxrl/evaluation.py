@@ -22,7 +22,7 @@ from jaxrl.devices import (
 )
 from jaxrl.environment import start
 from jaxrl.loop import AXIS, member_axes, over_members, specs
-from jaxrl.pytree import once_a_structure
+from jaxrl.pytree import cache_by_structure
 from jaxrl.rollout import Step, play_episodes, reserve_size, start_actors
 
 MOST_EPISODES = 2**31 - 1
@@ -44,7 +44,7 @@ class _Sizes(NamedTuple):
     params: int
 
 
-@once_a_structure
+@cache_by_structure
 def _sizes(agent: Agent) -> _Sizes:
     key = jax.random.key(0)
     params = jax.eval_shape(lambda: agent.params(agent.init(key)))

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxrl.agents.base import Agent, Clock, Mean
 from jaxrl.devices import AXIS, member_keys
-from jaxrl.pytree import concrete, placeholders, replace_at
+from jaxrl.pytree import placeholders, replace_at, with_array_leaves
 
 BASE_SEED = 0
 """The seed that every member's own seed is folded into."""
@@ -45,7 +45,7 @@ def member_axes(agent: Agent, varied: tuple[str, ...]) -> Agent:
 
 def batched_agent(agent: Agent, vary: dict[str, np.ndarray], chosen: np.ndarray) -> Agent:
     """The agent with definite dtypes, and with the chosen members' values `[members, ...]` in its varied leaves."""
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     for path, values in vary.items():
         agent = replace_at(agent, path, values[chosen])
     return agent

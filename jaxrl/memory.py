@@ -22,7 +22,7 @@ from jaxrl.devices import (
 )
 from jaxrl.evaluation import episode_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import once_a_structure
+from jaxrl.pytree import cache_by_structure
 
 CPU_CACHE = 4 * 2**20
 """Bytes that the members which a CPU device trains at once should work on: about the caches of a core."""
@@ -174,7 +174,7 @@ def member_bytes(agent: Agent, slots: int, evaluation: EvaluationPlan | None = N
     return MemberBytes(state + best, max(scratch, episode_bytes(agent, evaluation.episodes)), log + column, kept + best)
 
 
-@once_a_structure
+@cache_by_structure
 def _shapes(agent: Agent) -> _Shapes:
     state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
     kept, params = jax.eval_shape(agent.kept, state), jax.eval_shape(agent.params, state)

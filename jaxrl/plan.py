@@ -12,17 +12,17 @@ from jax.sharding import Mesh
 
 from jaxrl import loop
 from jaxrl.agents.base import Agent
+from jaxrl.agents.validation import check_agent, check_iteration
 from jaxrl.arguments import array_of, positive, shown
-from jaxrl.checking import check_environment
-from jaxrl.checks import check_at, check_values, is_finite
-from jaxrl.contracts import check_agent, check_iteration
+from jaxrl.env_checker import check_environment
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete, field_at, get_at, is_pytree, is_static, leaf_paths
+from jaxrl.pytree import field_at, get_at, is_pytree, is_static, leaf_paths, with_array_leaves
 from jaxrl.registry import nearest
 from jaxrl.ties import tie_agent, tie_varied
+from jaxrl.validation import check_at, check_values, is_finite
 
 _SLOT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
@@ -220,7 +220,7 @@ def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndar
             f"vary = {shown(vary)} must be a dict of values by leaf, such as {{'learning_rate': [1e-3, 1e-4]}}"
         )
     known = leaf_paths(agent)
-    template = concrete(agent)
+    template = with_array_leaves(agent)
     varied = {}
     for path, values in vary.items():
         if not isinstance(path, str):

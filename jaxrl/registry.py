@@ -12,8 +12,8 @@ from typing import Any
 import jax
 
 from jaxrl.arguments import shown
-from jaxrl.checks import check_values
 from jaxrl.environment import Environment
+from jaxrl.validation import check_values
 
 LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx")
 """The libraries whose environments go by "library:name"; `jaxrl.adapters` has a module of that name for each."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxrl import arguments, loop, random_bits
 from jaxrl.agents.base import Agent
 from jaxrl.evaluation import evaluate
-from jaxrl.pytree import concrete, replace_at
+from jaxrl.pytree import replace_at, with_array_leaves
 from jaxrl.spaces import Discrete
 
 
@@ -162,7 +162,7 @@ class Member:
             mask = arguments.mask("mask", mask, actions.n)
         if key is not None:
             key = arguments.random_key("key", key)
-        return _act(concrete(self.agent), self.params, carry, obs, key, mask)
+        return _act(with_array_leaves(self.agent), self.params, carry, obs, key, mask)
 
 
 def _shapes(tree: Any) -> str:

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.arguments import shown
-from jaxrl.checks import check_static
 from jaxrl.pytree import pytree, static
 from jaxrl.random_bits import integers
+from jaxrl.validation import check_static
 
 
 @pytree

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from jaxrl import arguments, charts, reports
+from jaxrl import arguments, charts, run_report
 from jaxrl.agents.base import Agent
-from jaxrl.blocks import Block, Trainer, join, kept_template
 from jaxrl.devices import member_mesh
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory
+from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.trainer import Block, Trainer, join, kept_template
 from jaxrl.trust import checked_trust
 
 
@@ -114,7 +114,7 @@ def train(
             result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
             _report(run, result)
-    for text in reports.fault_texts(result):
+    for text in run_report.fault_texts(result):
         warnings.warn(text, stacklevel=2)
     return result
 
@@ -191,8 +191,8 @@ def _report(run: RunDirectory, result: Result) -> None:
     if damaged and run.has_reports():
         warnings.warn(f"{run.path}: {_names(damaged)}, and is written again", stacklevel=3)
     if damaged:
-        reports.write_metrics(result, run.path / "metrics.parquet")
-        reports.write_tensorboard(result, run.path / "tensorboard")
+        run_report.write_metrics(result, run.path / "metrics.parquet")
+        run_report.write_tensorboard(result, run.path / "tensorboard")
         charts.write_curves(result, run.path / "curves.png", result.returns)
         run.note_reports()
     run.tidy()

@@ -14,7 +14,7 @@ from tiny_environments import Walk
 
 import jaxrl
 from jaxrl import arguments, registry
-from jaxrl.checks import check_values
+from jaxrl.validation import check_values
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 HUGE = 10**5000
@@ -407,7 +407,7 @@ def test_a_static_field_with_more_values_than_can_be_listed(never_compiled: None
 def test_a_file_is_played_by_ordinary_numbers_only(fields: Any, episodes: int, words: str) -> None:
     pytest.importorskip("ai_edge_litert")
     from jaxrl.envs import PlaneStrike
-    from jaxrl.litert import PolicyFile, evaluate_file
+    from jaxrl.export.tflite_file import PolicyFile, evaluate_file
 
     file = PolicyFile(Path(__file__).parent / "data" / "planestrike_tf.tflite")
     with pytest.raises(ValueError, match=words):

@@ -13,7 +13,7 @@ import sys
 import pytest
 from PIL import Image
 
-from jaxrl import blocks, registry
+from jaxrl import registry, trainer
 from jaxrl.agents import ALGORITHMS
 from jaxrl.cli import main, options
 from jaxrl.presets import Preset
@@ -150,7 +150,7 @@ def test_plane_strike_has_an_exact_score(capsys):
 def test_ctrl_c_prints_what_is_done_and_how_to_go_on(tmp_path, capsys, monkeypatch):
     words = [*TRAIN, "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
-        patch.setattr(blocks.Trainer, "_show", lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(trainer.Trainer, "_show", lambda *_: signal.raise_signal(signal.SIGINT))
         assert main(words) == 130
     printed = capsys.readouterr()
     assert "interrupted" in printed.err

@@ -10,8 +10,8 @@ import pytest
 
 import jaxrl
 from jaxrl import loop
-from jaxrl.blocks import whole_template
 from jaxrl.plan import make_plan
+from jaxrl.trainer import whole_template
 
 MEMBERS, CAPACITY = 4, 1000
 

@@ -20,14 +20,14 @@ from small_run_directories import train as train_blocks
 from small_runs import SEEDS, dqn, reinforce, train
 
 import jaxrl
-from jaxrl import blocks, loop
+from jaxrl import loop, trainer
 from jaxrl.agents.base import EPISODE_METRICS, Mean
 from jaxrl.cli import main
 from jaxrl.devices import member_keys
 from jaxrl.memory import NotEnoughMemoryError, member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan, starts_key
 from jaxrl.plan import make_plan
-from jaxrl.runs import RunDirectory, RunDirectoryError
+from jaxrl.run_directory import RunDirectory, RunDirectoryError
 from jaxrl.sweeps.planning import plan_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -237,7 +237,7 @@ def test_a_run_goes_on_with_its_evaluations_after_any_kill(
 
     with monkeypatch.context() as patch:
         patch.setattr(RunDirectory, "save_checkpoint", save)
-        patch.setattr(blocks, "PAUSE_SECONDS", 0.0)  # One slot a call.
+        patch.setattr(trainer, "PAUSE_SECONDS", 0.0)  # One slot a call.
         assert_same(train_blocks(tmp_path / "whole", checkpoint_seconds=0, **EVALUATED), whole)
     # Evaluated at the end of the slots 1, 3 and 5, in two blocks.
     assert [slot for slot, _ in copies] == [1, 2, 3, 4, 5] * 2
@@ -281,7 +281,7 @@ def test_the_memory_of_evaluations_is_planned(keep_best: bool) -> None:
     sizes: dict[str, Any] = {"iterations": None, "vary": None, "slots": 6, "block": 4, "devices": 1}
     plan = make_plan(tiny_dqn(), steps=60, seeds=4, memory_limit=None, evaluation=evaluation, **sizes)
     planned = member_bytes(plan.agent, plan.slots, plan.evaluation)
-    kept = sum(x.size * 4 for x in jax.tree.leaves(blocks.whole_template(plan)[2]))
+    kept = sum(x.size * 4 for x in jax.tree.leaves(trainer.whole_template(plan)[2]))
     params = sum(x.size * 4 for x in jax.tree.leaves(train_blocks(None).member(0).params))
     before = member_bytes(plan.agent, plan.slots)
     assert planned.log - before.log == 2 * 4 * plan.slots

@@ -22,9 +22,16 @@ from jaxrl.export import QUANTIZATIONS, ExportError, to_saved_model, to_tflite
 from jaxrl.export.conversion import tflite
 from jaxrl.export.model import LEAST_LOG_PROBABILITY, model_function, probabilities
 from jaxrl.export.quantization import Form, is_small, quantized
+from jaxrl.export.tflite_file import (
+    FileAgent,
+    PolicyFile,
+    PolicyFileError,
+    evaluate_file,
+    read_metadata,
+    write_metadata,
+)
 from jaxrl.export.tuning import round_to
-from jaxrl.litert import FileAgent, PolicyFile, PolicyFileError, evaluate_file, read_metadata, write_metadata
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")
@@ -66,7 +73,7 @@ def balancer(request):
 
 
 def scored(agent, params):
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     return float(score(agent.env, policy_of(agent, params, len(agent.env.placements))))
 
 

@@ -11,9 +11,9 @@ from test_cli import plain
 
 import jaxrl
 from jaxrl import loop
-from jaxrl.blocks import finished_log
-from jaxrl.checking import CODES
 from jaxrl.cli import main
+from jaxrl.env_checker import CODES
+from jaxrl.trainer import finished_log
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -145,7 +145,7 @@ def test_the_table_and_the_files_have_it(tmp_path: Any) -> None:
     assert columns["diverged"] == [False] * 12
     loaded = jaxrl.load(tmp_path / "run")
     assert loaded.log["fault"][0, 4] == 1
-    assert any("rewards that are not finite" in value for _, value in jaxrl.reports.summary_rows(loaded))
+    assert any("rewards that are not finite" in value for _, value in jaxrl.run_report.summary_rows(loaded))
 
 
 def test_a_sweep_names_it_and_prefers_what_is_sound() -> None:

@@ -12,19 +12,20 @@ import jaxrl
 
 ORDER = [
     *("_module_command", "arguments"),
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
-    *("rendering", "checking", "adapters"),
+    *("pytree", "validation", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
+    *("rendering", "env_checker", "adapters"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
-    *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "ties"),
-    *("plan", "checkpoints", "runs", "result"),
-    *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli", "__main__"),
+    *("loop", "evaluation", "periodic_evaluation", "memory", "ties"),
+    *("plan", "checkpoints", "run_directory", "result"),
+    *("export", "progress", "trainer", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
-BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]
+BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("env_checker")]
 AGENTS = [
     "base",
+    "validation",
     "actor_critic",
     "collection",
     "minibatches",

@@ -15,7 +15,7 @@ from jaxrl.devices import NotEnoughMemoryError, bytes_of
 from jaxrl.evaluation import episode_bytes, greedy_returns
 from jaxrl.memory import member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 MEBI = 2**20
@@ -53,7 +53,7 @@ def temporary_bytes(function: Any, *arguments: Any) -> int:
     ids=["batch", "dueling", "masked", "environments", "episodes"],
 )
 def test_the_scratch_of_an_iteration_covers_what_xla_needs(agent: Any) -> None:
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     state = jax.eval_shape(agent.init, jax.random.key(0))
     needed = temporary_bytes(lambda state: agent.iterate(state, Clock(jnp.int32(9), jnp.int32(100))), state)
     planned = bytes_of((agent.scratch(), agent.gradient_scratch())) + bytes_of(state)
@@ -71,7 +71,7 @@ def test_the_scratch_of_an_iteration_covers_what_xla_needs(agent: Any) -> None:
     ids=["plain", "masked", "continuous", "memory"],
 )
 def test_the_bytes_of_episodes_cover_what_xla_needs(agent: Any) -> None:
-    agent, episodes = concrete(agent), 10_000
+    agent, episodes = with_array_leaves(agent), 10_000
     params = jax.eval_shape(lambda key: agent.params(agent.init(key)), jax.random.key(0))
     needed = temporary_bytes(lambda p, k: greedy_returns(agent, p, k, episodes), params, jax.random.key(0))
     assert needed < 1.1 * episode_bytes(agent, episodes) < 5 * needed

@@ -11,8 +11,8 @@ import pytest
 
 from jaxrl.cli import main
 from jaxrl.cli.tables import print_rows
-from jaxrl.litert import PolicyFile, PolicyFileError, write_metadata
-from jaxrl.litert.metadata import require_initial
+from jaxrl.export.tflite_file import PolicyFile, PolicyFileError, write_metadata
+from jaxrl.export.tflite_file.metadata import require_initial
 from jaxrl.text import printable
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\x00\u202egnp.exe\u2028"

@@ -260,7 +260,7 @@ def test_ctrl_c_keeps_what_is_done(
 
     interrupted: list[bool] = []
     monkeypatch.setattr(Progress, "advance", advance)
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     handler = signal.getsignal(signal.SIGINT)
     partial = train(seeds=SEEDS, block=block, progress=True, out=tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is handler

@@ -13,8 +13,8 @@ from small_runs import a2c, cart_pole, dqn, ppo, reinforce, train
 from tiny_environments import Walk
 
 import jaxrl
-from jaxrl.checking import CODES, EnvironmentCheckError, check_environment
 from jaxrl.cli import main
+from jaxrl.env_checker import CODES, EnvironmentCheckError, check_environment
 
 REMEDY = {code: remedy for code, (_, remedy) in CODES.items()}
 

@@ -18,7 +18,7 @@ import jaxrl
 from jaxrl import checkpoints
 from jaxrl.cli import main
 from jaxrl.config import from_config, to_config
-from jaxrl.runs import RunDirectory
+from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, checksum_of, file_checksum, write_checksums
 from jaxrl.sweeps import SweepFolder
 from jaxrl.trust import Trust, checked_trust

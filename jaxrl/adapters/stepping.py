@@ -14,9 +14,9 @@ import numpy as np
 
 from jaxrl import random_bits, registry
 from jaxrl.arguments import shown
-from jaxrl.checking import check_environment
+from jaxrl.env_checker import check_environment
 from jaxrl.environment import Environment, TimeStep
-from jaxrl.pytree import concrete, pytree
+from jaxrl.pytree import pytree, with_array_leaves
 from jaxrl.random_bits import bits_and_keys, split
 from jaxrl.rollout import Actors, Policy, Step, actors_at, rollout, start_actors, start_each, where_each
 from jaxrl.wrappers import StatefulWrapper, WrapperState
@@ -97,7 +97,7 @@ def checked_environment(env: Any) -> Environment:
     if not isinstance(env, Environment):
         raise TypeError(f"env = {shown(env)} must be a jaxrl.Environment, or the name of one")
     check_environment(env)
-    return concrete(env)
+    return with_array_leaves(env)
 
 
 class Batch:

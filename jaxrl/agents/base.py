@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.checking.declarations import require_space
-from jaxrl.checks import check_static
+from jaxrl.env_checker.declarations import require_space
 from jaxrl.environment import FAULTS, Environment, Episode
 from jaxrl.pytree import has_numbers, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
+from jaxrl.validation import check_static
 
 
 @pytree

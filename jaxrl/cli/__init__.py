@@ -112,7 +112,7 @@ class Evaluate:
         return 0
 
     def _evaluate_file(self) -> int:
-        from jaxrl.litert import PolicyFile, evaluate_file
+        from jaxrl.export.tflite_file import PolicyFile, evaluate_file
 
         if self.env is None:
             raise ValueError(f"{self.run} is a file: --env NAME says what it shall play")
@@ -145,7 +145,7 @@ class Render:
     def execute(self) -> int:
         """Writes the GIF."""
         from jaxrl.agents.base import policy_of
-        from jaxrl.pytree import concrete
+        from jaxrl.pytree import with_array_leaves
         from jaxrl.rendering import check_rate, episode_frames, save_gif
 
         if self.gif.suffix.lower() != ".gif":
@@ -157,7 +157,7 @@ class Render:
         key = jax.random.key(whole("--seed", self.seed, 0, LARGEST_SEED))
         member, _ = choose_member(self.run, self.member, self.trust)
         env = member.agent.env
-        policy = policy_of(concrete(member.agent), member.params, 1)
+        policy = policy_of(with_array_leaves(member.agent), member.params, 1)
         frames = episode_frames(env, policy, key)
         save_gif(self.gif, frames, min(50.0, max(2.0, len(frames) / 10)) if rate is None else rate)
         what = f"member {member.number} (seed {member.seed}), {len(frames) - 1} steps"
@@ -205,7 +205,7 @@ class Check:
 
     def execute(self) -> int:
         """Prints the findings."""
-        from jaxrl.checking import check_env
+        from jaxrl.env_checker import check_env
 
         env = make_environment(self.env, self.env_parameter, self.wrap)
         report = check_env(env, seed=self.seed, steps=self.steps, raise_errors=False)

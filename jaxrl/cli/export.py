@@ -80,7 +80,7 @@ class Inspect:
 
     def execute(self) -> int:
         """Prints the table."""
-        from jaxrl.litert import PolicyFile
+        from jaxrl.export.tflite_file import PolicyFile
 
         file = PolicyFile(self.file)
         rows = [("input", _tensor(name, detail)) for name, detail in file.inputs.items()]

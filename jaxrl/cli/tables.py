@@ -13,10 +13,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxrl import reports
+from jaxrl import run_report
 from jaxrl.agents.base import policy_of
 from jaxrl.cli.options import field_docs, make_environment, trusted
-from jaxrl.pytree import Bounds, concrete, field_bounds
+from jaxrl.pytree import Bounds, field_bounds, with_array_leaves
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
 from jaxrl.statistics import bootstrap_interval, interquartile_mean
@@ -97,7 +97,7 @@ def file_score(file: Any, env: Any) -> float | None:
     """The exact score of a TFLite file in Plane Strike; None for another environment."""
     from jaxrl.envs import PlaneStrike
     from jaxrl.envs.plane_strike_score import score
-    from jaxrl.litert import FileAgent
+    from jaxrl.export.tflite_file import FileAgent
 
     if not isinstance(env, PlaneStrike):
         return None
@@ -109,7 +109,7 @@ def file_score(file: Any, env: Any) -> float | None:
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
-    rows += reports.return_rows(result, returns) + reports.failed_rows(result)
+    rows += run_report.return_rows(result, returns) + run_report.failed_rows(result)
     best = result.best_number(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
     return rows + exact_score_rows(result)
@@ -148,7 +148,7 @@ def _exact_scores(agent: Any, params: Any) -> np.ndarray:
     """The mean number of strikes of every member, f64[members], by parameters `[members, ...]`."""
     from jaxrl.envs.plane_strike_score import score
 
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
 
     @jax.jit
     @jax.vmap

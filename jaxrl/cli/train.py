@@ -21,8 +21,8 @@ from jaxrl.cli.options import (
     seeds_wanted,
 )
 from jaxrl.cli.tables import console, exact_score_rows, print_rows
-from jaxrl.reports import summary_rows
 from jaxrl.result import Result
+from jaxrl.run_report import summary_rows
 from jaxrl.training import train
 
 INTERRUPTED = 130

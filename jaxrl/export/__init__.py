@@ -20,8 +20,8 @@ from jaxrl.export.conversion import ExportError, saved_model, tensorflow, tflite
 from jaxrl.export.model import description, output_kinds, output_name
 from jaxrl.export.parity import Comparison, Parity, Subject
 from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_leaves
+from jaxrl.export.tflite_file import PolicyFile, carry_names, write_metadata
 from jaxrl.export.tuning import tuned
-from jaxrl.litert import PolicyFile, carry_names, write_metadata
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Box, Discrete
 from jaxrl.storage import new_file, new_folder

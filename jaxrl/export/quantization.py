@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.litert import Layer, give_signed_outputs, weighted_layers
+from jaxrl.export.tflite_file import Layer, give_signed_outputs, weighted_layers
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 """How a TFLite file holds numbers: f32; weights f16; weights i8; weights i8 and arithmetic in integers."""

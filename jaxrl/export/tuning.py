@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
 from jaxrl.export.observations import Played
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 from jaxrl.spaces import Discrete
 
 _ITERATIONS = 100
@@ -37,7 +37,7 @@ def tuned(agent: Agent, params: Any, weights: str, rounded: Collection[int], pla
       rounded: places of the matrices among the leaves of the parameters.
       played: steps `[count, ...]` on which to agree.
     """
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     leaves, structure = jax.tree.flatten(params)
     fixed = [round_to(weights, x) if place in rounded else jnp.asarray(x) for place, x in enumerate(leaves)]
     matter = _influence(agent, params, played)

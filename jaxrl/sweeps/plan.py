@@ -11,7 +11,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.devices import NotEnoughMemoryError
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan, make_plan
-from jaxrl.pytree import concrete, field_at, get_at, is_static, replace_at
+from jaxrl.pytree import field_at, get_at, is_static, replace_at, with_array_leaves
 from jaxrl.ties import tie_agent, tie_varied
 
 LARGE_BATCH = 1024
@@ -157,7 +157,7 @@ class Grouping:
 
     def _plan(self, agent: Agent, varied: tuple[str, ...], trials: int, block: int | None) -> Plan:
         settings, members = self._settings, trials * len(self._settings.seeds)
-        template = concrete(agent)
+        template = with_array_leaves(agent)
         plan = make_plan(
             agent,
             steps=settings.steps,
@@ -229,4 +229,4 @@ def _block(group: Group, members: int) -> int:
 
 
 def _column(values: list[Any], group: Group, path: str) -> np.ndarray:
-    return np.asarray(values, np.asarray(get_at(concrete(group.plan.agent), path)).dtype)
+    return np.asarray(values, np.asarray(get_at(with_array_leaves(group.plan.agent), path)).dtype)

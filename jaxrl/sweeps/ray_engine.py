@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from jaxrl import checkpoints
-from jaxrl.blocks import whole_template
 from jaxrl.config import from_config, named_modules, to_config
 from jaxrl.devices import member_mesh
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.sweeps.running import Start
 from jaxrl.sweeps.work import Outcome, Task, do
+from jaxrl.trainer import whole_template
 from jaxrl.trust import Trust
 
 RETRIES = 10

@@ -14,8 +14,8 @@ from jaxrl.arguments import shown, whole, writable_file
 from jaxrl.environment import FAULTS, name_of
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
-from jaxrl.reports import fault_in_words
 from jaxrl.result import Member, Result
+from jaxrl.run_report import fault_in_words
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
 from jaxrl.sweeps.ranking import Ranking, rank

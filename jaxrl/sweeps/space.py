@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import positive, shown
-from jaxrl.checks import check_values, is_finite
 from jaxrl.pytree import annotation, field_at, get_at, is_static, replace_at
 from jaxrl.registry import nearest
+from jaxrl.validation import check_values, is_finite
 
 SAMPLERS = ("sobol", "random")
 """How distributions are sampled: a scrambled Sobol sequence (Owen, 1998), which spreads evenly, or independently."""

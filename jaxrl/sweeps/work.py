@@ -13,16 +13,16 @@ import jax
 import numpy as np
 
 from jaxrl import checkpoints
-from jaxrl.blocks import Block, Trainer, concatenated, host, join
 from jaxrl.evaluation import PLAYED_AT_ONCE, evaluate
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import request_of
+from jaxrl.run_directory import request_of
 from jaxrl.statistics import held
 from jaxrl.storage import checksum_of
 from jaxrl.sweeps.plan import Batch
+from jaxrl.trainer import Block, Trainer, concatenated, host, join
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ import pytest
 
 import jaxrl
 from jaxrl.config import differences, from_config, to_config
-from jaxrl.pytree import concrete, replace_at
+from jaxrl.pytree import replace_at, with_array_leaves
 from jaxrl.wrappers import FlattenObservation, TimeAware
 
 gymnax = pytest.importorskip("gymnax")
@@ -45,7 +45,7 @@ def test_one_passes_the_check():
 
 
 def test_parameters_that_are_arrays_are_read_at_traced_indices():
-    env = concrete(jaxrl.make("gymnax:Acrobot-v1"))
+    env = with_array_leaves(jaxrl.make("gymnax:Acrobot-v1"))
     state, _ = env.reset(jax.random.key(0))
     assert jax.eval_shape(env.step, state, jnp.int32(2), jax.random.key(0))[1].obs.shape == (6,)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.checking import check_environment
 from jaxrl.config import from_config, to_config
+from jaxrl.env_checker import check_environment
 
 jumanji = pytest.importorskip("jumanji")
 

@@ -19,11 +19,11 @@ from jaxrl.agents.collection import Rows
 from jaxrl.agents.off_policy_actor import OffPolicyActor
 from jaxrl.agents.on_policy import OnPolicy
 from jaxrl.agents.reinforce import Rollout
-from jaxrl.checks import check_values
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
 from jaxrl.replay import Experience
 from jaxrl.rollout import start_actors
+from jaxrl.validation import check_values
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0
 

@@ -79,7 +79,7 @@ def _readings(corpus: str) -> list[Callable[[Path], str]]:
 
 
 def _outputs(path: Path) -> str:
-    from jaxrl.litert import PolicyFile
+    from jaxrl.export.tflite_file import PolicyFile
 
     files = [PolicyFile(path / f"{quantize}.tflite") for quantize in _QUANTIZED]
     obs = np.random.default_rng(0).uniform(-1, 1, (4, 1, 4)).astype(np.float32)

@@ -64,7 +64,7 @@ def prepare(cache: Path) -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    jaxrl.blocks.PAUSE_SECONDS = 0.0
+    jaxrl.trainer.PAUSE_SECONDS = 0.0
     jaxrl.sweeps.work.CHECKPOINT_SECONDS = 0.0
 
 

@@ -10,7 +10,7 @@ from jaxrl.cli import main
 from jaxrl.export import QUANTIZATIONS, ExportError, to_saved_model, to_tflite
 from jaxrl.export.model import model_function
 from jaxrl.export.parity import CLOSE, Comparison, Subject
-from jaxrl.litert import PolicyFile, PolicyFileError, evaluate_file
+from jaxrl.export.tflite_file import PolicyFile, PolicyFileError, evaluate_file
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")

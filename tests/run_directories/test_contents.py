@@ -73,7 +73,7 @@ def test_reinforce_with_varied_members_comes_back(tmp_path: Path, monkeypatch: p
     )
     vary = {"learning_rate": [1e-3, 2e-3], "env.length": [0.4, 0.6]}
     arguments = {"steps": None, "iterations": 4, "seeds": [5, 5], "vary": vary, "slots": 4}
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     result = train(tmp_path / "run", agent, **arguments)
     loaded = jaxrl.load(tmp_path / "run")
     assert_same(loaded, result)

@@ -81,7 +81,7 @@ def test_blocks_in_the_wrong_place(copy: Path, never_trained: None) -> None:
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that was stopped after four slots of its first block."""
     with monkeypatch.context() as patch, interruption(4, monkeypatch):
-        patch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+        patch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
         train(tmp_path / "stopped", progress=True)
     return tmp_path / "stopped"
 
@@ -109,7 +109,7 @@ def test_a_checkpoint_of_other_shapes(stopped: Path, never_trained: None) -> Non
 
 
 def test_a_checkpoint_of_another_run(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     with interruption(4, monkeypatch):
         train(tmp_path / "other", dqn(learning_rate=2e-3), progress=True)
     (tmp_path / "other" / "checkpoint.npz").rename(stopped / "checkpoint.npz")

@@ -21,9 +21,9 @@ import pytest
 from small_run_directories import assert_same, checksums, interruption, train
 
 import jaxrl
-from jaxrl import charts, checkpoints, reports
-from jaxrl.blocks import Trainer
-from jaxrl.runs import RunDirectory
+from jaxrl import charts, checkpoints, run_report
+from jaxrl.run_directory import RunDirectory
+from jaxrl.trainer import Trainer
 
 # As the killed processes do.
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -95,7 +95,7 @@ MOMENTS: dict[str, Any] = {
     "before the returns": before(RunDirectory, "save_returns"),
     "the returns are not in place": before(os, "replace", 1, put_in_place("greedy_returns.npz")),
     "within the table": before(os, "replace", 1, put_in_place("metrics.parquet")),
-    "within the scalars": before(reports, "_write_scalars", 3),
+    "within the scalars": before(run_report, "_write_scalars", 3),
     "within the chart": before(os, "replace", 1, put_in_place("curves.png")),
     "before the checksums": before(RunDirectory, "note_reports"),
 }
@@ -115,7 +115,7 @@ def run_and_die(folder: Path, cache: str) -> None:
             jax.config.update("jax_compilation_cache_dir", cache)
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-            jaxrl.blocks.PAUSE_SECONDS = 0.0
+            jaxrl.trainer.PAUSE_SECONDS = 0.0
             MOMENTS[moment](pytest.MonkeyPatch(), lambda: os.kill(os.getpid(), signal.SIGKILL))
             train(folder / moment, checkpoint_seconds=0)
             os._exit(0)
@@ -146,7 +146,7 @@ def frozen(whole: jaxrl.Result, folder: Path) -> Path:
         shutil.copytree(folder / "going on", folder / "frozen" / moment)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+        patch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
         for moment, install in MOMENTS.items():
             install(patch, functools.partial(freeze, moment))
         train(folder / "going on", checkpoint_seconds=0)
@@ -192,7 +192,7 @@ def test_a_run_goes_on_bit_for_bit_from_every_moment(
 
 def test_a_resumed_run_has_the_whole_state(frozen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replay buffer, environments, optimizer and keys of a resumed run at a slot are those of a straight one."""
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     with interruption(4, monkeypatch):
         assert not train(tmp_path / "straight", progress=True).complete
     run = Path(shutil.copytree(frozen / "after two checkpoints", tmp_path / "run"))

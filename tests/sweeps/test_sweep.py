@@ -400,7 +400,7 @@ def _sweep_and_die(out: Path, moment: str) -> None:
 
 def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch, whole):
     monkeypatch.setattr(work, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     saves, save = [0], checkpoints.save
 
     def save_and_stop(folder, tree, note):

@@ -9,9 +9,9 @@ from export_helpers import decided
 import jaxrl
 from jaxrl.cli import main
 from jaxrl.export import to_tflite
-from jaxrl.litert import PolicyFile, PolicyFileError, write_metadata
-from jaxrl.litert.checksum import ENTRY, MARK
-from jaxrl.litert.model import METADATA, with_entries
+from jaxrl.export.tflite_file import PolicyFile, PolicyFileError, write_metadata
+from jaxrl.export.tflite_file.checksum import ENTRY, MARK
+from jaxrl.export.tflite_file.model import METADATA, with_entries
 
 pytest.importorskip("ai_edge_litert")
 

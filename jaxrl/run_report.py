@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl.checking import CODES
+from jaxrl.env_checker import CODES
 from jaxrl.environment import FAULTS
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles

@@ -1,4 +1,4 @@
-"""What agents must keep, looked at in shapes alone, before anything is compiled; of environments see `checking`."""
+"""What agents must keep, looked at in shapes alone, before anything is compiled; of environments see `env_checker`."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.agents.base import FAULT_METRICS, REQUIRED_METRICS, Agent, Clock
-from jaxrl.pytree import is_pytree, once_a_structure
+from jaxrl.pytree import cache_by_structure, is_pytree
 from jaxrl.spaces import map_arrays
 
 
@@ -20,7 +20,7 @@ def check_agent(agent: Any) -> None:
         )
 
 
-@once_a_structure
+@cache_by_structure
 def check_iteration(agent: Agent) -> None:
     """Raises a ValueError where an iteration does not measure what the agent says, or changes the form of the state.
 

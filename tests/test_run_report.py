@@ -10,7 +10,7 @@ import pytest
 import jaxrl
 from jaxrl.agents.dqn import DQN
 from jaxrl.charts import write_curves
-from jaxrl.reports import metrics_table, summary_rows, write_metrics, write_tensorboard
+from jaxrl.run_report import metrics_table, summary_rows, write_metrics, write_tensorboard
 
 
 def make_result(members=4, slots=5, env="CartPole-v1", vary=None):
@@ -262,6 +262,6 @@ def test_summary_of_one_seed_claims_no_interval():
 
 
 def test_importing_the_reports_imports_no_plotting():
-    script = "import sys, jaxrl.reports, jaxrl; print(*{n.split('.')[0] for n in sys.modules})"
+    script = "import sys, jaxrl.run_report, jaxrl; print(*{n.split('.')[0] for n in sys.modules})"
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert not {"matplotlib", "pandas", "tensorflow", "pyarrow", "tensorboardX"} & set(output.split())

@@ -9,8 +9,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from tiny_environments import Bonus, Luggage, Push, Walk
 
 import jaxrl
-from jaxrl.checking import CODES, EnvironmentCheckError, EnvironmentReport, check_env
-from jaxrl.checking.exam import COMPILER_OPTIONS
+from jaxrl.env_checker import CODES, EnvironmentCheckError, EnvironmentReport, check_env
+from jaxrl.env_checker.context import COMPILER_OPTIONS
 
 STEPS = 400  # of the rollouts in which something must happen
 

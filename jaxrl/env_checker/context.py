@@ -1,14 +1,104 @@
-"""What lies outside of an environment that its methods could change: globals, class attributes, random generators."""
+"""What the checks of one environment share: the findings so far, results to compare, and side effects to detect."""
 
 import collections
+import functools
 import inspect
 import random
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from jaxrl.env_checker.report import CODES, ERROR, Finding
+
+# Nothing here runs long enough to pay for optimised code: compiling takes a third of the time.
+COMPILER_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
+compiled = functools.partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+
+
+class CheckContext:
+    """What the checks share.
+
+    Attributes:
+      env: the environment under test.
+      steps: environment steps of the random rollout.
+      abstractly: whether methods are only traced, which takes a moment, and nothing is played.
+      keys: gives a random key for a number.
+      findings, skipped: what becomes the report.
+      action: an action from the environment's action space.
+      abstract: what each method returns, by its name: shapes, dtypes and weak types.
+      results: what each method returned.
+    """
+
+    def __init__(self, env: Any, seed: int, steps: int, abstractly: bool = False):
+        self.env, self.steps, self.abstractly = env, steps, abstractly
+        self.keys = functools.partial(jax.random.fold_in, jax.random.key(seed))
+        self.findings: list[Finding] = []
+        self.skipped: list[str] = []
+        self.action: Any = None
+        self.abstract: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
+
+    @property
+    def error_count(self) -> int:
+        """How many errors were found so far."""
+        return sum(finding.severity == ERROR for finding in self.findings)
+
+    def add(self, code: str, seen: str) -> None:
+        """Adds a finding, once for each code and thing seen; the remedy comes from `CODES`."""
+        severity, remedy = CODES[code]
+        finding = Finding(code, severity, f"{seen}: {remedy}")
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def attempt(self, code: str, doing: str, function: Callable, *arguments: Any) -> Any:
+        """Calls a function that may run the user's code; its exception becomes a finding, and None comes back."""
+        try:
+            return jax.block_until_ready(function(*arguments))
+        except Exception as error:
+            self.add(code, f"{doing} raised {first_line(error)}")
+            return None
+
+
+NUMBERS = bool | int | float | np.bool_ | np.number | np.ndarray | jax.Array
+
+
+def arrays(tree: Any) -> list[np.ndarray]:
+    """The leaves of a tree as numpy arrays, random keys as their bits."""
+    leaves = map(jnp.asarray, jax.tree.leaves(tree))
+    keyed = (jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf for leaf in leaves)
+    return [np.asarray(leaf) for leaf in keyed]
+
+
+def same(first: Any, second: Any, tolerance: float = 0.0) -> bool:
+    """Whether two results hold the same numbers; only floating-point ones get the tolerance."""
+    firsts, seconds = arrays(first), arrays(second)
+    if [leaf.shape for leaf in firsts] != [leaf.shape for leaf in seconds]:
+        return False
+    for one, other in zip(firsts, seconds, strict=True):
+        slack = tolerance if jnp.issubdtype(one.dtype, jnp.floating) else 0.0
+        if not np.allclose(one.astype(np.float64), other.astype(np.float64), slack, slack, equal_nan=True):
+            return False
+    return True
+
+
+def describe(value: Any) -> str:
+    """A value in a few words: an array's dtype and shape, a number itself, a container's structure."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, int | float | str | None):
+        return repr(value)
+    return f"a {type(value).__name__} of {len(jax.tree.leaves(value))} leaves ({jax.tree.structure(value)})"
+
+
+def first_line(error: Exception) -> str:
+    """An exception's type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.') if lines else ''}"
+
 
 _DEEP = 4
 _ITEMS = 100

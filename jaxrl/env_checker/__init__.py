@@ -10,32 +10,32 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.arguments import LARGEST_SEED, flag, positive, whole
-from jaxrl.checking import declarations, keys, returns, rollout
-from jaxrl.checking.exam import Exam
-from jaxrl.checking.findings import CODES, EnvironmentCheckError, EnvironmentReport, Finding
+from jaxrl.env_checker import declarations, methods, outputs
+from jaxrl.env_checker.context import CheckContext
+from jaxrl.env_checker.report import CODES, EnvironmentCheckError, EnvironmentReport, Finding
 from jaxrl.environment import Environment, name_of
-from jaxrl.pytree import is_pytree, once_a_structure
+from jaxrl.pytree import cache_by_structure, is_pytree
 
 __all__ = ["CODES", "EnvironmentCheckError", "EnvironmentReport", "Finding", "check_env", "check_environment"]
 
 MOST_STEPS = 10_000_000
 """As long as the random rollout may be: what it finds is kept for every step."""
-_CHECKS: dict[str, tuple[Callable[[Exam], None], tuple[str, ...]]] = {
+_CHECKS: dict[str, tuple[Callable[[CheckContext], None], tuple[str, ...]]] = {
     "class": (declarations.check_class, ()),
     "max_steps": (declarations.check_max_steps, ("class",)),
     "fields": (declarations.check_fields, ("class",)),
     "recompilation": (declarations.check_recompilation, ("fields",)),
     "spaces": (declarations.check_spaces, ("fields",)),
-    "reset": (returns.check_reset, ("spaces",)),
-    "the first observation": (returns.check_first_observation, ("reset",)),
-    "step": (returns.check_step, ("reset",)),
-    "the time step": (returns.check_time_step, ("step",)),
-    "action_mask": (returns.check_action_mask, ("reset",)),
-    "the state": (returns.check_state, ("step",)),
-    "the first mask": (returns.check_first_mask, ("action_mask",)),
-    "random keys": (keys.check_keys, ("step",)),
+    "reset": (outputs.check_reset, ("spaces",)),
+    "the first observation": (outputs.check_first_observation, ("reset",)),
+    "step": (outputs.check_step, ("reset",)),
+    "the time step": (outputs.check_time_step, ("step",)),
+    "action_mask": (outputs.check_action_mask, ("reset",)),
+    "the state": (outputs.check_state, ("step",)),
+    "the first mask": (outputs.check_first_mask, ("action_mask",)),
+    "random keys": (methods.check_keys, ("step",)),
     "a random rollout": (
-        rollout.check_rollout,
+        outputs.check_rollout,
         ("max_steps", "the first observation", "the time step", "action_mask", "the state", "the first mask"),
     ),
 }
@@ -49,18 +49,18 @@ _BEFORE_TRAINING = (
 """The checks that every training begins with: all that tracing alone can tell, and the first mask."""
 
 
-def _examined(exam: Exam, names: tuple[str, ...]) -> EnvironmentReport:
+def _run_checks(context: CheckContext, names: tuple[str, ...]) -> EnvironmentReport:
     passed: set[str] = set()
     for name in names:
         check, needs = _CHECKS[name]
         if not passed.issuperset(needs):
-            exam.skipped.append(name)
+            context.skipped.append(name)
             continue
-        count = exam.error_count
-        check(exam)
-        if exam.error_count == count:
+        count = context.error_count
+        check(context)
+        if context.error_count == count:
             passed.add(name)
-    return EnvironmentReport(_name(exam.env), tuple(exam.findings), tuple(exam.skipped))
+    return EnvironmentReport(_name(context.env), tuple(context.findings), tuple(context.skipped))
 
 
 def _name(env: Any) -> str:
@@ -80,12 +80,12 @@ def check_environment(env: Any) -> None:
 
 
 def _require(env: Any) -> None:
-    report = _examined(Exam(env, seed=0, steps=0, abstractly=True), _BEFORE_TRAINING)
+    report = _run_checks(CheckContext(env, seed=0, steps=0, abstractly=True), _BEFORE_TRAINING)
     if report.errors:
         raise EnvironmentCheckError(EnvironmentReport(report.environment, report.errors))
 
 
-_check_traced = once_a_structure(_require)
+_check_traced = cache_by_structure(_require)
 
 
 def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool = True) -> EnvironmentReport:
@@ -113,7 +113,7 @@ def check_env(env: Any, *, seed: int = 0, steps: int = 1000, raise_errors: bool 
     """
     flag("raise_errors", raise_errors)
     steps = positive("steps", steps, MOST_STEPS)
-    report = _examined(Exam(env, whole("seed", seed, 0, LARGEST_SEED), steps), tuple(_CHECKS))
+    report = _run_checks(CheckContext(env, whole("seed", seed, 0, LARGEST_SEED), steps), tuple(_CHECKS))
     if raise_errors:
         for finding in report.warnings:
             warnings.warn(f"{report.environment}: {finding}", stacklevel=2)

@@ -8,15 +8,15 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import LARGEST_SEED, positive, whole
-from jaxrl.checking import check_environment
-from jaxrl.checks import check_values
 from jaxrl.devices import free_host_memory
 from jaxrl.distributions import masked
+from jaxrl.env_checker import check_environment
 from jaxrl.environment import Environment
 from jaxrl.evaluation import MOST_EPISODES, evaluation_key, greedy_returns, players
-from jaxrl.litert.policy_file import PolicyFile
+from jaxrl.export.tflite_file.policy_file import PolicyFile
 from jaxrl.pytree import pytree, static
 from jaxrl.spaces import Box, Discrete, MultiDiscrete, array_spaces, is_array_space
+from jaxrl.validation import check_values
 
 
 @pytree

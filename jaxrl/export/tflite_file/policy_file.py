@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from jaxrl.environment import Environment, name_of
-from jaxrl.litert.checksum import is_damaged, lost_its_checksum
-from jaxrl.litert.metadata import checked_metadata, require_initial
-from jaxrl.litert.model import MAGIC, litert, read_metadata
+from jaxrl.export.tflite_file.checksum import is_damaged, lost_its_checksum
+from jaxrl.export.tflite_file.metadata import checked_metadata, require_initial
+from jaxrl.export.tflite_file.model import MAGIC, litert, read_metadata
 from jaxrl.spaces import Discrete, MultiDiscrete, array_names, array_spaces, arrays_of, is_array_space
 
 OBSERVATION = "observation"

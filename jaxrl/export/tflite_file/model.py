@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrl.litert.checksum import BLANK, ENTRY, with_checksum
+from jaxrl.export.tflite_file.checksum import BLANK, ENTRY, with_checksum
 
 METADATA = "jaxrl"
 """The name of the entry of a file's metadata that `jaxrl.export` writes."""
