@@ -134,8 +134,8 @@ def from_named(template: Any, arrays: Any) -> Any:
       KeyError: one is missing.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(template)
-    found = [(arrays[jax.tree_util.keystr(path)], leaf) for path, leaf in paths]
-    leaves = [_as_leaf(_typed(array, _stored_form(leaf)[1]), leaf) for array, leaf in found]
+    stored = [(arrays[jax.tree_util.keystr(path)], leaf) for path, leaf in paths]
+    leaves = [_as_leaf(_typed(array, _stored_form(leaf)[1]), leaf) for array, leaf in stored]
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 

@@ -117,14 +117,14 @@ def evaluation_key(seed: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
 
 
-def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED_AT_ONCE) -> np.ndarray:
+def evaluate(result: Any, episodes: int = 32, seed: int = 0, block_size: int = PLAYED_AT_ONCE) -> np.ndarray:
     """Plays greedy episodes with every member of a result, on the device.
 
     Args:
       result: what `jaxrl.train` or `jaxrl.load` gave.
       episodes: episodes a member.
       seed: of the episodes; the same seed gives the same starts again.
-      block: the most members that play at once; fewer where memory is short.
+      block_size: the most members that play at once; fewer where memory is short.
 
     Returns:
       Undiscounted returns, f32[members, episodes].
@@ -138,14 +138,14 @@ def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED
         raise TypeError(f"result = {shown(result)} must be a result of jaxrl.train or jaxrl.load")
     episodes = positive("episodes", episodes, MOST_EPISODES)
     base = evaluation_key(whole("seed", seed, 0, LARGEST_SEED))
-    block = min(positive("block", block), len(result.seeds))
-    block = players(result.agent, episodes, block, free_device_memory(member_mesh(block)))
-    mesh = member_mesh(block)
-    block = -(-block // mesh.size) * mesh.size
+    block_size = min(positive("block_size", block_size), len(result.seeds))
+    block_size = players(result.agent, episodes, block_size, free_device_memory(member_mesh(block_size)))
+    mesh = member_mesh(block_size)
+    block_size = -(-block_size // mesh.size) * mesh.size
     returns = []
-    for first in range(0, len(result.seeds), block):
+    for first in range(0, len(result.seeds), block_size):
         # The last block is filled up with the last member, so that all blocks share one compilation.
-        chosen = np.minimum(np.arange(first, first + block), len(result.seeds) - 1)
+        chosen = np.minimum(np.arange(first, first + block_size), len(result.seeds) - 1)
         params = jax.tree.map(lambda x, chosen=chosen: x[chosen], result.params)
         keys = member_keys(base, result.seeds[chosen])
         played = _block_returns(result.batched_agent(chosen), params, keys, episodes, tuple(result.vary), mesh)

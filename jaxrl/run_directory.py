@@ -47,10 +47,10 @@ from jaxrl.storage import (
 )
 from jaxrl.trust import Trust
 
-_FORMAT = "jaxrl run, version 7"
+_FORMAT = "jaxrl run, version 8"
 _RETURNS = "greedy_returns.npz"
 _REPORTS = ("metrics.parquet", "tensorboard", "curves.png")
-_REQUEST = ("agent", "vary", "seeds", "iterations", "slots", "evaluation")
+_REQUEST = ("agent", "vary", "seeds", "iterations", "log_points", "evaluation")
 _PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
 
 
@@ -86,8 +86,8 @@ class RunDirectory:
         file = Path(path) / "config.json"
         config = read_config(Path(path), "run", _FORMAT)
         made = config.get("made_with")
-        if not isinstance(made, dict) or type(made.get("block")) is not int or made["block"] < 1:
-            raise RunDirectoryError(f"{file} is damaged: made_with.block is no whole number; {path} is left alone")
+        if not isinstance(made, dict) or type(made.get("block_size")) is not int or made["block_size"] < 1:
+            raise RunDirectoryError(f"{file} is damaged: made_with.block_size is no whole number; {path} is left alone")
         return cls(path, config)
 
     @classmethod
@@ -114,10 +114,10 @@ class RunDirectory:
 
     def block_size(self) -> int:
         """Members of one block of this run."""
-        return self.config["made_with"]["block"]
+        return self.config["made_with"]["block_size"]
 
     def request(self, trust: Trust) -> dict[str, Any]:
-        """What was asked for, as arguments: agent, vary, seeds, iterations, slots, evaluation.
+        """What was asked for, as arguments: agent, vary, seeds, iterations, log points, evaluation.
 
         Args:
           trust: the modules whose classes may be imported.
@@ -135,7 +135,7 @@ class RunDirectory:
                 "vary": vary,
                 "seeds": np.asarray(self.config["seeds"], np.int64),
                 "iterations": int(self.config["iterations"]),
-                "slots": int(self.config["slots"]),
+                "log_points": int(self.config["log_points"]),
                 "evaluation": None if evaluation is None else EvaluationPlan(**evaluation),
             }
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -163,10 +163,10 @@ class RunDirectory:
         Raises:
           RunDirectoryError: it is damaged, or of another run.
         """
-        found = self._restore(self._block(block), block, template)
-        if found is None:
+        stored = self._restore(self._block(block), block, template)
+        if stored is None:
             raise RunDirectoryError(f"{self._block(block)} holds another block: put every block back in its place")
-        return found
+        return stored
 
     def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
         """Keeps the block under way; `note["block"]` says which it is."""
@@ -284,7 +284,7 @@ def request_of(plan: Plan) -> dict[str, Any]:
         "vary": to_config(plan.vary),
         "seeds": plan.seeds.tolist(),
         "iterations": plan.iterations,
-        "slots": plan.slots,
+        "log_points": plan.log_points,
         "evaluation": None if plan.evaluation is None else dataclasses.asdict(plan.evaluation),
     }
 
@@ -299,6 +299,6 @@ def made_with(plan: Plan) -> dict[str, Any]:
         "system": platform.platform(),
         "device": f"{device.platform}: {device.device_kind}",
         "devices": plan.mesh.size,
-        "block": plan.block,
+        "block_size": plan.block_size,
         "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
     }

@@ -13,7 +13,7 @@ import numpy as np
 from jaxrl.env_checker import CODES
 from jaxrl.environment import FAULTS
 from jaxrl.periodic_evaluation import COLUMN
-from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 from jaxrl.storage import new_file
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ _FAULTS = {
 
 
 def metrics_table(result: Any) -> "pa.Table":
-    """The log as a table: one row a member and slot, the member's slots one after the other.
+    """The log as a table: one row a member and log point, the member's log points one after the other.
 
     Columns: member i32, seed i64, one a swept field (named by its path; "agent.<path>" where a
-    metric has that name too), step i64 (null in slots that a stopped run did not reach), one a
+    metric has that name too), step i64 (null in log points that a stopped run did not reach), one a
     metric f32 (NaN where nothing was counted), diverged bool and fault u8 (see `Result.log`).
     """
     import pyarrow as pa
 
-    members, slots = result.log["step"].shape
-    columns = {"member": pa.array(np.repeat(np.arange(members, dtype=np.int32), slots))}
-    columns["seed"] = pa.array(np.repeat(np.asarray(result.seeds, np.int64), slots))
+    members, log_points = result.log["step"].shape
+    columns = {"member": pa.array(np.repeat(np.arange(members, dtype=np.int32), log_points))}
+    columns["seed"] = pa.array(np.repeat(np.asarray(result.seeds, np.int64), log_points))
     metrics = _metrics(result)
     for path, values in result.vary.items():
         taken = path in columns or path in metrics or path in ("step", "diverged", "fault")
-        rows = np.repeat(np.asarray(values), slots, axis=0)
+        rows = np.repeat(np.asarray(values), log_points, axis=0)
         plain = rows.ndim == 1 and rows.dtype != object
         columns[f"agent.{path}" if taken else path] = pa.array(rows if plain else rows.tolist())
     step = np.asarray(result.log["step"], np.float64).ravel()
@@ -164,12 +164,12 @@ def fault_texts(result: Any) -> list[str]:
         committed = (np.asarray(result.log.get("fault", np.zeros((1, 1), np.uint8))) & bit) > 0
         if committed.any():
             what, code = _FAULTS[name]
-            slot = int(np.argmax(committed.any(axis=0)))
-            member = int(np.argmax(committed[:, slot]))
+            log_point = int(np.argmax(committed.any(axis=0)))
+            member = int(np.argmax(committed[:, log_point]))
             texts.append(
                 f"{type(result.agent.env).__name__} gave {what}: {committed.any(axis=1).sum():,} of "
-                f"{len(committed):,} members, first in row {slot} of the log, by step "
-                f"{result.log['step'][member, slot]:,.0f} of member {member}; {CODES[code][1]}"
+                f"{len(committed):,} members, first in row {log_point} of the log, by step "
+                f"{result.log['step'][member, log_point]:,.0f} of member {member}; {CODES[code][1]}"
             )
     return texts
 
@@ -181,12 +181,12 @@ def _metrics(result: Any) -> list[str]:
 
 
 def median_steps(result: Any) -> np.ndarray:
-    """Environment steps at the end of every slot, the median over members: f64[slots]."""
+    """Environment steps at the end of every log point, the median over members: f64[log_points]."""
     return quartiles(result.log["step"])[1]
 
 
 def _members_shown(result: Any) -> np.ndarray:
-    ranked = np.argsort(np.nan_to_num(held(result.log["episode_return"])[:, -1], nan=-np.inf), kind="stable")
+    ranked = np.argsort(np.nan_to_num(forward_fill(result.log["episode_return"])[:, -1], nan=-np.inf), kind="stable")
     places = np.linspace(0, len(ranked) - 1, min(_MEMBERS_SHOWN, len(ranked)))
     return np.sort(ranked[places.round().astype(int)])
 

@@ -18,7 +18,7 @@ from jaxrl.progress import Bar
 from jaxrl.result import Result
 from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, exclusive
-from jaxrl.trainer import Block, Trainer, join, kept_template
+from jaxrl.trainer import Block, Trainer, final_template, join
 from jaxrl.trust import checked_trust
 
 
@@ -31,11 +31,11 @@ def train(
     vary: dict[str, Any] | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    slots: int = 100,
+    log_points: int = 100,
     evaluate_every: int | None = None,
     evaluation_episodes: int = DEFAULT_EPISODES,
     keep_best: bool = False,
-    block: int | None = None,
+    block_size: int | None = None,
     devices: int | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = True,
@@ -43,7 +43,7 @@ def train(
 ) -> Result:
     """Trains many members of one agent at once.
 
-    Ctrl-C ends the run at the next slot of the log and gives back what is done; a second one stops
+    Ctrl-C ends the run at the next log point and gives back what is done; a second one stops
     at once. With `out`, a run that was stopped or killed goes on with `resume=True`, to bit for bit the
     numbers that it would have had.
 
@@ -58,7 +58,7 @@ def train(
         ("learning_rate", "env.length"). Seeds may then repeat.
       out: folder of the run; new or empty.
       resume: go on with the run in `out`, or start it if it is not there yet.
-      slots: rows of the log, at least one for every 2^24 steps.
+      log_points: rows of the log, at least one for every 2^24 steps.
       evaluate_every: environment steps of a member after which greedy episodes are played on the device, at the end
         of the log's row in which a multiple of it is reached, and at the end of the run. Their mean return is the
         log's "evaluation_return". All members begin them with the same keys every time. It changes no number of
@@ -66,7 +66,7 @@ def train(
       evaluation_episodes: greedy episodes of a member each time.
       keep_best: act with the parameters of every member's best evaluation (of equal ones the earlier; one of
         parameters or returns that are not finite never counts) in place of the last ones: `Result.params`.
-      block: members trained at once; by default what suits the devices. A run that goes on keeps its own.
+      block_size: members trained at once; by default what suits the devices. A run that goes on keeps its own.
       devices: how many devices to use; by default all that JAX sees here.
       checkpoint_seconds: least time between two checkpoints of a run with `out`.
       progress: whether to draw a progress bar.
@@ -95,8 +95,8 @@ def train(
         iterations=iterations,
         seeds=seeds,
         vary=vary,
-        slots=slots,
-        block=stored or block,
+        log_points=log_points,
+        block_size=stored or block_size,
         devices=devices,
         memory_limit=memory_limit,
         evaluation=evaluation,
@@ -108,7 +108,7 @@ def train(
         run = None
         if out is not None:
             run = RunDirectory.resume(out, plan) if resume else RunDirectory.create(out, plan)
-        bar = Bar(plan.blocks * plan.slots, f"{type(agent).__name__}, {plan.members} members", progress)
+        bar = Bar(plan.blocks * plan.log_points, f"{type(agent).__name__}, {plan.members} members", progress)
         with interrupts() as interrupted:
             trainer = Trainer(plan, run, checkpoint_seconds, bar, interrupted)
             result = _run_blocks(plan, run, trainer, bar, interrupted)
@@ -119,15 +119,15 @@ def train(
     return result
 
 
-def _as_begun(plan: Plan, block: int) -> Plan:
+def _as_begun(plan: Plan, block_size: int) -> Plan:
     """The plan with the block size of the run on disk, which also fits where members do not fill whole blocks."""
-    if block % plan.mesh.size:
-        fitting = max(count for count in range(1, plan.mesh.size) if block % count == 0)
+    if block_size % plan.mesh.size:
+        fitting = max(count for count in range(1, plan.mesh.size) if block_size % count == 0)
         raise RunDirectoryError(
-            f"the run was begun with blocks of {block} members, which {plan.mesh.size} devices can't share evenly: "
-            f"pass devices={fitting}"
+            f"the run was begun with blocks of {block_size} members, which {plan.mesh.size} devices can't share "
+            f"evenly: pass devices={fitting}"
         )
-    return dataclasses.replace(plan, block=block)
+    return dataclasses.replace(plan, block_size=block_size)
 
 
 def _run_blocks(
@@ -135,20 +135,20 @@ def _run_blocks(
 ) -> Result:
     blocks: list[Block] = []
     template: Any = None
-    for number in range(plan.blocks):
-        if run is not None and run.has_block(number):
+    for index in range(plan.blocks):
+        if run is not None and run.has_block(index):
             # Made once, because tracing the agent for every block would take longer than reading them.
-            template = template or kept_template(plan)
-            blocks.append(_read_block(run, template, number))
-            bar.skip(plan.slots)
+            template = template or final_template(plan)
+            blocks.append(_read_block(run, template, index))
+            bar.skip(plan.log_points)
         elif not interrupted():
-            blocks.append(trainer.train_block(number))
+            blocks.append(trainer.train_block(index))
     return join(plan, blocks)
 
 
-def _read_block(run: RunDirectory, template: Any, number: int) -> Block:
-    (state, log, params), note = run.load_block(number, template)
-    return Block(number, state, log, params, {"evaluation_seconds": 0.0, **note})
+def _read_block(run: RunDirectory, template: Any, index: int) -> Block:
+    (state, log, params), note = run.load_block(index, template)
+    return Block(index, state, log, params, {"evaluation_seconds": 0.0, **note})
 
 
 def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
@@ -166,12 +166,12 @@ def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
     place = arguments.path("path", path)
     trusted = checked_trust(trust, place)
     run = RunDirectory.open(place)
-    plan = Plan(**run.request(trusted), block=run.block_size(), mesh=member_mesh(1))
-    finished = [number for number in range(plan.blocks) if run.has_block(number)]
+    plan = Plan(**run.request(trusted), block_size=run.block_size(), mesh=member_mesh(1))
+    finished = [index for index in range(plan.blocks) if run.has_block(index)]
     if not finished:
         raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
-    template = kept_template(plan)
-    result = join(plan, [_read_block(run, template, number) for number in finished])
+    template = final_template(plan)
+    result = join(plan, [_read_block(run, template, index) for index in finished])
     if result.complete and run.has_reports() and (damaged := run.damaged_reports()):
         warnings.warn(f"{path}: {_names(damaged)}: train with resume=True to write it again", stacklevel=3)
     returns = run.load_returns(result.members) if result.complete else None
@@ -212,7 +212,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         return
     previous = signal.getsignal(signal.SIGINT)
 
-    def interrupt(number: int, frame: Any) -> None:
+    def interrupt(signal_number: int, frame: Any) -> None:
         if flag.is_set():
             raise KeyboardInterrupt
         flag.set()

@@ -77,19 +77,19 @@ def load_class(path: str, trust: Trust) -> type:
     if "<locals>" in parts or not all(part.isidentifier() for part in parts) or len(parts) < 2:
         raise ValueError(f"class {shown} can't be imported: define it in a module, outside of any function")
     module, rest = _module_of(path, parts, trust)
-    found: Any = module
+    target: Any = module
     for name in rest:
-        scope = vars(found)
+        scope = vars(target)
         if name not in scope:
             known = [key for key, value in scope.items() if is_pytree_class(value)]
             advice = ": define it in a module" if module.__name__ == "__main__" else nearest(name, known)
-            raise ValueError(f"class {path} can't be imported: {found.__name__} has no class {name!r}{advice}")
-        found = scope[name]
-        if not inspect.isclass(found):
+            raise ValueError(f"class {path} can't be imported: {target.__name__} has no class {name!r}{advice}")
+        target = scope[name]
+        if not inspect.isclass(target):
             break
-    if not is_pytree_class(found):
+    if not is_pytree_class(target):
         raise ValueError(f"{path} is no class made by jaxrl.pytree, so it is not built from a configuration")
-    return found
+    return target
 
 
 _NUMERICAL = ("jax.numpy", "jax.nn")
@@ -202,4 +202,4 @@ def _is_own(name: str) -> bool:
 
 def _submodules(package: ModuleType | None) -> list[str]:
     places = [] if package is None else vars(package).get("__path__", [])
-    return [found.name for found in pkgutil.iter_modules(places)]
+    return [module.name for module in pkgutil.iter_modules(places)]

@@ -104,8 +104,9 @@ def _fits(value: Any, kind: str, fixed: bool) -> bool:
         return True
     array = array_of(value)
     # A whole leaf may be written as a float: its bounds ask for a whole number, and it becomes one.
-    number: Any = np.integer if kind == "int" and fixed else np.number
-    return array is not None and array.ndim == 0 and jnp.issubdtype(array.dtype, np.bool_ if kind == "bool" else number)
+    dtype: Any = np.integer if kind == "int" and fixed else np.number
+    dtype = np.bool_ if kind == "bool" else dtype
+    return array is not None and array.ndim == 0 and jnp.issubdtype(array.dtype, dtype)
 
 
 def _check_bounds(name: str, field: dataclasses.Field, value: Any) -> None:

@@ -13,7 +13,7 @@ from jaxrl import checkpoints
 from jaxrl.progress import Progress
 from jaxrl.storage import RunDirectoryError, checksum_of
 
-STEPS, SLOTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
+STEPS, LOG_POINTS, SEEDS, BLOCK = 60, 6, [7, 3, 11], 2
 
 
 def dqn(**fields: Any) -> jaxrl.DQN:
@@ -23,7 +23,14 @@ def dqn(**fields: Any) -> jaxrl.DQN:
 
 def train(out: Path | None, agent: Any = None, **arguments: Any) -> jaxrl.Result:
     """A run of two blocks: two members, and one with its filling."""
-    common = {"steps": STEPS, "slots": SLOTS, "seeds": SEEDS, "block": BLOCK, "devices": 1, "progress": False}
+    common = {
+        "steps": STEPS,
+        "log_points": LOG_POINTS,
+        "seeds": SEEDS,
+        "block_size": BLOCK,
+        "devices": 1,
+        "progress": False,
+    }
     return jaxrl.train(agent or dqn(), out=out, **{**common, **arguments})
 
 
@@ -59,14 +66,14 @@ def write_config(run: Path, config: dict[str, Any]) -> None:
 
 
 class interruption:  # noqa: N801
-    """Presses Ctrl-C once so many slots are done."""
+    """Presses Ctrl-C once so many log points are done."""
 
-    def __init__(self, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._left, self._monkeypatch = slots, monkeypatch
+    def __init__(self, log_points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._left, self._monkeypatch = log_points, monkeypatch
 
     def __enter__(self) -> None:
-        def advance(bar: Progress, slots: int, *_: float) -> None:
-            self._left -= slots
+        def advance(bar: Progress, log_points: int, *_: float) -> None:
+            self._left -= log_points
             if self._left == 0:
                 signal.raise_signal(signal.SIGINT)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jaxrl
 from jaxrl.agents.base import Clock
 
-STEPS, SLOTS = 120, 12
+STEPS, LOG_POINTS = 120, 12
 SEEDS = [7, 3, 11]
 
 
@@ -35,7 +35,9 @@ def a2c(**fields: Any) -> jaxrl.A2C:
 
 
 def train(agent: Any = None, steps: int | None = STEPS, **arguments: Any) -> jaxrl.Result:
-    return jaxrl.train(agent or dqn(), steps, **{"slots": SLOTS, "progress": False, "devices": 1, **arguments})
+    return jaxrl.train(
+        agent or dqn(), steps, **{"log_points": LOG_POINTS, "progress": False, "devices": 1, **arguments}
+    )
 
 
 def run_iterations(agent: jaxrl.Agent, count: int) -> Any:

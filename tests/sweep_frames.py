@@ -19,7 +19,7 @@ AXES = (
 )
 
 
-def make_sweep(trials=24, seeds=5, slots=6, axes=AXES, seed=0, **columns):
+def make_sweep(trials=24, seeds=5, log_points=6, axes=AXES, seed=0, **columns):
     """Frames as a sweep makes them; every learning rate of at least 0.01 diverges, and the best is near 0.001."""
     draw = np.random.default_rng(seed)
     values = {
@@ -43,17 +43,17 @@ def make_sweep(trials=24, seeds=5, slots=6, axes=AXES, seed=0, **columns):
             "area_under_curve": returns.ravel() / 2,
             "steps_to_threshold": np.where(returns.ravel() > 350, 3_000.0 + member, np.nan),
             "diverged": np.isnan(returns.ravel()),
-            "steps": 1_000 * slots,
+            "steps": 1_000 * log_points,
             "rung": 0,
             "seconds": 1.5,
         }
     )
     curves = pandas.DataFrame(
         {
-            "trial": np.repeat(trial, slots),
-            "seed": np.repeat(member, slots),
-            "step": np.tile(np.arange(1, slots + 1) * 1_000, trials * seeds),
-            "episode_return": draw.uniform(0, 400, trials * seeds * slots),
+            "trial": np.repeat(trial, log_points),
+            "seed": np.repeat(member, log_points),
+            "step": np.tile(np.arange(1, log_points + 1) * 1_000, trials * seeds),
+            "episode_return": draw.uniform(0, 400, trials * seeds * log_points),
         }
     )
     curves.loc[draw.random(len(curves)) < 0.2, "episode_return"] = np.nan
@@ -69,7 +69,7 @@ def make_sweep(trials=24, seeds=5, slots=6, axes=AXES, seed=0, **columns):
             "probability_best": np.nan if seeds == 1 else np.linspace(0, 1, trials),
             "seeds": seeds,
             "diverged": np.isnan(returns).sum(1),
-            "steps": 1_000 * slots,
+            "steps": 1_000 * log_points,
             "rung": 0,
         }
     ).sort_values("interquartile_mean", ascending=False, ignore_index=True)

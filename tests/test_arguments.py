@@ -50,7 +50,7 @@ def test_an_object_that_can_t_be_shown_is_shown_by_its_type() -> None:
 
 
 NUMBERS = [10**30, 2**63, 2**64, HUGE]
-COUNTS = ("slots", "block", "memory_limit", "evaluation_episodes", "steps", "seeds", "devices")
+COUNTS = ("log_points", "block_size", "memory_limit", "evaluation_episodes", "steps", "seeds", "devices")
 
 
 @pytest.mark.parametrize("value", NUMBERS, ids=["1e30", "2^63", "2^64", "digits"])
@@ -146,7 +146,7 @@ def test_evaluating_a_member_or_parameters(result: jaxrl.Result) -> None:
         ({"seed": 2**32}, ValueError, "seed = 4294967296 must be at most 4294967295"),
         ({"seed": HUGE}, ValueError, "seed = an int of .* must be at most 4294967295"),
         ({"seed": 1.0}, TypeError, r"seed = 1\.0 must be a whole number"),
-        ({"block": 2**64}, ValueError, "block = 18446744073709551616 must be at most"),
+        ({"block_size": 2**64}, ValueError, "block_size = 18446744073709551616 must be at most"),
     ],
     ids=arguments.shown,
 )
@@ -204,10 +204,10 @@ def test_right_arguments_of_a_policy(result: jaxrl.Result) -> None:
     assert int(policy(OBS, key=key)) == int(policy(OBS, key=jax.random.key_data(key)))
 
 
-@pytest.mark.parametrize("number", ["a", None, 1.5, True])
-def test_a_member_is_named_by_a_whole_number(number: Any, result: jaxrl.Result) -> None:
-    with pytest.raises(TypeError, match=r"number = .* must be a whole number"):
-        result.member(number)
+@pytest.mark.parametrize("index", ["a", None, 1.5, True])
+def test_a_member_is_named_by_a_whole_number(index: Any, result: jaxrl.Result) -> None:
+    with pytest.raises(TypeError, match=r"index = .* must be a whole number"):
+        result.member(index)
 
 
 # Environments by name.
@@ -246,8 +246,8 @@ def test_a_registration_that_would_spoil_the_register(
 
 def test_a_name_of_jaxrl_s_own_is_taken_before_it_is_first_used() -> None:
     code = "import jaxrl; jaxrl.register('CartPole-v1', type('Mine', (jaxrl.Environment,), {}))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "the environment name 'CartPole-v1' is taken: register under another name" in found.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "the environment name 'CartPole-v1' is taken: register under another name" in result.stderr
 
 
 def test_a_registration_with_an_unknown_parameter(registered: None) -> None:
@@ -328,7 +328,7 @@ def test_wrong_paths(path: Any) -> None:
 
 
 def sweep(space: Any = None, **changes: Any) -> Any:
-    plain = {"steps": 120, "seeds": 1, "slots": 8, "trials": 2, "progress": False}
+    plain = {"steps": 120, "seeds": 1, "log_points": 8, "trials": 2, "progress": False}
     return jaxrl.sweep(dqn(), space or {"discount": jaxrl.uniform(0.9, 0.99)}, **{**plain, **changes})
 
 
@@ -336,7 +336,7 @@ def sweep(space: Any = None, **changes: Any) -> Any:
 @pytest.mark.parametrize(
     "name",
     [
-        *("trials", "seeds", "sample_seed", "rungs", "eta", "episodes", "slots", "block"),
+        *("trials", "seeds", "sample_seed", "rungs", "eta", "episodes", "log_points", "block_size"),
         *("memory_limit", "max_compilations", "steps", "evaluation_episodes"),
     ],
     ids=arguments.shown,

@@ -13,7 +13,7 @@ import jaxrl
 from benchmarks import race as racing
 from benchmarks import report
 from benchmarks.__main__ import chosen
-from benchmarks.curves import by_slot, learned
+from benchmarks.curves import by_log_point, learned
 from benchmarks.environments import REQUIREMENTS, AbsentError
 from benchmarks.ours.fused import Fused
 from benchmarks.peers import sources
@@ -121,24 +121,24 @@ def test_the_stack_of_wrappers_and_the_one_environment_do_the_same():
 
 def test_what_was_learned_weighs_members_alike_and_counts_those_without_episodes_as_unsolved():
     nan = np.nan
-    # Twenty slots; the last two are the last tenth.
+    # Twenty log points; the last two are the last tenth.
     returns = np.full((4, 20), 10.0)
     returns[:, 18:] = [[480, 490], [475, nan], [474, 474], [nan, nan]]
-    found = learned(returns, steps=1_000, solved=475.0)
-    assert found["solved"] == 2 / 4
-    assert found["final_return"] == pytest.approx((485 + 475 + 474) / 3)
-    assert found["curve"][0] == [50, 10.0]
-    assert found["curve"][18] == [950, pytest.approx((480 + 475 + 474) / 3)]
+    result = learned(returns, steps=1_000, solved=475.0)
+    assert result["solved"] == 2 / 4
+    assert result["final_return"] == pytest.approx((485 + 475 + 474) / 3)
+    assert result["curve"][0] == [50, 10.0]
+    assert result["curve"][18] == [950, pytest.approx((480 + 475 + 474) / 3)]
     nothing = learned(np.full((2, 3), nan), steps=30)
     assert nothing == {"final_return": None, "curve": [[10, None], [20, None], [30, None]]}
 
 
-def test_episodes_are_averaged_in_the_slot_in_which_they_end():
+def test_episodes_are_averaged_in_the_log_point_in_which_they_end():
     ended = np.zeros((1, 6, 2), bool)
     returns = np.full((1, 6, 2), 1e6)
     for time, env, value in ((0, 0, 3.0), (1, 1, 5.0), (4, 0, 7.0)):
         ended[0, time, env], returns[0, time, env] = True, value
-    np.testing.assert_array_equal(by_slot(ended, returns, slots=3), [[4.0, np.nan, 7.0]])
+    np.testing.assert_array_equal(by_log_point(ended, returns, log_points=3), [[4.0, np.nan, 7.0]])
 
 
 @pytest.fixture

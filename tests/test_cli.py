@@ -122,11 +122,11 @@ def test_evaluating_a_run(trained, capsys):
 
 
 @pytest.mark.parametrize(("member", "said"), [("best", "member "), ("1", "member 1 (seed 1), ")])
-def test_rendering_an_episode(trained, tmp_path, capsys, member, said):
+def test_rendering_an_episode(trained, tmp_path, capsys, member, output):
     file = tmp_path / "episode.gif"
     assert main(["render", str(trained[0]), str(file), "--member", member]) == 0
     printed = capsys.readouterr().out
-    assert said in printed
+    assert output in printed
     steps = int(re.search(r"(\d+) steps", printed)[1])
     with Image.open(file) as picture:
         assert picture.size == (600, 300)
@@ -311,7 +311,7 @@ DQN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none"]
         (["check", "NoSuch"], "unknown environment 'NoSuch'"),
     ],
 )
-def test_bad_input_gets_one_line(words, said, trained, tmp_path, capsys):
+def test_bad_input_gets_one_line(words, output, trained, tmp_path, capsys):
     (tmp_path / "file").write_text("here")
     places = {"{file}": tmp_path / "file", "{full}": tmp_path, "{run}": trained[0]}
     for name, path in places.items():
@@ -320,7 +320,7 @@ def test_bad_input_gets_one_line(words, said, trained, tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert re.fullmatch("jaxrl: error: [^\n]+\n", printed.err)
-    assert said in printed.err
+    assert output in printed.err
 
 
 def test_another_run_in_the_folder_is_left_alone(trained, capsys):
@@ -332,8 +332,8 @@ def test_a_module_that_fails_is_no_traceback_unless_asked_for(tmp_path, monkeypa
     (tmp_path / "module_that_fails.py").write_text("raise RuntimeError('two\\nlines')")
     monkeypatch.chdir(tmp_path)
     assert main(["check", "module_that_fails:Env"]) == 2
-    said = "jaxrl: error: environment 'module_that_fails:Env' can't be built: RuntimeError: two lines\n"
-    assert capsys.readouterr().err == said
+    output = "jaxrl: error: environment 'module_that_fails:Env' can't be built: RuntimeError: two lines\n"
+    assert capsys.readouterr().err == output
     monkeypatch.setenv("JAXRL_TRACEBACK", "1")
     with pytest.raises(ValueError, match="can't be built"):
         main(["check", "module_that_fails:Env"])
@@ -352,9 +352,9 @@ def test_a_module_that_fails_is_no_traceback_unless_asked_for(tmp_path, monkeypa
         ([], "train, sweep, evaluate"),
     ],
 )
-def test_words_that_can_not_be_parsed_get_a_hint(words, said, capsys):
+def test_words_that_can_not_be_parsed_get_a_hint(words, output, capsys):
     assert main(words) == 2
     printed = capsys.readouterr()
-    assert said in plain(printed.err)
+    assert output in plain(printed.err)
     assert printed.err.startswith("jaxrl: error: ")
     assert printed.err.count("\n") == 1

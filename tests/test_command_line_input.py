@@ -15,7 +15,7 @@ from jaxrl.cli import main
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 DIGITS = "9" * 5000
-TINY = ["--steps", "120", "--slots", "8", "--hidden", "8", "--batch-size", "4", "--buffer-size", "64"]
+TINY = ["--steps", "120", "--log-points", "8", "--hidden", "8", "--batch-size", "4", "--buffer-size", "64"]
 TRAIN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none", "--no-progress", *TINY, "--learning-starts", "8"]
 SWEEP = ["sweep", "dqn", "--env", "CartPole-v1", "--no-progress", *TINY, "--learning-starts", "8", "--seeds", "2"]
 SPACE = ["--space", "discount=uniform:0.9:1", "--trials", "4"]
@@ -43,16 +43,25 @@ def complaint(words, capsys) -> str:
     return printed.err
 
 
-COUNTS = ("steps", "iterations", "seeds", "slots", "evaluate-every", "evaluation-episodes", "block", "devices")
+COUNTS = (
+    "steps",
+    "iterations",
+    "seeds",
+    "log-points",
+    "evaluate-every",
+    "evaluation-episodes",
+    "block-size",
+    "devices",
+)
 FIELDS = ("batch-size", "hidden")
 
 
 @pytest.mark.parametrize("word", [DIGITS, "-" + DIGITS[:19]], ids=["digits", "negative"])
 @pytest.mark.parametrize("option", [*COUNTS, *FIELDS])
 def test_numbers_beyond_64_bits(option, word, capsys, never_compiled):
-    said = complaint([*TRAIN, f"--{option}", word], capsys)
-    assert f"--{option} '{word[:20]}"[:25] in said
-    assert "must fit 64 bits: give at most 9223372036854775807" in said
+    output = complaint([*TRAIN, f"--{option}", word], capsys)
+    assert f"--{option} '{word[:20]}"[:25] in output
+    assert "must fit 64 bits: give at most 9223372036854775807" in output
 
 
 @pytest.mark.parametrize("word", ["2.5", "1e5", "", "٣", "1_"])
@@ -86,8 +95,8 @@ def test_one_of_several_numbers_is_named(capsys, never_compiled):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_wild_words_of_train(words, said, capsys, never_compiled):
-    assert said in complaint([*TRAIN, *words], capsys)
+def test_wild_words_of_train(words, output, capsys, never_compiled):
+    assert output in complaint([*TRAIN, *words], capsys)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +129,8 @@ def test_wild_numbers_of_sweep(words, capsys, never_compiled):
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_wild_words_of_sweep(words, said, capsys, never_compiled):
-    assert said in complaint([*SWEEP, *SPACE, *words], capsys)
+def test_wild_words_of_sweep(words, output, capsys, never_compiled):
+    assert output in complaint([*SWEEP, *SPACE, *words], capsys)
 
 
 TOML = """
@@ -143,15 +152,15 @@ discount = [0.9, 0.99]
         ("out = true", "out = True must be text, in quotes"),
         ('keep = ["all"]', "keep = ['all'] must be text"),
         ("discount = 0.98", "discount is both fixed and in the space"),
-        ("slots = 1979-05-27", "must be text, numbers, true or false, or a list of them"),
+        ("log_points = 1979-05-27", "must be text, numbers, true or false, or a list of them"),
         ("hidden = [[8]]", "must be text, numbers, true or false, or a list of them"),
-        ("slots = 2.5", "--slots '2.5' must be a whole number"),
-        (f"slots = {2**63 - 1}0", "must fit 64 bits"),
+        ("log_points = 2.5", "--log-points '2.5' must be a whole number"),
+        (f"log_points = {2**63 - 1}0", "must fit 64 bits"),
     ],
 )
-def test_wild_values_in_a_file(line, said, capsys, never_compiled):
+def test_wild_values_in_a_file(line, output, capsys, never_compiled):
     Path("sweep.toml").write_text(TOML.format(line))
-    assert said in complaint(["sweep", "sweep.toml"], capsys)
+    assert output in complaint(["sweep", "sweep.toml"], capsys)
 
 
 def test_an_agent_in_a_file_that_is_a_list(capsys):
@@ -189,8 +198,8 @@ def test_a_dry_run_sees_what_the_folder_holds(run, capsys):
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_wild_words_of_the_other_commands(words, said, run, capsys):
-    assert said in complaint([word.replace("{run}", str(run)) for word in words], capsys)
+def test_wild_words_of_the_other_commands(words, output, run, capsys):
+    assert output in complaint([word.replace("{run}", str(run)) for word in words], capsys)
     assert not Path("x.gif").exists()
 
 
@@ -198,18 +207,18 @@ def test_wild_words_of_the_other_commands(words, said, run, capsys):
 def test_rates_are_checked_before_the_episode_is_played(rate, run, capsys, monkeypatch):
     monkeypatch.setattr("jaxrl.rendering.episode_frames", lambda *_: pytest.fail("the episode was played"))
     monkeypatch.setattr("jaxrl.result.Result.returns", property(lambda _: pytest.fail("episodes were played")))
-    said = complaint(["render", str(run), "x.gif", "--frames-per-second", rate], capsys)
-    assert "frames_per_second = " in said
-    assert "must be > 0 and <= 50" in said
+    output = complaint(["render", str(run), "x.gif", "--frames-per-second", rate], capsys)
+    assert "frames_per_second = " in output
+    assert "must be > 0 and <= 50" in output
 
 
 @pytest.mark.parametrize("page", ["nowhere/x.html", ".", "a" * 300])
 def test_a_report_that_can_t_be_written(page, tmp_path, capsys):
     out = tmp_path / "sweep"
     assert main([*SWEEP, "--space", "discount=0.9,0.99", "--episodes", "2", "--out", str(out)]) == 0
-    said = complaint(["sweep-report", str(out), page], capsys)
-    assert page[:40] in said
-    assert ".partial" not in said
+    output = complaint(["sweep-report", str(out), page], capsys)
+    assert page[:40] in output
+    assert ".partial" not in output
 
 
 def test_an_error_that_nobody_foresaw_is_one_line_too(monkeypatch, capsys, run):
@@ -217,8 +226,8 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(monkeypatch, capsys, run):
         raise KeyError("colour")
 
     monkeypatch.setattr(type(jaxrl.make("CartPole-v1")), "render", fail)
-    said = complaint(["render", str(run), "x.gif"], capsys)
-    assert said == "jaxrl: error: KeyError: 'colour' (JAXRL_TRACEBACK=1 in the environment shows where)\n"
+    output = complaint(["render", str(run), "x.gif"], capsys)
+    assert output == "jaxrl: error: KeyError: 'colour' (JAXRL_TRACEBACK=1 in the environment shows where)\n"
 
 
 def test_an_interruption_without_words_is_named(monkeypatch, capsys):
@@ -248,8 +257,8 @@ def test_an_interruption_during_the_imports_is_one_line(program, begun, seconds)
         assert process.poll() is None
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    said = [line for line in process.communicate(timeout=60)[1].splitlines() if not line.startswith("import time:")]
-    assert (process.returncode, said) == (130, ["jaxrl: interrupted"])
+    output = [line for line in process.communicate(timeout=60)[1].splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, output) == (130, ["jaxrl: interrupted"])
 
 
 @pytest.mark.parametrize("module", ["jaxrl", "jaxrl.cli"])

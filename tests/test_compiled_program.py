@@ -23,13 +23,13 @@ def compiled(agent):
         iterations=None,
         seeds=MEMBERS,
         vary={"learning_rate": np.full(MEMBERS, 1e-3)},
-        slots=10,
-        block=MEMBERS,
+        log_points=10,
+        block_size=MEMBERS,
         devices=1,
         memory_limit=None,
     )
     state, log, _ = whole_template(plan)
-    edges = loop.slot_edges(plan.iterations, plan.slots)
+    edges = loop.log_point_edges(plan.iterations, plan.log_points)
     batched = plan.batched_agent(plan.chosen(0))
     first, last = np.int32(0), np.int32(1)
     return loop.run.lower(batched, state, log, first, last, edges, varied=tuple(plan.vary), mesh=plan.mesh).compile()

@@ -100,7 +100,7 @@ def scripted(scripts: Any, **arguments: Any) -> jaxrl.Result:
     """Trains a member for every script, one iteration a row of the log."""
     scripts = np.asarray(scripts, np.float32)
     agent = Scripted(Pay(), scripts[0])
-    run = {"seeds": len(scripts), "vary": {"script": scripts}, "progress": False, "devices": 1, "slots": 100}
+    run = {"seeds": len(scripts), "vary": {"script": scripts}, "progress": False, "devices": 1, "log_points": 100}
     return jaxrl.train(agent, iterations=scripts.shape[1], **{**run, "evaluation_episodes": EPISODES, **arguments})
 
 
@@ -113,7 +113,7 @@ def starts_paid(result: jaxrl.Result, scripts: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("every", "slots", "due"),
+    ("every", "log_points", "due"),
     [
         (10, 100, [0, 1, 2, 3, 4, 5, 6]),
         (1, 100, [0, 1, 2, 3, 4, 5, 6]),
@@ -126,9 +126,9 @@ def starts_paid(result: jaxrl.Result, scripts: Any) -> np.ndarray:
     ],
 )
 def test_evaluations_are_at_the_rows_where_a_multiple_is_reached_and_at_the_end(
-    every: int, slots: int, due: list[int]
+    every: int, log_points: int, due: list[int]
 ) -> None:
-    result = scripted([[1, 2, 3, 4, 5, 6, 7]], evaluate_every=every, slots=slots)
+    result = scripted([[1, 2, 3, 4, 5, 6, 7]], evaluate_every=every, log_points=log_points)
     assert np.flatnonzero(np.isfinite(result.log["evaluation_return"][0])).tolist() == due
     ends = result.log["step"][0, due]
     assert ends[-1] == 70
@@ -169,7 +169,7 @@ def numbers(result: jaxrl.Result) -> dict[str, Any]:
 
 @pytest.mark.parametrize("agent", [dqn, reinforce])
 def test_no_number_of_the_training_changes(agent: Callable[..., Any]) -> None:
-    run: dict[str, Any] = {"steps": None, "iterations": 12, "slots": 6, "seeds": SEEDS, "block": 2}
+    run: dict[str, Any] = {"steps": None, "iterations": 12, "log_points": 6, "seeds": SEEDS, "block_size": 2}
     run["vary"] = {"learning_rate": [1e-3, 2e-3, 5e-3], "env.length": [0.4, 0.5, 0.7]}
     plain, evaluated = train(agent(), **run), train(agent(), **run, evaluate_every=1, keep_best=True)
     ours, theirs = numbers(evaluated), numbers(plain)
@@ -233,14 +233,14 @@ def test_a_run_goes_on_with_its_evaluations_after_any_kill(
 
     def save(run: RunDirectory, tree: Any, note: dict[str, Any]) -> None:
         real(run, tree, note)
-        copies.append((note["slot"], Path(shutil.copytree(run.path, tmp_path / f"killed-{len(copies)}"))))
+        copies.append((note["log_point"], Path(shutil.copytree(run.path, tmp_path / f"killed-{len(copies)}"))))
 
     with monkeypatch.context() as patch:
         patch.setattr(RunDirectory, "save_checkpoint", save)
-        patch.setattr(trainer, "PAUSE_SECONDS", 0.0)  # One slot a call.
+        patch.setattr(trainer, "PAUSE_SECONDS", 0.0)  # One log point a call.
         assert_same(train_blocks(tmp_path / "whole", checkpoint_seconds=0, **EVALUATED), whole)
-    # Evaluated at the end of the slots 1, 3 and 5, in two blocks.
-    assert [slot for slot, _ in copies] == [1, 2, 3, 4, 5] * 2
+    # Evaluated at the end of the log points 1, 3 and 5, in two blocks.
+    assert [log_point for log_point, _ in copies] == [1, 2, 3, 4, 5] * 2
     for _, folder in copies[:6]:
         assert_same(train_blocks(folder, resume=True, **EVALUATED), whole)
         assert_same(jaxrl.load(folder), whole)
@@ -278,13 +278,13 @@ def test_what_is_evaluated_is_part_of_what_a_run_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep_best", [False, True])
 def test_the_memory_of_evaluations_is_planned(keep_best: bool) -> None:
     evaluation = EvaluationPlan(20, 2, keep_best)
-    sizes: dict[str, Any] = {"iterations": None, "vary": None, "slots": 6, "block": 4, "devices": 1}
+    sizes: dict[str, Any] = {"iterations": None, "vary": None, "log_points": 6, "block_size": 4, "devices": 1}
     plan = make_plan(tiny_dqn(), steps=60, seeds=4, memory_limit=None, evaluation=evaluation, **sizes)
-    planned = member_bytes(plan.agent, plan.slots, plan.evaluation)
+    planned = member_bytes(plan.agent, plan.log_points, plan.evaluation)
     kept = sum(x.size * 4 for x in jax.tree.leaves(trainer.whole_template(plan)[2]))
     params = sum(x.size * 4 for x in jax.tree.leaves(train_blocks(None).member(0).params))
-    before = member_bytes(plan.agent, plan.slots)
-    assert planned.log - before.log == 2 * 4 * plan.slots
+    before = member_bytes(plan.agent, plan.log_points)
+    assert planned.log - before.log == 2 * 4 * plan.log_points
     assert planned.state - before.state == planned.kept - before.kept == keep_best * params
     # All that a block keeps of evaluations, but for a score of 4 bytes.
     assert 4 * (planned.state + planned.log - before.state - before.log) == kept - keep_best * 4 * 4
@@ -301,7 +301,7 @@ def test_sweeps_evaluate_every_member_and_keep_its_best(tmp_path: Path) -> None:
     space = {"learning_rate": [1e-3, 3e-2]}
     run: dict[str, Any] = {
         "steps": 120,
-        "slots": 12,
+        "log_points": 12,
         "seeds": [5, 2],
         "episodes": 2,
         "devices": 1,
@@ -310,8 +310,8 @@ def test_sweeps_evaluate_every_member_and_keep_its_best(tmp_path: Path) -> None:
     }
     evaluated = {"evaluate_every": 30, "evaluation_episodes": 2, "keep_best": True}
     kept = {"keep": "all", "out": tmp_path / "sweep", "progress": False}
-    found = jaxrl.sweep(dqn(), space, **run, **kept, **evaluated)
-    table, curves = found.table(), found.curves()
+    result = jaxrl.sweep(dqn(), space, **run, **kept, **evaluated)
+    table, curves = result.table(), result.curves()
     assert sorted(table["rung"]) == [0, 0, 1, 1]
     alone = train(seeds=[5] * 2, vary={"learning_rate": space["learning_rate"]}, **evaluated)
     for trial, seed, rung, last in table[["trial", "seed", "rung", "evaluation_return"]].itertuples(index=False):
@@ -321,7 +321,7 @@ def test_sweeps_evaluate_every_member_and_keep_its_best(tmp_path: Path) -> None:
         if seed == 5:
             np.testing.assert_allclose(curve, alone.log["evaluation_return"][trial, : len(curve)], rtol=1e-5)
         if seed == 5 and rung == 1:
-            ours, theirs = found.member(trial, seed).params, alone.member(trial).params
+            ours, theirs = result.member(trial, seed).params, alone.member(trial).params
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
     with pytest.raises(RunDirectoryError, match=r"another sweep.*evaluation"):
         jaxrl.sweep(dqn(), space, **run, **kept, **{**evaluated, "evaluate_every": 60})

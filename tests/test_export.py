@@ -172,11 +172,11 @@ def app_game(file, plane):
     """One game as the app plays it: strikes the untried cell with the greatest probability above 0, else cell -1."""
     board, strikes = np.zeros((8, 8), np.float32), 0
     while (board == 1).sum() < 8:
-        found = file(board[None])[0]
+        result = file(board[None])[0]
         best, cell = 0.0, -1
         for place in range(64):
-            if board.flat[place] == 0 and found[place] > best:
-                best, cell = found[place], place
+            if board.flat[place] == 0 and result[place] > best:
+                best, cell = result[place], place
         assert cell >= 0, "the app would strike cell -1"
         board.flat[cell] = 1.0 if plane.flat[cell] else -1.0
         strikes += 1
@@ -216,9 +216,9 @@ def test_no_untried_cell_comes_out_as_0(quantize, planes, tmp_path, monkeypatch)
 def test_probabilities_are_the_policy_s_own():
     logits = jnp.asarray([1.0, 3.0, 2.0, -90.0])
     mask = jnp.asarray([True, False, True, True])
-    found = np.asarray(probabilities(logits, mask), np.float64)
-    np.testing.assert_allclose(found[[0, 2]], np.exp([1.0, 2.0]) / np.exp([1.0, 2.0]).sum(), rtol=1e-5)
-    np.testing.assert_allclose(found[[1, 3]], found[2] * np.exp(LEAST_LOG_PROBABILITY), rtol=1e-4)
+    result = np.asarray(probabilities(logits, mask), np.float64)
+    np.testing.assert_allclose(result[[0, 2]], np.exp([1.0, 2.0]) / np.exp([1.0, 2.0]).sum(), rtol=1e-5)
+    np.testing.assert_allclose(result[[1, 3]], result[2] * np.exp(LEAST_LOG_PROBABILITY), rtol=1e-4)
     np.testing.assert_allclose(probabilities(logits[:3], None), jax.nn.softmax(logits[:3]), rtol=1e-6)
 
 
@@ -271,10 +271,10 @@ def test_a_saved_model_serves(planes, tmp_path):
     serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     for rows in (1, 7):
         boards = np.random.default_rng(rows).choice([-1.0, 0.0, 1.0], (rows, 8, 8)).astype(np.float32)
-        found = serve(observation=tf.constant(boards))["probabilities"].numpy()
-        assert found.shape == (rows, 64)
+        result = serve(observation=tf.constant(boards))["probabilities"].numpy()
+        assert result.shape == (rows, 64)
         allowed = [np.asarray(planes.policy(b, mask=b.reshape(-1) == 0)) for b in boards]
-        np.testing.assert_array_equal(np.argmax(np.where(boards.reshape(rows, -1) == 0, found, -1), axis=1), allowed)
+        np.testing.assert_array_equal(np.argmax(np.where(boards.reshape(rows, -1) == 0, result, -1), axis=1), allowed)
     assert json.loads((tmp_path / "served" / "jaxrl.json").read_text())["environment"] == "PlaneStrike"
     assert report.equal_actions == 1.0
     to_saved_model(planes, tmp_path / "served")  # in place of the one that is there
@@ -345,9 +345,9 @@ def test_train_export_inspect_play(tmp_path, monkeypatch, capsys):
     assert main(["export", "run", "planes.tflite", "--quantize", "float16", "--member", "0"]) == 0
     assert "equal greedy actions" in capsys.readouterr().out
     assert main(["inspect", "planes.tflite"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert all(
-        word in said for word in ("float32[1, 8, 8]", "SOFTMAX x 1", "read off the observation", "greedy return")
+        word in output for word in ("float32[1, 8, 8]", "SOFTMAX x 1", "read off the observation", "greedy return")
     )
     assert main(["evaluate", "planes.tflite", "--env", "PlaneStrike-v0"]) == 0
     assert "exact score over 120 placements" in capsys.readouterr().out
@@ -374,5 +374,5 @@ def test_without_the_extra_the_error_says_what_to_install(planes, tmp_path):
         "from jaxrl.export.conversion import tensorflow\n"
         "try: tensorflow()\nexcept ImportError as error: print(error)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'jaxrl[export]'" in found.stdout
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'jaxrl[export]'" in result.stdout

@@ -92,8 +92,8 @@ def test_imports_among_agents_point_one_way(file):
     """And no algorithm imports another one."""
     shared = AGENTS[: min(AGENTS.index(file.stem), AGENTS.index("a2c"))]
     allowed = AGENTS if file.stem == "__init__" else shared
-    found = set(re.findall(r"^ *from jaxrl\.agents\.(\w+) import", file.read_text(), re.MULTILINE))
-    assert found <= set(allowed)
+    result = set(re.findall(r"^ *from jaxrl\.agents\.(\w+) import", file.read_text(), re.MULTILINE))
+    assert result <= set(allowed)
 
 
 @pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda f: f.name)
@@ -110,13 +110,13 @@ def test_the_check_sees_imports_inside_functions(tmp_path):
 def test_environments_refuse_another_import_name():
     code = "import importlib, sys; sys.path.insert(0, sys.argv[1]); importlib.import_module('envs')"
     arguments = [sys.executable, "-c", code, str(ROOT)]
-    found = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert found.returncode == 1
-    assert "import this package as jaxrl.envs, not as envs" in found.stderr
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "import this package as jaxrl.envs, not as envs" in result.stderr
 
 
 def test_importing_jaxrl_is_light():
     heavy = ("tensorflow", "matplotlib", "pandas", "rlax", "pyarrow", "PIL", "scipy")
     code = f"import jaxrl, sys; print([name for name in {heavy!r} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

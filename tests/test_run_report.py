@@ -13,23 +13,23 @@ from jaxrl.charts import write_curves
 from jaxrl.run_report import metrics_table, summary_rows, write_metrics, write_tensorboard
 
 
-def make_result(members=4, slots=5, env="CartPole-v1", vary=None):
+def make_result(members=4, log_points=5, env="CartPole-v1", vary=None):
     draw = np.random.default_rng(0)
-    episode_return = draw.uniform(10, 500, (members, slots)).astype(np.float32)
+    episode_return = draw.uniform(10, 500, (members, log_points)).astype(np.float32)
     episode_return[:, 0] = np.nan
     log = {
-        "step": np.tile(np.arange(1, slots + 1, dtype=np.float32) * 1_000, (members, 1)),
-        "loss": draw.uniform(size=(members, slots)).astype(np.float32),
+        "step": np.tile(np.arange(1, log_points + 1, dtype=np.float32) * 1_000, (members, 1)),
+        "loss": draw.uniform(size=(members, log_points)).astype(np.float32),
         "episode_return": episode_return,
         "episode_length": (episode_return * 0.5).astype(np.float32),
-        "diverged": np.zeros((members, slots), bool),
+        "diverged": np.zeros((members, log_points), bool),
     }
     agent = DQN(jaxrl.make(env))
     seeds = np.arange(members) + 7
     return types.SimpleNamespace(agent=agent, vary=vary or {}, seeds=seeds, log=log, seconds=4.0, compile_seconds=2.5)
 
 
-def test_parquet_holds_one_row_a_member_and_slot(tmp_path):
+def test_parquet_holds_one_row_a_member_and_log_point(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     vary = {"env.length": np.array([0.25, 0.5, 1, 2], np.float32), "loss": np.arange(4.0)}
     result = make_result(vary=vary)
@@ -104,11 +104,11 @@ def test_tensorboard_holds_quartiles_against_steps(tmp_path):
     write_tensorboard(result, tmp_path)
     assert not any(file.exists() for file in earlier)
     for folder, percent in ((tmp_path, 50), (tmp_path / "lower_quartile", 25), (tmp_path / "upper_quartile", 75)):
-        found = read_scalars(folder, "game_length")
-        assert found == read_scalars(folder, "episode_length")
+        actual = read_scalars(folder, "game_length")
+        assert actual == read_scalars(folder, "episode_length")
         expected = np.percentile(result.log["episode_length"][:, 1:], percent, axis=0)
-        assert [step for step, _ in found] == [2_000, 3_000, 4_000, 5_000]  # no episode ended in the first slot
-        np.testing.assert_allclose([value for _, value in found], expected, rtol=1e-6)
+        assert [step for step, _ in actual] == [2_000, 3_000, 4_000, 5_000]  # no episode ended in the first log point
+        np.testing.assert_allclose([value for _, value in actual], expected, rtol=1e-6)
     assert len(read_scalars(tmp_path, "loss")) == 5
     assert read_scalars(tmp_path, "diverged")[-1] == (5_000, pytest.approx(0.2))
     own = read_scalars(tmp_path / "member-00002-seed-9", "episode_return")
@@ -116,7 +116,7 @@ def test_tensorboard_holds_quartiles_against_steps(tmp_path):
 
 
 def test_many_members_write_few_event_files(tmp_path):
-    result = make_result(members=1_024, slots=2)
+    result = make_result(members=1_024, log_points=2)
     write_tensorboard(result, tmp_path)
     assert len(list(tmp_path.rglob("events.out.tfevents.*"))) == 3 + 8
     last = result.log["episode_return"][:, -1]
@@ -125,9 +125,9 @@ def test_many_members_write_few_event_files(tmp_path):
 
 
 def evaluated(result):
-    """The result with an evaluation in every other slot, of returns around 250; NaN in the others."""
-    members, slots = result.log["step"].shape
-    returns = np.random.default_rng(2).normal(250, 40, (members, slots)).astype(np.float32)
+    """The result with an evaluation in every other log point, of returns around 250; NaN in the others."""
+    members, log_points = result.log["step"].shape
+    returns = np.random.default_rng(2).normal(250, 40, (members, log_points)).astype(np.float32)
     returns[:, ::2] = np.nan
     result.log["evaluation_return"] = returns
     result.evaluation_seconds = 1.0
@@ -138,10 +138,10 @@ def test_evaluations_stand_beside_the_other_metrics(tmp_path):
     result = evaluated(make_result(members=5))
     write_tensorboard(result, tmp_path)
     for folder, percent in ((tmp_path, 50), (tmp_path / "lower_quartile", 25), (tmp_path / "upper_quartile", 75)):
-        found = read_scalars(folder, "evaluation_return")
-        assert [step for step, _ in found] == [2_000, 4_000]
+        actual = read_scalars(folder, "evaluation_return")
+        assert [step for step, _ in actual] == [2_000, 4_000]
         expected = np.percentile(result.log["evaluation_return"][:, 1::2], percent, axis=0)
-        np.testing.assert_allclose([value for _, value in found], expected, rtol=1e-6)
+        np.testing.assert_allclose([value for _, value in actual], expected, rtol=1e-6)
     column = metrics_table(result)["evaluation_return"].to_numpy().reshape(5, 5)
     np.testing.assert_array_equal(column, result.log["evaluation_return"])
     assert ("evaluations in training", "2, 1.00 s (20.0% of the time without compiling)") in summary_rows(result)
@@ -157,7 +157,7 @@ def pixels(path):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("members", [1, 2, 64])
 def test_the_chart_is_drawn(tmp_path, members):
-    result = make_result(members, slots=20)
+    result = make_result(members, log_points=20)
     result.log["episode_length"] = result.log["episode_return"]
     path = tmp_path / "curves.png"
     write_curves(result, path)
@@ -174,7 +174,7 @@ def test_the_chart_is_drawn(tmp_path, members):
 @pytest.mark.parametrize("members", [1, 64])
 def test_the_chart_has_the_evaluations_with_their_interval(tmp_path, members):
     orange, band = (213, 94, 0), np.array((213, 94, 0)) * 0.25 + 255 * 0.75
-    result = make_result(members, slots=20)
+    result = make_result(members, log_points=20)
     result.log["episode_return"][:] = 500  # out of the way
     result.log["episode_length"] = result.log["episode_return"]
     counts = []
@@ -193,7 +193,7 @@ def test_the_interval_of_the_evaluations_is_that_of_the_interquartile_mean(tmp_p
 
     from jaxrl.charts import _draw_evaluations
 
-    result = evaluated(make_result(64, slots=20))
+    result = evaluated(make_result(64, log_points=20))
     result.log["evaluation_return"][5] = np.nan  # a member whose returns are no numbers
     axes = Figure().subplots()
     _draw_evaluations(axes, result, np.arange(20.0))

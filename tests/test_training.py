@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import SEEDS, SLOTS, STEPS, cart_pole, dqn, reinforce, train
+from small_runs import LOG_POINTS, SEEDS, STEPS, cart_pole, dqn, reinforce, train
 
 import jaxrl
 from jaxrl import loop
@@ -47,10 +47,10 @@ def numbers(result: Any, member: int) -> dict[str, np.ndarray]:
     state = jax.tree.map(
         lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x, result.state
     )
-    found = {
+    actual = {
         jax.tree_util.keystr(path): np.asarray(x)[member] for path, x in jax.tree_util.tree_leaves_with_path(state)
     }
-    return found | {name: values[member] for name, values in result.log.items()}
+    return actual | {name: values[member] for name, values in result.log.items()}
 
 
 def assert_close(result: Any, member: int, other: Any, other_member: int) -> None:
@@ -94,8 +94,8 @@ def test_a_member_alone_equals_itself_among_others(result: jaxrl.Result) -> None
 
 def test_a_reinforce_member_alone_equals_itself_among_others() -> None:
     agent = reinforce()
-    together = train(agent, None, iterations=6, slots=6, seeds=SEEDS)
-    alone = train(agent, None, iterations=6, slots=6, seeds=[3])
+    together = train(agent, None, iterations=6, log_points=6, seeds=SEEDS)
+    alone = train(agent, None, iterations=6, log_points=6, seeds=[3])
     # All members collect until the last one has its episodes, so this share is of the block, not of the member.
     for result in (together, alone):
         assert (result.log.pop("used_fraction") > 0).all()
@@ -103,10 +103,10 @@ def test_a_reinforce_member_alone_equals_itself_among_others() -> None:
     assert len(np.unique(together.log["episode_length"][:, -1])) > 1
 
 
-@pytest.mark.parametrize("block", [1, 2, 64])
-def test_the_size_of_blocks_changes_nothing(result: jaxrl.Result, block: int) -> None:
+@pytest.mark.parametrize("block_size", [1, 2, 64])
+def test_the_size_of_blocks_changes_nothing(result: jaxrl.Result, block_size: int) -> None:
     # Blocks of 2 leave one member in the last one, which is filled up; the filling must not be reported.
-    other = train(seeds=SEEDS, block=block)
+    other = train(seeds=SEEDS, block_size=block_size)
     assert other.members == 3
     assert all(values.shape[0] == 3 for values in [*other.log.values(), *jax.tree.leaves(other.state)])
     for member in range(3):
@@ -130,7 +130,7 @@ def compare_devices() -> str:
     members = {"seeds": [7, 3, 11, 0, 5], "vary": {"learning_rate": np.linspace(1e-3, 5e-3, 5)}}
     one = train(**members, devices=1)
     # A whole block of 4, a member to a device, and another with one member and three to fill it up.
-    four = train(**members, block=4, devices=None)
+    four = train(**members, block_size=4, devices=None)
     assert {values.shape[0] for values in [*four.log.values(), *jax.tree.leaves(four.state)]} == {5}
     for member in range(5):
         assert_close(one, member, four, member)
@@ -180,20 +180,20 @@ def test_a_diverging_member_is_flagged_and_changes_no_other(varied: jaxrl.Result
     for member in (0, 2):
         assert_identical(varied, member, broken, member)
     broken.remember_returns(np.array([[1], [9], [2]], np.float32))
-    assert broken.best().number == 2
+    assert broken.best().index == 2
 
 
 # Compilation.
 
 
 def test_nothing_is_compiled_again(result: jaxrl.Result, compilations: Any) -> None:
-    train(seeds=[*SEEDS, 1, 2], block=3)  # what JAX compiles by the way, such as a slice of keys
+    train(seeds=[*SEEDS, 1, 2], block_size=3)  # what JAX compiles by the way, such as a slice of keys
     before, programs = compilations(), loop.run._cache_size()
     train(seeds=[0, 1, 2])
     train(steps=3 * STEPS + 7, seeds=SEEDS)
     train(dqn(learning_rate=3e-3, tau=0.5, discount=1, env=cart_pole(gravity=np.float64(3), force=7)), seeds=SEEDS)
     train(dqn(hidden=(4 + 4,)), seeds=SEEDS)
-    train(seeds=[*SEEDS, 4, 5], block=3)
+    train(seeds=[*SEEDS, 4, 5], block_size=3)
     assert compilations() == before
     assert loop.run._cache_size() == programs
 
@@ -204,8 +204,8 @@ def test_nothing_is_compiled_again(result: jaxrl.Result, compilations: Any) -> N
 def test_the_log_counts_exactly() -> None:
     # A pole can't fall within 7 steps, so every episode lasts 7; 2 environments play 2 steps an iteration.
     agent = dqn(env=cart_pole(max_steps=7), num_envs=2, train_every=2)
-    result = train(agent, 63, seeds=2, slots=7)
-    edges = np.array([slot * 15 // 7 for slot in range(8)])
+    result = train(agent, 63, seeds=2, log_points=7)
+    edges = np.array([log_point * 15 // 7 for log_point in range(8)])
     assert result.iterations == 15
     assert {values.shape for values in result.log.values()} == {(2, 7)}
     assert result.log["step"].dtype == np.float64
@@ -222,39 +222,39 @@ def test_the_log_counts_exactly() -> None:
     assert result.complete
 
 
-def test_slots_change_no_member(result: jaxrl.Result) -> None:
-    other = train(seeds=SEEDS, slots=5)
+def test_log_points_change_no_member(result: jaxrl.Result) -> None:
+    other = train(seeds=SEEDS, log_points=5)
     other.log.clear()
     kept = dataclasses.replace(result, log={})
     for member in range(3):
         assert_identical(kept, member, other, member)
 
 
-def test_slots_are_no_more_than_iterations() -> None:
+def test_log_points_are_no_more_than_iterations() -> None:
     agent = dqn(env=cart_pole(max_steps=7), num_envs=2, train_every=2)
-    result = train(agent, None, iterations=7, seeds=2, slots=1000)
+    result = train(agent, None, iterations=7, seeds=2, log_points=1000)
     np.testing.assert_array_equal(result.log["step"], np.tile(4 * np.arange(1, 8), (2, 1)))
 
 
 def test_a_log_never_counts_beyond_float32() -> None:
-    sizes = {"steps": None, "seeds": 1, "vary": None, "block": None, "devices": 1, "memory_limit": None}
-    with pytest.raises(ValueError, match=r"slots = 1 of 20000000 iterations .* at least slots = 2"):
-        make_plan(dqn(), iterations=20_000_000, slots=1, **sizes)
-    assert make_plan(dqn(), iterations=20_000_000, slots=2, **sizes).slots == 2
+    sizes = {"steps": None, "seeds": 1, "vary": None, "block_size": None, "devices": 1, "memory_limit": None}
+    with pytest.raises(ValueError, match=r"log_points = 1 of 20000000 iterations .* at least log_points = 2"):
+        make_plan(dqn(), iterations=20_000_000, log_points=1, **sizes)
+    assert make_plan(dqn(), iterations=20_000_000, log_points=2, **sizes).log_points == 2
 
 
 # Interruptions.
 
 
-@pytest.mark.parametrize(("slot", "block"), [(5, None), (17, 1)])
+@pytest.mark.parametrize(("log_point", "block_size"), [(5, None), (17, 1)])
 def test_ctrl_c_keeps_what_is_done(
-    slot: int, block: int | None, result: jaxrl.Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    log_point: int, block_size: int | None, result: jaxrl.Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shown = []
 
-    def advance(self: Progress, slots: int, *_: float) -> None:
-        shown.append(slots)
-        if sum(shown) >= slot and len(shown) > 0 and not interrupted:
+    def advance(self: Progress, log_points: int, *_: float) -> None:
+        shown.append(log_points)
+        if sum(shown) >= log_point and len(shown) > 0 and not interrupted:
             interrupted.append(True)
             signal.raise_signal(signal.SIGINT)
 
@@ -262,18 +262,18 @@ def test_ctrl_c_keeps_what_is_done(
     monkeypatch.setattr(Progress, "advance", advance)
     monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     handler = signal.getsignal(signal.SIGINT)
-    partial = train(seeds=SEEDS, block=block, progress=True, out=tmp_path / "run")
+    partial = train(seeds=SEEDS, block_size=block_size, progress=True, out=tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is handler
     assert not partial.complete
     # Of three blocks of one member, the first was done and the second was under way.
-    assert partial.seeds.tolist() == (SEEDS if block is None else SEEDS[:2])
+    assert partial.seeds.tolist() == (SEEDS if block_size is None else SEEDS[:2])
     reached = np.isfinite(partial.log["step"])
-    assert reached.sum() == (3 * slot if block is None else slot)
+    assert reached.sum() == (3 * log_point if block_size is None else log_point)
     for name in ("step", "loss", "episode_return"):
         ours, whole = partial.log[name], result.log[name][: partial.members]
         np.testing.assert_allclose(np.where(reached, ours, 0), np.where(reached, whole, 0), **TOLERANCE)
         assert np.isnan(ours[~reached]).all()
-    if block is None:
+    if block_size is None:
         resumed = train(seeds=SEEDS, out=tmp_path / "run", resume=True)
         for member in range(3):
             assert_identical(resumed, member, result, member)
@@ -314,12 +314,12 @@ def test_there_is_no_such_member(result: jaxrl.Result, place: int) -> None:
 def test_the_best_member_has_the_greatest_mean_return(result: jaxrl.Result) -> None:
     other = dataclasses.replace(result)
     other.remember_returns(np.array([[10, 12], [3, 40], [20, 1]], np.float32))
-    assert other.best().number == 1
-    other.log["diverged"] = np.zeros((3, SLOTS), bool)
+    assert other.best().index == 1
+    other.log["diverged"] = np.zeros((3, LOG_POINTS), bool)
     other.log["diverged"][1, 4:] = True
-    assert other.best().number == 0
-    other.log["diverged"] = np.ones((3, SLOTS), bool)
-    assert other.best().number in range(3)
+    assert other.best().index == 0
+    other.log["diverged"] = np.ones((3, LOG_POINTS), bool)
+    assert other.best().index in range(3)
 
 
 def numpy_network(params: Any, obs: np.ndarray) -> np.ndarray:
@@ -371,7 +371,7 @@ def test_equal_seeds_evaluate_to_equal_numbers(result: jaxrl.Result) -> None:
     longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=10)))
     first = jaxrl.evaluate(longer, 6, seed=1)
     np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1))
-    np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1, block=2))
+    np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1, block_size=2))
     assert not np.array_equal(first, jaxrl.evaluate(longer, 6, seed=2))
     with pytest.raises(ValueError, match="episodes = 0 must be at least 1"):
         jaxrl.evaluate(result, 0)
@@ -400,7 +400,7 @@ def test_a_policy_takes_an_observation_as_a_list(result: jaxrl.Result) -> None:
 
 
 def test_the_best_member_is_none_whose_returns_are_no_numbers(result: jaxrl.Result) -> None:
-    assert result.best_number(np.asarray([[5.0, 5.0], [np.nan, 9.0], [7.0, 1.0]])) == 0
+    assert result.best_index(np.asarray([[5.0, 5.0], [np.nan, 9.0], [7.0, 1.0]])) == 0
 
 
 def test_seeds_may_repeat_where_members_vary(varied: jaxrl.Result) -> None:

@@ -238,10 +238,10 @@ def test_on_the_command_line_it_is_one_line(space: str, tmp_path: Any, monkeypat
     (tmp_path / f"module_with_broken_{space}.py").write_text(SPACE.format(space=space))
     monkeypatch.chdir(tmp_path)
     assert main(["train", "dqn", "--env", f"module_with_broken_{space}:Broken", "--no-progress"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert f"{space} raised KeyError" in said
-    assert REMEDY[space.replace("_", "-")] in said
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert f"{space} raised KeyError" in output
+    assert REMEDY[space.replace("_", "-")] in output
 
 
 def test_good_environments_pass_and_soon() -> None:

@@ -65,7 +65,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _run(folder: Path) -> Path:
-    train(folder / "run", seeds=[7], steps=10, slots=1)
+    train(folder / "run", seeds=[7], steps=10, log_points=1)
     return folder / "run"
 
 
@@ -194,7 +194,7 @@ def test_trust_is_a_list_of_names(trust: Any, tmp_path: Path) -> None:
 
 
 def test_sweeps_are_as_careful(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {"seeds": 1, "steps": 20, "slots": 2, "episodes": 1, "devices": 1, "progress": False}
+    settings = {"seeds": 1, "steps": 20, "log_points": 2, "episodes": 1, "devices": 1, "progress": False}
     jaxrl.sweep(dqn(), {"discount": [0.9, 0.99]}, out=place / "sweep", **settings)
     name_class(place / "sweep", "mine.Mine")
     tables = {name: file_checksum(place / "sweep" / name) for name in ("results.parquet", "curves.parquet")}
@@ -229,5 +229,5 @@ def test_a_link_in_a_folder_is_not_written_through(place: Path, tmp_path: Path) 
         (copy / "checksums.json").unlink()
         (copy / name).symlink_to(outside if name in ("blocks", "tensorboard") else outside / "file")
         with pytest.raises(RunDirectoryError, match=f"{name} is a link that leads out of the folder"):
-            train(copy, seeds=[7], steps=10, slots=1, resume=True)
+            train(copy, seeds=[7], steps=10, log_points=1, resume=True)
     assert [path.name for path in outside.iterdir()] == ["events.out.tfevents.1"]

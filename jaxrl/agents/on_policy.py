@@ -199,7 +199,7 @@ class OnPolicy(Agent):
             lambda_=self.gae_lambda,
         )
 
-    def scratch(self) -> Any:
+    def workspace(self) -> Any:
         """A rollout, the batch made of it, its random bits, and what a gradient keeps of a minibatch."""
 
         def one(key: jax.Array) -> Any:
@@ -289,7 +289,7 @@ class OnPolicy(Agent):
         """The model's parameters, and the moments of observations."""
         return ActingParams(state.params, state.moments)
 
-    def kept(self, state: OnPolicyState) -> OnPolicyState:
+    def final_state(self, state: OnPolicyState) -> OnPolicyState:
         """The state without its environments."""
         return dataclasses.replace(state, actors=None)
 

@@ -86,7 +86,7 @@ class Reinforce(Agent):
     """The optimizer."""
     schedule: str = static(default="cosine", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""
-    learn_rows: int = static(default=8, minimum=1)
+    gradient_chunk: int = static(default=8, minimum=1)
     """Time steps of all environments that one piece of the gradient is computed from."""
 
     def check(self) -> None:
@@ -121,7 +121,7 @@ class Reinforce(Agent):
     def _rows(self) -> int:
         """The most time steps that the episodes of an update can take side by side."""
         rounds = -(-self.episodes_per_update // self.num_envs)
-        return -(-rounds * self.env.max_steps // self.learn_rows) * self.learn_rows
+        return -(-rounds * self.env.max_steps // self.gradient_chunk) * self.gradient_chunk
 
     def init(self, key: jax.Array) -> ReinforceState:
         """Draws parameters."""
@@ -169,15 +169,15 @@ class Reinforce(Agent):
         rows = blank_rows(self.env, actors, policy, noise(0), lambda step: self._row(params, step), self._rows)
         return play_episodes(self.env, actors, policy, self.episodes_per_update, noise, step_key, write, rows)
 
-    def scratch(self) -> Any:
+    def workspace(self) -> Any:
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
-    def gradient_scratch(self) -> Any:
+    def gradient_workspace(self) -> Any:
         """Returns and advantages, and what a gradient keeps of one piece of the rollout."""
         numbers = jax.ShapeDtypeStruct((self._rows, self.num_envs, 3), jnp.float32)
         # Before and after the activation of every layer, on the way there and back.
-        kept = jax.ShapeDtypeStruct((self.learn_rows * self.num_envs, 4 * sum(self.hidden)), jnp.float32)
+        kept = jax.ShapeDtypeStruct((self.gradient_chunk * self.num_envs, 4 * sum(self.hidden)), jnp.float32)
         return numbers, kept
 
     def _sampling(self, params: Any) -> Policy:
@@ -219,8 +219,8 @@ class Reinforce(Agent):
         advantages = returns - rollout.value
         if self.baseline == "time":
             step = rollout.played.length - 1
-            nothing = jnp.zeros(self.env.max_steps, jnp.float32)
-            totals, counts = nothing.at[step].add(returns * valid), nothing.at[step].add(valid)
+            zeros = jnp.zeros(self.env.max_steps, jnp.float32)
+            totals, counts = zeros.at[step].add(returns * valid), zeros.at[step].add(valid)
             advantages = returns - (totals / jnp.maximum(counts, 1))[step]
         if self.normalize:
             count = jnp.sum(valid)
@@ -237,17 +237,17 @@ class Reinforce(Agent):
         entropy_cost = schedules.linear(self.entropy_cost, 0.0, clock.fraction)
         batch = (rollout, returns, self.advantages(rollout, returns))
 
-        def piece(number: jax.Array, carry: Any) -> Any:
+        def chunk(index: jax.Array, carry: Any) -> Any:
             rows = jax.tree.map(
-                lambda x: jax.lax.dynamic_slice_in_dim(x, number * self.learn_rows, self.learn_rows), batch
+                lambda x: jax.lax.dynamic_slice_in_dim(x, index * self.gradient_chunk, self.gradient_chunk), batch
             )
             (_, metrics), gradients = jax.value_and_grad(self.loss, has_aux=True)(params, *rows, entropy_cost)
             return jax.tree.map(jnp.add, carry, (gradients, metrics))
 
         shapes = jax.eval_shape(jax.grad(self.loss, has_aux=True), params, *batch, entropy_cost)
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        pieces = -(-time // self.learn_rows)
-        gradients, totals = jax.lax.fori_loop(0, pieces, piece, nothing)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        chunks = -(-time // self.gradient_chunk)
+        gradients, totals = jax.lax.fori_loop(0, chunks, chunk, zeros)
         gradients = jax.tree.map(lambda g: g / count, gradients)
         return gradients, {name: Mean(total, count) for name, total in totals.items()}
 

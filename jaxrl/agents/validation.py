@@ -35,8 +35,8 @@ def check_iteration(agent: Agent) -> None:
     name = type(agent).__name__
     before, (after, metrics) = jax.eval_shape(iterate, agent)
     optional = set(FAULT_METRICS.values())
-    said, measured = set(agent.metrics) - optional, set(metrics) - optional
-    if not set(REQUIRED_METRICS) <= said == measured:
+    declared, measured = set(agent.metrics) - optional, set(metrics) - optional
+    if not set(REQUIRED_METRICS) <= declared == measured:
         raise ValueError(
             f"{name}.metrics = {agent.metrics!r} must name what {name}.iterate measures, which is {tuple(metrics)!r}, "
             f"and that must have {REQUIRED_METRICS!r}"

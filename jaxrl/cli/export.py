@@ -55,7 +55,7 @@ class Export:
         else:
             batch = 1 if self.batch == "1" else self.batch
             report = to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
-        what = f"member {member.number} (seed {member.seed})"
+        what = f"member {member.index} (seed {member.seed})"
         print_rows(
             f"{report.path}: {what} of {self.run}",
             [

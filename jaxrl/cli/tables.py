@@ -70,19 +70,19 @@ def choose_member(path: Path, name: str, trust: Sequence[str] = ()) -> tuple[Mem
     if SweepFolder.is_sweep(path):
         return _sweep_member(load(path, trusted(trust)), name)
     result = load_run(path, trust)
-    number = int(name) if name.isdecimal() else result.best().number if name == "best" else -1
-    if not 0 <= number < result.members:
+    index = int(name) if name.isdecimal() else result.best().index if name == "best" else -1
+    if not 0 <= index < result.members:
         raise ValueError(f"--member {name!r} must be best, or a number from 0 to {result.members - 1}")
-    return result.member(number), float(result.returns[number].mean())
+    return result.member(index), float(result.returns[index].mean())
 
 
-def _sweep_member(found: Sweep, name: str) -> tuple[Member, float]:
+def _sweep_member(sweep: Sweep, name: str) -> tuple[Member, float]:
     trial, _, seed = name.partition(":")
     if name != "best" and not (trial.isdecimal() and (seed.isdecimal() or not seed)):
         raise ValueError(f"--member {name!r} must be best, TRIAL or TRIAL:SEED, such as 12:3")
-    member = found.member() if name == "best" else found.member(int(trial), int(seed) if seed else None)
-    table = found.table()
-    row = table[(table["trial"] == member.number) & (table["seed"] == member.seed)]
+    member = sweep.member() if name == "best" else sweep.member(int(trial), int(seed) if seed else None)
+    table = sweep.table()
+    row = table[(table["trial"] == member.index) & (table["seed"] == member.seed)]
     return member, float(row["greedy_return"].iloc[0])
 
 
@@ -110,7 +110,7 @@ def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
     rows += run_report.return_rows(result, returns) + run_report.failed_rows(result)
-    best = result.best_number(returns)
+    best = result.best_index(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
     return rows + exact_score_rows(result)
 

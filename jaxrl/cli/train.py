@@ -68,9 +68,9 @@ class Train(AlgorithmCommand):
             seeds=seeds_wanted(options.seeds),
             out=options.out,
             resume=options.resume,
-            slots=options.slots,
+            log_points=options.log_points,
             **options.evaluation(),
-            block=options.block,
+            block_size=options.block_size,
             devices=options.devices,
             checkpoint_seconds=options.checkpoint_seconds,
             progress=options.progress,
@@ -173,7 +173,7 @@ def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
     parser.add_argument("--env")
     parser.add_argument("--preset")
     try:
-        found, _ = parser.parse_known_args(list(words))
+        known, _ = parser.parse_known_args(list(words))
     except argparse.ArgumentError:  # A value is missing, of which the real parser will tell.
         return None, None
-    return found.env, found.preset
+    return known.env, known.preset

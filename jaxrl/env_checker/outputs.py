@@ -67,8 +67,8 @@ def check_first_mask(context: CheckContext) -> None:
         def allowed(env: Any, key: jax.Array) -> jax.Array:
             return jnp.any(env.action_mask(env.reset(key)[0]))
 
-        found = context.attempt("raises", "the first mask", compiled(allowed), context.env, context.keys(1))
-        if found is not None and not found:
+        result = context.attempt("raises", "the first mask", compiled(allowed), context.env, context.keys(1))
+        if result is not None and not result:
             context.add("mask-empty", "the mask after reset allows no action")
 
 

@@ -226,7 +226,7 @@ def _checked(policy: Member | Result, member: str | int, output: str | None, mas
     if not isinstance(policy, Member):
         raise TypeError(f"policy = {policy!r} must be a result of jaxrl.train or jaxrl.load, or one of its members")
     if policy.log["diverged"].any() or not all(np.isfinite(x).all() for x in jax.tree.leaves(policy.params)):
-        raise ExportError(f"member {policy.number} diverged: its parameters are not finite; choose another one")
+        raise ExportError(f"member {policy.index} diverged: its parameters are not finite; choose another one")
     _check_fits(policy.agent, output, mask)
     return Subject(policy, output or output_kinds(policy.agent)[0], mask)
 
@@ -258,7 +258,7 @@ def _metadata(subject: Subject, policy: Member | Result, parity: Parity) -> dict
     from importlib import metadata
 
     member = subject.member
-    facts = {
+    content = {
         "format": "jaxrl policy, version 2",
         "made_with": f"jaxrl {metadata.version('jaxrl')}",
         **description(member.agent, subject.kind, subject.mask),
@@ -268,18 +268,18 @@ def _metadata(subject: Subject, policy: Member | Result, parity: Parity) -> dict
         **_agreement(parity),
     }
     if "step" in member.log:
-        facts["environment_steps"] = int(np.nanmax(member.log["step"]))
+        content["environment_steps"] = int(np.nanmax(member.log["step"]))
     if isinstance(policy, Result):
-        facts["greedy_return"] = float(policy.returns[member.number].mean())
-    return facts
+        content["greedy_return"] = float(policy.returns[member.index].mean())
+    return content
 
 
 def _agreement(parity: Parity) -> dict[str, Any]:
     """How file and policy compare, by the names of the report and the metadata."""
-    facts = {"equal_actions": parity.equal, "greatest_difference": parity.difference}
+    content = {"equal_actions": parity.equal, "greatest_difference": parity.difference}
     if parity.along is not None:
-        facts |= {
+        content |= {
             "equal_actions_along": parity.along.equal,
             "greatest_difference_along": parity.along.difference,
         }
-    return facts
+    return content

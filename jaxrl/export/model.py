@@ -126,7 +126,7 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
     space = agent.env.observation_space
     env = agent.env.unwrapped if isinstance(agent.env, Wrapper) else agent.env
     about = (type(env).__doc__ or "").strip()
-    facts = {
+    description = {
         "environment": name_of(agent.env),
         "about": " ".join(about.split()),
         "observation": _observation(space),
@@ -134,7 +134,7 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
         "output": output,
         "mask": "an input of its own" if takes_mask else _mask_origin(agent),
     }
-    return facts | ({"carry": _carry(agent)} if agent.has_memory else {})
+    return description | ({"carry": _carry(agent)} if agent.has_memory else {})
 
 
 def _observation(space: Space) -> Any:

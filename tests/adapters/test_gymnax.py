@@ -37,7 +37,7 @@ def test_environments_pass_the_check(name):
         assert not report.errors, report
     else:
         assert report.errors, f"{name} passes: take it off the list"
-        assert reason.startswith("fails") or [found.code for found in report.errors] == [reason.split(":")[0]]
+        assert reason.startswith("fails") or [result.code for result in report.errors] == [reason.split(":")[0]]
 
 
 def test_one_passes_the_check():

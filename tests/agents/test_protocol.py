@@ -313,7 +313,7 @@ def small(name: str, env: Any = None, **fields: Any) -> Agent:
 
 
 def train(agent: Agent, **arguments: Any) -> jaxrl.Result:
-    return jaxrl.train(agent, **{"iterations": 12, "slots": 3, "progress": False} | arguments)
+    return jaxrl.train(agent, **{"iterations": 12, "log_points": 3, "progress": False} | arguments)
 
 
 def assert_close(one: Any, other: Any) -> None:

@@ -108,11 +108,11 @@ def _flip(folder: Path, wanted: dict[str, list[str]], case: Flip) -> str:
 
 def _read(read: Callable[[], Any], numbers: str) -> str:
     try:
-        found, _ = captured(read)
+        result, _ = captured(read)
     except _REFUSALS as error:
         if not str(error):
             raise Fall("traceback", f"{type(error).__name__} without a word") from error
         return "refused"
-    if found != numbers:
+    if result != numbers:
         raise Fall("wrong numbers", "read without a word")
     return "same"

@@ -225,10 +225,10 @@ def test_export_inspect_and_evaluate(tmp_path, monkeypatch, capsys):
     assert main(["export", "run", "chain.tflite", "--member", "0"]) == 0
     assert "equal greedy actions, along episodes" in capsys.readouterr().out
     assert main(["inspect", "chain.tflite"]) == 0
-    said = capsys.readouterr().out
-    said = " ".join(said.replace("│", " ").split())
+    output = capsys.readouterr().out
+    output = " ".join(output.replace("│", " ").split())
     for text in ("carry_0: float32[1, 8]", "next_carry_0: float32[1, 8]", "at the start of an episode 0.0"):
-        assert text in said
+        assert text in output
     assert main(["evaluate", "chain.tflite", "--env", "MemoryChain-v0", "--episodes", "4"]) == 0
     assert "greedy return, mean" in capsys.readouterr().out
     assert main(["evaluate", "chain.tflite", "--env", "Pendulum-v1"]) == 2

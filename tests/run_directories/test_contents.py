@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from small_run_directories import BLOCK, SEEDS, SLOTS, STEPS, assert_same, contents, interruption, train
+from small_run_directories import BLOCK, LOG_POINTS, SEEDS, STEPS, assert_same, contents, interruption, train
 
 import jaxrl
 from jaxrl.config import from_config
@@ -27,11 +27,11 @@ def test_a_run_holds_what_it_promises(whole: jaxrl.Result, folder: Path) -> None
     assert from_config(config["agent"]) == whole.agent
     assert config["seeds"] == SEEDS
     assert config["iterations"] == STEPS
-    assert config["made_with"]["block"] == BLOCK
+    assert config["made_with"]["block_size"] == BLOCK
     assert config["made_with"]["packages"]["jax"] == jax.__version__
     assert config["made_with"]["device"].startswith("cpu")
     table = parquet.read_table(run / "metrics.parquet")
-    assert table.num_rows == len(SEEDS) * SLOTS
+    assert table.num_rows == len(SEEDS) * LOG_POINTS
     assert {"member", "seed", "step", "episode_return", "episode_length", "loss"} <= set(table.column_names)
     np.testing.assert_array_equal(table["loss"].to_numpy(), whole.log["loss"].ravel())
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -44,7 +44,7 @@ def test_a_loaded_run_is_the_result(whole: jaxrl.Result, folder: Path, monkeypat
     assert_same(loaded, whole)
     np.testing.assert_array_equal(loaded.returns, whole.returns)
     assert loaded.seconds == whole.seconds
-    assert loaded.best().number == whole.best().number
+    assert loaded.best().index == whole.best().number
 
 
 def test_writing_a_run_changes_no_number(whole: jaxrl.Result) -> None:
@@ -72,7 +72,7 @@ def test_reinforce_with_varied_members_comes_back(tmp_path: Path, monkeypatch: p
         jaxrl.make("CartPole-v1", max_steps=12), hidden=(8,), num_envs=2, episodes_per_update=3, baseline="value"
     )
     vary = {"learning_rate": [1e-3, 2e-3], "env.length": [0.4, 0.6]}
-    arguments = {"steps": None, "iterations": 4, "seeds": [5, 5], "vary": vary, "slots": 4}
+    arguments = {"steps": None, "iterations": 4, "seeds": [5, 5], "vary": vary, "log_points": 4}
     monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     result = train(tmp_path / "run", agent, **arguments)
     loaded = jaxrl.load(tmp_path / "run")

@@ -49,7 +49,7 @@ def test_a_damaged_block(damage: Any, whole: jaxrl.Result, copy: Path, never_tra
 
 
 def test_no_flipped_byte_of_a_block_gives_other_numbers(whole: jaxrl.Result, copy: Path, never_trained: None) -> None:
-    file, found = copy / "blocks" / "0001.npz", 0
+    file, result = copy / "blocks" / "0001.npz", 0
     content = file.read_bytes()
     for place in np.random.default_rng(0).integers(len(content), size=60):
         file.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
@@ -57,8 +57,8 @@ def test_no_flipped_byte_of_a_block_gives_other_numbers(whole: jaxrl.Result, cop
             # Bytes of the file's directory may tell nothing that is needed: then the numbers are all there.
             assert_same(train(copy, resume=True), whole)
         except RunDirectoryError:
-            found += 1
-    assert found > 30
+            result += 1
+    assert result > 30
 
 
 def test_a_block_that_was_removed_is_computed_again(whole: jaxrl.Result, copy: Path) -> None:
@@ -79,7 +79,7 @@ def test_blocks_in_the_wrong_place(copy: Path, never_trained: None) -> None:
 
 @pytest.fixture
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that was stopped after four slots of its first block."""
+    """A run that was stopped after four log points of its first block."""
     with monkeypatch.context() as patch, interruption(4, monkeypatch):
         patch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
         train(tmp_path / "stopped", progress=True)
@@ -91,7 +91,14 @@ def test_a_damaged_checkpoint(stopped: Path, never_trained: None) -> None:
     content = file.read_bytes()
     arrays = checkpoints.read_arrays(file)
     manifest = arrays.pop("manifest").tobytes()
-    texts = (b"", b"{}", b"[1, 2]", b"\x00garbage", truncated(manifest), manifest.replace(b'"slot": 4', b'"slot": 5'))
+    texts = (
+        b"",
+        b"{}",
+        b"[1, 2]",
+        b"\x00garbage",
+        truncated(manifest),
+        manifest.replace(b'"log_point": 4', b'"log_point": 5'),
+    )
     for damaged in (b"", b"PK", truncated(content), flipped(content), *texts):
         file.write_bytes(damaged)
         if damaged in texts[1:]:
@@ -149,7 +156,7 @@ CONFIGURATIONS = [
     (changed(checksum=None), "is damaged or was changed"),
     (changed(more=None), "is damaged or was changed"),
     (lambda text: text.replace('"learning_rate": 0.003', '"learning_rate": 0.002'), "is damaged or was changed"),
-    (lambda text: text.replace('"block": 2', '"block": 3'), "is damaged or was changed"),
+    (lambda text: text.replace('"block_size": 2', '"block_size": 3'), "is damaged or was changed"),
 ]
 
 
@@ -163,9 +170,9 @@ def test_a_damaged_configuration(change: Any, words: str, copy: Path, never_trai
 
 
 FORGED = [
-    ({"made_with": None}, "made_with.block is no whole number"),
-    ({"made_with": {"block": "2"}}, "made_with.block is no whole number"),
-    ({"made_with": {"block": -2}}, "made_with.block is no whole number"),
+    ({"made_with": None}, "made_with.block_size is no whole number"),
+    ({"made_with": {"block_size": "2"}}, "made_with.block_size is no whole number"),
+    ({"made_with": {"block_size": -2}}, "made_with.block_size is no whole number"),
     ({"agent": {"class": "jaxrl.agents.dqn.DQM", "fields": {}}}, "another run|can't be used"),
     ({"seeds": [7, 3, 12]}, "another run"),
     ({"seeds": "x"}, "another run|can't be used"),

@@ -80,7 +80,7 @@ def put_in_place(name: str) -> Callable[..., bool]:
     return lambda _, to: Path(to).name == name
 
 
-# Every slot but a block's last one ends with a checkpoint here: five a block, then the block itself.
+# Every log point but a block's last one ends with a checkpoint here: five a block, then the block itself.
 MOMENTS: dict[str, Any] = {
     "the configuration is not in place": before(os, "replace", 1, put_in_place("config.json")),
     "before the first checkpoint": before(checkpoints, "save"),
@@ -191,20 +191,20 @@ def test_a_run_goes_on_bit_for_bit_from_every_moment(
 
 
 def test_a_resumed_run_has_the_whole_state(frozen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replay buffer, environments, optimizer and keys of a resumed run at a slot are those of a straight one."""
+    """Replay buffer, environments, optimizer and keys of a resumed run at a log point are those of a straight one."""
     monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     with interruption(4, monkeypatch):
         assert not train(tmp_path / "straight", progress=True).complete
     run = Path(shutil.copytree(frozen / "after two checkpoints", tmp_path / "run"))
-    assert checkpoints.read_note(run / "checkpoint.npz")["slot"] == 2
+    assert checkpoints.read_note(run / "checkpoint.npz")["log_point"] == 2
     with interruption(2, monkeypatch):
         assert not train(run, resume=True, progress=True).complete
     straight, resumed = tmp_path / "straight" / "checkpoint.npz", run / "checkpoint.npz"
-    assert checkpoints.read_note(resumed)["slot"] == checkpoints.read_note(straight)["slot"] == 4
-    found = checksums(resumed)
-    assert found == checksums(straight)
+    assert checkpoints.read_note(resumed)["log_point"] == checkpoints.read_note(straight)["log_point"] == 4
+    result = checksums(resumed)
+    assert result == checksums(straight)
     for part in (".replay", ".episodes", ".learner.opt_state", ".learner.target_params", ".key", "loss"):
-        assert any(part in name for name in found), part
+        assert any(part in name for name in result), part
 
 
 if __name__ == "__main__":

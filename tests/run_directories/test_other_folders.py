@@ -49,7 +49,7 @@ def test_a_class_that_only_this_script_knows_is_warned_of(tmp_path: Path) -> Non
         ({"agent": dqn(env=jaxrl.make("CartPole-v1", max_steps=13))}, r"max_steps: 12 there, 13 here"),
         ({"steps": 61}, "iterations: 60 there, 61 here"),
         ({"seeds": [7, 3]}, r"seeds: \(7, 3, 11\) there, \(7, 3\) here"),
-        ({"slots": 5}, "slots: 6 there, 5 here"),
+        ({"log_points": 5}, "log_points: 6 there, 5 here"),
         ({"vary": {"discount": [0.9, 0.9, 0.9]}}, "vary.*discount"),
     ],
 )
@@ -58,16 +58,16 @@ def test_another_run_is_left_alone(arguments: Any, words: str, whole: Any, folde
 
 
 def test_the_size_of_blocks_is_that_of_the_run_on_disk(whole: jaxrl.Result, folder: Path, never_trained: None) -> None:
-    assert_same(train(folder / "whole", resume=True, block=1), whole)
+    assert_same(train(folder / "whole", resume=True, block_size=1), whole)
 
 
 def test_devices_that_cannot_share_the_blocks_on_disk() -> None:
     @dataclasses.dataclass
     class Plan:
         mesh: Any
-        block: int = 0
+        block_size: int = 0
 
-    assert _as_begun(Plan(types.SimpleNamespace(size=3)), 6).block == 6
+    assert _as_begun(Plan(types.SimpleNamespace(size=3)), 6).block_size == 6
     with pytest.raises(RunDirectoryError, match=r"blocks of 6 members, which 4 devices can't share .* devices=3"):
         _as_begun(Plan(types.SimpleNamespace(size=4)), 6)
 

@@ -42,7 +42,7 @@ def weighted_layers(content: bytes) -> list[Layer]:
     """The layers of a TFLite file, in its order."""
     schema = _schema()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     graph, layers = model.subgraphs[0], []
     for operator in graph.operators:
         name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]

@@ -220,7 +220,7 @@ class PolicyFile:
 
 def carry_names(count: int) -> tuple[str, ...]:
     """The names of the inputs for a carry of so many arrays; the outputs for the next one have "next_" before."""
-    return tuple(f"carry_{number}" for number in range(count))
+    return tuple(f"carry_{index}" for index in range(count))
 
 
 def _is_carry(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Facts of a process with JAX that contenders report; nothing of jaxrl is needed here."""
+"""What a process with JAX reports of itself, without importing jaxrl."""
 
 import importlib.metadata
 import resource
@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 
-def jax_facts() -> dict[str, Any]:
+def jax_info() -> dict[str, Any]:
     """Versions and the devices in use."""
     versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib")}
     devices = jax.local_devices()
