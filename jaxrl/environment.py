@@ -1,6 +1,6 @@
 """The environment contract, and the only place that ends episodes.
 
-An environment is pure and unbatched, and never resets itself. `take` adds the time limit for every environment
+An environment is pure and unbatched, and never resets itself. `step_episode` adds the time limit for every environment
 alike, and `jaxrl.rollout` the automatic reset: the transition that an agent learns from holds the *true* successor
 observation, from before the reset, and the next decision is made from the observation after it.
 """
@@ -94,7 +94,7 @@ class Environment:
         return None
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
-        """The allowed actions, bool[n], where an observation tells them; else None.
+        """The allowed actions, bool[n], where the environment has any; else None.
 
         Exported policies read the mask off the observation by it, and need no input for it.
         """
@@ -180,7 +180,7 @@ class Transition:
         return self.terminated | self.truncated
 
 
-def start(env: Environment, key: jax.Array) -> Episode:
+def start_episode(env: Environment, key: jax.Array) -> Episode:
     """Starts an episode of `env`."""
     return episode_from(env, *env.reset(key))
 
@@ -196,7 +196,7 @@ def episode_from(env: Environment, state: Any, obs: Any) -> Episode:
     )
 
 
-def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
+def step_episode(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
     """Takes one step without any reset: the time limit is applied, the episode may be over."""
     state, step = env.step(episode.state, action, key)
     length = episode.length + 1

@@ -20,7 +20,7 @@ from jaxrl.devices import (
     member_keys,
     member_mesh,
 )
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.loop import AXIS, member_axes, over_members, specs
 from jaxrl.pytree import cache_by_structure
 from jaxrl.rollout import Step, play_episodes, reserve_size, start_actors
@@ -50,7 +50,7 @@ def _sizes(agent: Agent) -> _Sizes:
     params = jax.eval_shape(lambda: agent.params(agent.init(key)))
     # The outputs of every layer: those of its products, which are as wide as its weights.
     widths = sum(x.shape[-1] for x in jax.tree.leaves(params) if len(x.shape) > 1)
-    episode, carry = jax.eval_shape(lambda: (start(agent.env, key), agent.initial_carry(1)))
+    episode, carry = jax.eval_shape(lambda: (start_episode(agent.env, key), agent.initial_carry(1)))
     return _Sizes(bytes_of(episode), bytes_of(carry), widths * np.dtype(np.float32).itemsize, bytes_of(params))
 
 
@@ -130,7 +130,7 @@ def evaluate(result: Any, episodes: int = 32, seed: int = 0, block_size: int = P
       Undiscounted returns, f32[members, episodes].
 
     Raises:
-      TypeError: `result` is none, or another argument no whole number.
+      TypeError: `result` is not a result, or another argument is not a whole number.
       ValueError: an argument is out of range.
       NotEnoughMemoryError: not even one member can play so many episodes side by side.
     """

@@ -103,7 +103,7 @@ def make_plan(
     `evaluation` is what `checked_evaluation` made of its arguments. `stored` says whether the run is kept on disk,
     which takes memory for copies; `keep_all` whether all trained members stay in memory, or only the block under way.
     """
-    jax.local_devices()  # So that a backend that can't start says so itself.
+    jax.local_devices()  # So that a backend that can't start raises its own error.
     if not isinstance(agent, Agent):
         raise TypeError(f"agent = {shown(agent)} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
     if not isinstance(agent.env, Environment):

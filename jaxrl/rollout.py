@@ -5,13 +5,13 @@ episodes. Either steps every environment exactly once for every step that it ret
 
 **Starts.** Resetting every environment in every step, as `vmap` of a conditional reset does, is wasteful even where a
 reset is cheap. So each environment has a *spare* start, drawn ahead, which it takes when its episode ends. When one
-ends that has no spare left, all spares that were used are drawn anew at once, in a branch that is not taken
+ends that has no spare left, all used spares are redrawn at once, in a branch that is not taken
 otherwise: how often that happens follows from how long episodes last. Environments whose reset is costly
 (`Environment.costly_reset`) take their spares from a *reserve*, in order, so that hardly any start is computed in
 vain. No two episodes share a start, unless the environment says that they may (`Environment.distinct_starts`).
 
 **Policies.** A policy's carry (the state of a recurrent network) is reset before an episode's first observation is
-consumed. What it drew or computed besides the action (extras: a log-probability, a value) goes to whoever records.
+consumed. What it drew or computed besides the action (extras: a log-probability, a value) is passed to `record`.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl import random_bits
-from jaxrl.environment import Environment, Episode, Transition, start, take
+from jaxrl.environment import Environment, Episode, Transition, start_episode, step_episode
 from jaxrl.pytree import pytree
 
 LEAST_RESERVE = 32
@@ -34,7 +34,7 @@ Act = Callable[[Any, Episode, Any], tuple[Any, Any, Any]]
 
 @pytree
 class Step:
-    """One step of all environments, for whoever records it; leaves `[envs, ...]`.
+    """One step of all environments, as `record` gets it; leaves `[envs, ...]`.
 
     Attributes:
       before: the episodes before the step.
@@ -157,7 +157,7 @@ def actors_at(env: Environment, episodes: Episode, key: jax.Array, initial_carry
 
 def start_each(env: Environment, keys: jax.Array) -> Episode:
     """Starts an episode by every key: leaves `[envs, ...]`."""
-    return jax.vmap(lambda key: start(env, key))(keys)
+    return jax.vmap(lambda key: start_episode(env, key))(keys)
 
 
 def rollout(
@@ -315,7 +315,7 @@ def _step(
     # Nothing is drawn for these where the environment's steps ignore their key.
     key, time = key_and_time
     _, keys = random_bits.bits_and_keys(key, time, bits=0, keys=actors.num_envs)
-    following, transition = jax.vmap(lambda e, a, k: take(env, e, a, k))(actors.episodes, actions, keys)
+    following, transition = jax.vmap(lambda e, a, k: step_episode(env, e, a, k))(actors.episodes, actions, keys)
     # Without the barrier, XLA on a CPU computes the whole step once more for every array that depends on this.
     restart = jax.lax.optimization_barrier(restarts(transition.ended))
     takes, waiting = restart & ~actors.spare_used, restart & actors.spare_used
@@ -336,8 +336,8 @@ def _draw_spares(env: Environment, actors: Actors, waiting: jax.Array) -> Actors
     """Gives starts to the environments that wait for one, bool[envs], and new spares to those that used theirs.
 
     This runs for all members where any environment of any of them waits, and yet no member's numbers depend on
-    another's. An environment's own starts follow in order, whenever they are drawn, so every member draws its spares
-    anew; from a reserve, the order is that of the environments that ask, so only members that need one take any.
+    another's. An environment's own starts follow in order, whenever they are drawn, so every member redraws its spares;
+    from a reserve, the order is that of the environments that ask, so only members that need one take any.
     """
     wanted, reserve = actors.spare_used, actors.reserve
     if reserve is None:

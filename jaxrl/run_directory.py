@@ -87,7 +87,9 @@ class RunDirectory:
         config = read_config(Path(path), "run", _FORMAT)
         made = config.get("made_with")
         if not isinstance(made, dict) or type(made.get("block_size")) is not int or made["block_size"] < 1:
-            raise RunDirectoryError(f"{file} is damaged: made_with.block_size is no whole number; {path} is left alone")
+            raise RunDirectoryError(
+                f"{file} is damaged: made_with.block_size is not a whole number; {path} is unchanged"
+            )
         return cls(path, config)
 
     @classmethod
@@ -144,7 +146,7 @@ class RunDirectory:
     def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
         """Keeps a finished block, and drops its checkpoint."""
         checkpoints.save(self._block(block), tree, note | {"run": self._identity})
-        # Killed here, the checkpoint stays; its note tells that it is of no later block.
+        # Killed here, the checkpoint stays; its note shows that it is not of a later block.
         if note["block"] == self._checkpointed_block():
             self._checkpoint.unlink(missing_ok=True)
 
@@ -233,18 +235,18 @@ class RunDirectory:
         return returns
 
     def note_reports(self) -> None:
-        """Notes what everything that people look at is like, now that all of it is there."""
+        """Writes the checksums of the report files, now that all of them are there."""
         roots = [self.path / name for name in _REPORTS]
         files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
         names = {str(file.relative_to(self.path)): file_checksum(file) for file in files if file.is_file()}
         write_checksums(self.path, self._identity, names)
 
     def has_reports(self) -> bool:
-        """Whether everything that people look at was written once."""
+        """Whether the report files were ever completed."""
         return (self.path / CHECKSUMS).exists()
 
     def damaged_reports(self) -> list[str]:
-        """The names of files that people look at, and that are not there as they were written."""
+        """The names of report files that are missing or differ from what was written."""
         try:
             noted = read_checksums(self.path, self._identity)
         except DamagedFileError:

@@ -26,7 +26,7 @@ _FAULTS = {
     "observation": ("observations that are not finite", "obs-not-finite"),
     "mask": ("masks that allow no action", "mask-empty"),
 }
-"""The faults of environments in words, and the findings of `check_env` with their remedies."""
+"""The faults of environments as messages, and the findings of `check_env` with their remedies."""
 
 
 def metrics_table(result: Any) -> "pa.Table":
@@ -102,7 +102,7 @@ def summary_rows(result: Any, returns: Any = None) -> list[tuple[str, str]]:
 
     Args:
       result: of `train`.
-      returns: f32[members, episodes], final greedy returns; without them, nothing is said of them.
+      returns: f32[members, episodes], final greedy returns; None leaves their rows out.
 
     Returns:
       Members, environment steps, steps a second, compile seconds, evaluations in training if there are any and

@@ -56,7 +56,7 @@ class Store(Protocol):
     """Where blocks are kept, and go on from; such as a `RunDirectory`."""
 
     def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
-        """The whole state of a block, its log and evaluations, and its note; None where it is to begin anew."""
+        """The whole state of a block, its log and evaluations, and its note; None where it begins from the start."""
 
     def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
         """Keeps the whole state of a block, its log and its evaluations."""

@@ -62,7 +62,7 @@ def train(
       evaluate_every: environment steps of a member after which greedy episodes are played on the device, at the end
         of the log's row in which a multiple of it is reached, and at the end of the run. Their mean return is the
         log's "evaluation_return". All members begin them with the same keys every time. It changes no number of
-        the training. None plays nothing.
+        the training. None never evaluates.
       evaluation_episodes: greedy episodes of a member each time.
       keep_best: act with the parameters of every member's best evaluation (of equal ones the earlier; one of
         parameters or returns that are not finite never counts) in place of the last ones: `Result.params`.
@@ -181,7 +181,7 @@ def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
 
 
 def _report(run: RunDirectory, result: Result) -> None:
-    """Writes what people look at; everything that it is made from is on disk already."""
+    """Writes the report files of a run; everything that they are made from is on disk already."""
     stored = run.load_returns(result.members)
     if stored is None:
         run.save_returns(result.returns)

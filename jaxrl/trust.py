@@ -56,7 +56,7 @@ def checked_trust(modules: Any, folder: Path) -> Trust:
     """What a user trusts, for a folder that is read.
 
     Raises:
-      TypeError: it is no list of names of modules.
+      TypeError: it is not a list of names of modules.
     """
     if isinstance(modules, str) or not isinstance(modules, Iterable):
         raise TypeError(f"trust = {modules!r} must be a list of names of modules, such as trust=['my_package']")
@@ -71,7 +71,7 @@ def load_class(path: str, trust: Trust) -> type:
     """The class at an import path, which must be one made by `jaxrl.pytree`.
 
     Raises:
-      ValueError: it can't be imported, its module is not trusted, or it is no such class.
+      ValueError: it can't be imported, its module is not trusted, or it is not a such class.
     """
     parts, shown = path.split("."), printable(path)
     if "<locals>" in parts or not all(part.isidentifier() for part in parts) or len(parts) < 2:
@@ -116,7 +116,7 @@ def load_function(path: str, trust: Trust) -> Callable[..., Any]:
     """The function at "module:name".
 
     Raises:
-      ValueError: it can't be imported, its module is not trusted, or it is no function.
+      ValueError: it can't be imported, its module is not trusted, or it is not a function.
     """
     module_name, _, name = path.partition(":")
     parts = module_name.split(".")

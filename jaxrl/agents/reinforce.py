@@ -138,7 +138,7 @@ class Reinforce(Agent):
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, state.opt_state, state.params)
-        # Of the member's own time: how long it waits for other members is no property of its own.
+        # Of the member's own time: waiting for slower members is not part of it.
         own_time = jnp.sum(jnp.any(rollout.valid, axis=1), dtype=jnp.float32)
         used = Mean(jnp.sum(rollout.valid, dtype=jnp.float32), own_time * self.num_envs)
         metrics = {**episode_metrics(rollout.played, rollout.valid), **sums, "used_fraction": used}
@@ -214,7 +214,7 @@ class Reinforce(Agent):
         return episode_returns(played.reward, played.ended, rollout.bootstrap, time, discount=self.discount)
 
     def advantages(self, rollout: Rollout, returns: jax.Array) -> jax.Array:
-        """Returns less the baseline, divided by their deviation if so wished: f32[time, envs]."""
+        """Returns less the baseline, divided by their deviation where `normalize`: f32[time, envs]."""
         valid = rollout.valid.astype(jnp.float32)
         advantages = returns - rollout.value
         if self.baseline == "time":

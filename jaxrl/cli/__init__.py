@@ -59,7 +59,7 @@ Examples:
   jaxrl render runs/first best.gif
   jaxrl check my_module:MyEnvironment
 
-`jaxrl COMMAND --help` tells more, `jaxrl --version` the version.
+`jaxrl COMMAND --help` explains a command, `jaxrl --version` the version.
 Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.
 With {TRACEBACK}=1 in the environment, an error shows where it came from."""
 
@@ -73,7 +73,7 @@ class Command(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Plays greedy episodes with every member of a run, and tells how good they are."""
+    """Plays greedy episodes with every member of a run, and summarizes their returns."""
 
     examples: ClassVar[str] = "jaxrl evaluate runs/first\njaxrl evaluate runs/first --episodes 100 --seed 1"
 
@@ -281,7 +281,7 @@ def _parse_and_execute(words: list[str]) -> int:
             command = _parse(words)
     except WordError as error:
         raise ValueError(error.in_words(words)) from None
-    except SystemExit as stop:  # tyro's, after a help text or an error of its own, which it draws in a box.
+    except SystemExit as stop:  # tyro's, after a help text or one of its own errors, which it draws in a box.
         if not stop.code:
             return 0
         raise ValueError(re.sub("[─━│┃╭╮╰╯├┤]", " ", complaint.getvalue())) from None

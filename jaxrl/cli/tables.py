@@ -51,7 +51,7 @@ def load_run(path: Path, trust: Sequence[str] = ()) -> Result:
       ValueError: it is a sweep.
     """
     if SweepFolder.is_sweep(path):
-        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report tells of sweeps")
+        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report reports sweeps")
     result = load(path, trusted(trust))
     if not result.complete:
         print(

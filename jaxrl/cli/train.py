@@ -174,6 +174,6 @@ def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
     parser.add_argument("--preset")
     try:
         known, _ = parser.parse_known_args(list(words))
-    except argparse.ArgumentError:  # A value is missing, of which the real parser will tell.
+    except argparse.ArgumentError:  # A value is missing, which the real parser reports.
         return None, None
     return known.env, known.preset
