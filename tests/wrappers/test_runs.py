@@ -139,7 +139,7 @@ def test_words(word, meaning):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (
             ["--wrap", "FrameStak"],
