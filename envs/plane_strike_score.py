@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.actors import actors_at
 from jaxrl.environment import episode_from
 from jaxrl.envs.plane_strike import PlaneStrike
-from jaxrl.rollout import Policy, Step, actors_at, play_episodes
+from jaxrl.rollout import Policy, Step, play_episodes
 
 
 def strikes(env: PlaneStrike, policy: Policy) -> jax.Array:

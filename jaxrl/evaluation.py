@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxrl.actors import reserve_size, start_actors
 from jaxrl.agents.base import Agent, policy_of
 from jaxrl.arguments import LARGEST_SEED, positive, shown, whole
 from jaxrl.devices import (
@@ -23,7 +24,7 @@ from jaxrl.devices import (
 from jaxrl.environment import start_episode
 from jaxrl.loop import AXIS, member_axes, over_members, specs
 from jaxrl.pytree import cache_by_structure
-from jaxrl.rollout import Step, play_episodes, reserve_size, start_actors
+from jaxrl.rollout import Step, play_episodes
 
 MOST_EPISODES = 2**31 - 1
 """As many episodes as 32 bits count."""

@@ -12,18 +12,11 @@ Every part appears whole or not at all, so a run may be killed at any moment.
 
 import contextlib
 import dataclasses
-import datetime
-import json
 import os
-import platform
-import re
-import warnings
 import zipfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxrl import checkpoints
@@ -31,6 +24,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan
+from jaxrl.provenance import made_with, warn_of_local_classes, warn_of_other_settings
 from jaxrl.storage import (
     CHECKSUMS,
     DamagedFileError,
@@ -51,7 +45,6 @@ _FORMAT = "jaxrl run, version 8"
 _RETURNS = "greedy_returns.npz"
 _REPORTS = ("metrics.parquet", "tensorboard", "curves.png")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "log_points", "evaluation")
-_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
 
 
 class RunDirectory:
@@ -260,25 +253,6 @@ class RunDirectory:
             clear_leftovers(folder)
 
 
-def warn_of_other_settings(path: Path, made: dict[str, Any], now: dict[str, Any]) -> None:
-    """Warns where something goes on with other devices or versions, by `made_with` of then and now."""
-    settings = ("device", "devices", "packages", "jax_enable_x64")
-    changed = [name for name in settings if made.get(name) != now.get(name)]
-    if changed:
-        warnings.warn(
-            f"{path} was begun with other {', '.join(changed)}: results go on, equal to rounding only", stacklevel=4
-        )
-
-
-def warn_of_local_classes(config: dict[str, Any]) -> None:
-    """A class or function that other processes can't import makes a run that they can't load."""
-    for name in re.findall(r'"(?:class|function)": "([^"]*(?:__main__|<locals>)[^"]*)"', json.dumps(config["agent"])):
-        warnings.warn(
-            f"{name} can't be imported by other processes: to load this run elsewhere, define it in a module",
-            stacklevel=4,
-        )
-
-
 def request_of(plan: Plan) -> dict[str, Any]:
     """What a plan asks for, as plain data."""
     return {
@@ -288,19 +262,4 @@ def request_of(plan: Plan) -> dict[str, Any]:
         "iterations": plan.iterations,
         "log_points": plan.log_points,
         "evaluation": None if plan.evaluation is None else dataclasses.asdict(plan.evaluation),
-    }
-
-
-def made_with(plan: Plan) -> dict[str, Any]:
-    """What a plan runs on: time, versions, devices."""
-    device = plan.mesh.devices.flat[0]
-    return {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
-        "system": platform.platform(),
-        "device": f"{device.platform}: {device.device_kind}",
-        "devices": plan.mesh.size,
-        "block_size": plan.block_size,
-        "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
     }

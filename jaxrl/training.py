@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxrl import arguments, charts, run_report
 from jaxrl.agents.base import Agent
+from jaxrl.blocks import Block, join
 from jaxrl.devices import member_mesh
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
@@ -18,7 +19,7 @@ from jaxrl.progress import Bar
 from jaxrl.result import Result
 from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, exclusive
-from jaxrl.trainer import Block, Trainer, final_template, join
+from jaxrl.trainer import Trainer, final_template
 from jaxrl.trust import checked_trust
 
 

@@ -12,14 +12,25 @@ import jaxrl
 
 ORDER = [
     *("_module_command", "arguments"),
-    *("pytree", "validation", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
+    *(
+        "pytree",
+        "validation",
+        "random_bits",
+        "spaces",
+        "environment",
+        "registry",
+        "wrappers",
+        "actors",
+        "rollout",
+        "storage",
+    ),
     *("rendering", "env_checker", "adapters"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "ties"),
-    *("plan", "checkpoints", "run_directory", "result"),
-    *("export", "progress", "trainer", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
+    *("plan", "checkpoints", "provenance", "run_directory", "result"),
+    *("export", "progress", "blocks", "trainer", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("env_checker")]

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import networks, optimizers, random_bits, schedules
+from jaxrl.actors import any_member, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
 from jaxrl.distributions import categorical
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.returns import episode_returns
-from jaxrl.rollout import Policy, Step, any_member, blank_rows, play_episodes, start_actors
+from jaxrl.rollout import Policy, Step, blank_rows, play_episodes
 
 
 @pytree

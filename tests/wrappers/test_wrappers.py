@@ -11,9 +11,10 @@ from sample_environments import Corridor, MaskedRandomWalk, Steering
 
 import jaxrl
 from jaxrl import pytree, random_bits, static
+from jaxrl.actors import start_actors
 from jaxrl.environment import name_of, start_episode, step_episode
 from jaxrl.envs import CartPole
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.rollout import random_rollout
 from jaxrl.wrappers import (
     ActionRepeat,
     ClipReward,
