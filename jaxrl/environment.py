@@ -7,6 +7,7 @@ observation, from before the reset, and the next decision is made from the obser
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -42,6 +43,22 @@ class TimeStep:
     info: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class ExactScore:
+    """How good a policy is in an environment whose episodes can all be played.
+
+    Attributes:
+      score: f32[] of a function that gives the policy (`jaxrl.rollout.Policy`) for so many environments; it can be
+        traced, and batched over policies.
+      meaning: what the number is, for tables, such as "mean strikes over all 120 placements".
+      fewer_is_better: whether a lower score is better.
+    """
+
+    score: Callable[[Callable[[int], Any]], jax.Array]
+    meaning: str
+    fewer_is_better: bool = False
+
+
 class Environment:
     """Base class of environments: subclass it, decorate with `jaxrl.pytree`, define the methods.
 
@@ -60,6 +77,8 @@ class Environment:
     distinct_starts: int | None = None
     """How many different starts there are, each of which many episodes may share; None: no two episodes share one,
     unless the reset ignores its key."""
+    exact_score: ExactScore | None = None
+    """How to score policies by all episodes that there may be, for an environment with few; may be a property."""
     agent_fields: ClassVar[tuple[str, ...]] = ()
     """Leaves that must be those of the agent that learns here, by the same names; None there takes the agent's."""
 
@@ -94,7 +113,7 @@ class Environment:
         return None
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
-        """The allowed actions, bool[n], where the environment has any; else None.
+        """The allowed actions, bool[n], where an observation shows them; else None.
 
         Exported policies read the mask off the observation by it, and need no input for it.
         """

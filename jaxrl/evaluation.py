@@ -23,7 +23,7 @@ from jaxrl.devices import (
 )
 from jaxrl.environment import start_episode
 from jaxrl.loop import AXIS, member_axes, over_members, specs
-from jaxrl.pytree import cache_by_structure
+from jaxrl.pytree import cache_by_structure, with_array_leaves
 from jaxrl.rollout import Step, play_episodes
 
 MOST_EPISODES = 2**31 - 1
@@ -116,6 +116,23 @@ def _block_returns(
 def evaluation_key(seed: int) -> jax.Array:
     """The key of episodes that are played to judge a policy: never a member's own."""
     return jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
+
+
+def exact_scores(agent: Agent, params: Any) -> np.ndarray | None:
+    """The environment's exact score of every member, f64[members], by parameters `[members, ...]`; None without one."""
+    exact = agent.env.exact_score
+    if exact is None:
+        return None
+    agent = with_array_leaves(agent)
+
+    @jax.jit
+    @jax.vmap
+    def scores(params: Any) -> jax.Array:
+        return exact.score(lambda count: policy_of(agent, params, count))
+
+    members = len(jax.tree.leaves(params)[0])
+    parts = [slice(first, first + PLAYED_AT_ONCE) for first in range(0, members, PLAYED_AT_ONCE)]
+    return np.concatenate([np.asarray(scores(jax.tree.map(lambda x, p=p: x[p], params)), np.float64) for p in parts])
 
 
 def evaluate(result: Any, episodes: int = 32, seed: int = 0, block_size: int = PLAYED_AT_ONCE) -> np.ndarray:
