@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrl import loop
+from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent
 from jaxrl.agents.validation import check_agent, check_iteration
 from jaxrl.arguments import array_of, positive, shown
@@ -119,7 +120,7 @@ def make_plan(
     agent.check()
     count = _iterations(agent, steps, iterations)
     agent.check_run(count)
-    if type(agent).__module__.partition(".")[0] != "jaxrl":  # Our own are tested, and tracing them takes a while.
+    if type(agent) not in ALGORITHMS.values():  # Those are tested for it, and tracing them takes a while.
         check_iteration(agent)
     members = checked_seeds(seeds, repeats=bool(vary))
     varied = tie_varied(agent, _vary(agent, vary or {}, len(members)))

@@ -63,7 +63,9 @@ class RunDirectory:
         """
         folder = Path(path)
         if (folder / "config.json").exists():
-            raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
+            raise RunDirectoryError(
+                f"out = {folder} holds a run: pass resume=True (--resume) to go on with it, or another folder"
+            )
         run = cls(folder, {"format": _FORMAT, **request_of(plan), "made_with": made_with(plan)})
         warn_of_local_classes(run.config)
         write_config(folder, run.config)
@@ -187,7 +189,7 @@ class RunDirectory:
             return checkpoints.restore(file, template)
         except checkpoints.DamagedCheckpointError as error:
             raise RunDirectoryError(
-                f"{error}; nothing was changed. Remove {file} and train with resume=True to compute it again"
+                f"{error}; nothing was changed. Remove {file} and train with resume=True (--resume) to compute it again"
             ) from error
 
     @property
@@ -223,7 +225,7 @@ class RunDirectory:
                 raise ValueError(f"it holds {returns.dtype}{list(returns.shape)}, or is of another run")
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise RunDirectoryError(
-                f"{file} is damaged ({error}): remove it and train with resume=True to play those episodes again"
+                f"{file} is damaged ({error}): remove it and train with resume=True (--resume) to play them again"
             ) from error
         return returns
 

@@ -125,7 +125,7 @@ def load_function(path: str, trust: Trust) -> Callable[..., Any]:
     if not (trust.names(module_name) or module_name in _NUMERICAL):
         raise ValueError(
             f"function {path} is not loaded: its module is not jaxrl's, and calling it runs its code. If you trust it, "
-            f"add trust=[{module_name!r}]"
+            f"add trust=[{module_name!r}] (--trust {module_name})"
         )
     module: ModuleType | None = None
     for count in range(1, len(parts) + 1):
@@ -159,9 +159,10 @@ def _module(name: str, parent: ModuleType | None, what: str, trust: Trust) -> Mo
     if parent is not None and "__path__" not in vars(parent):
         raise ValueError(f"{what} can't be imported: {parent.__name__} has no class {name.rpartition('.')[2]!r}")
     if not trust.imports(name):
+        module = what.rpartition(" ")[2].rpartition(".")[0]
         raise ValueError(
             f"{what} is not loaded: its module is neither jaxrl's nor imported, and importing it runs its code. "
-            f"If you trust it, add trust=[{what.rpartition(' ')[2].rpartition('.')[0]!r}]"
+            f"If you trust it, add trust=[{module!r}] (--trust {module})"
         )
     try:
         spec = importlib.util.find_spec(name)

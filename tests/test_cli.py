@@ -291,7 +291,7 @@ DQN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none"]
         ([*DQN, "--learning-rate", "-1"], "DQN.learning_rate = -1.0 must be > 0"),
         ([*DQN, "--learning-rate", "nan"], "DQN.learning_rate = nan must be > 0"),
         ([*DQN, "--hidden", "0"], "DQN.hidden = (0,) must be >= 1"),
-        ([*DQN, "--resume"], "--resume needs out"),
+        ([*DQN, "--resume"], "resume=True (--resume) needs out"),
         ([*DQN, "--out", "{file}/run"], "can't be written"),
         ([*DQN, "--out", "{file}"], "is a file"),
         ([*DQN, "--out", "{full}"], "holds other files"),
