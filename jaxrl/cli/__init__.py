@@ -21,7 +21,7 @@ from jaxrl import registry
 from jaxrl.agents import ALGORITHMS
 from jaxrl.arguments import LARGEST_SEED, positive, whole, writable_file
 from jaxrl.cli.export import Export, Inspect
-from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, Wraps, make_environment
+from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, Wraps, agent_rule, make_environment
 from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
 from jaxrl.cli.tables import (
     choose_member,
@@ -34,7 +34,7 @@ from jaxrl.cli.tables import (
     print_wrappers,
 )
 from jaxrl.cli.train import INTERRUPTED, Train, algorithm_command, describe
-from jaxrl.cli.words import REGISTRY, WordError
+from jaxrl.cli.words import WordError, values_registry
 from jaxrl.devices import use_cpu_cores
 from jaxrl.evaluation import evaluate
 from jaxrl.text import printable
@@ -288,18 +288,23 @@ def _parse_and_execute(words: list[str]) -> int:
 
 
 def _parse(words: list[str]) -> Command:
-    cli: Any = functools.partial(tyro.cli, registry=REGISTRY)
     if len(words) > 1 and words[0] in _BY_ALGORITHM and words[1] in ALGORITHMS:
         base, describes = _BY_ALGORITHM[words[0]]
-        command = algorithm_command(base, words[1], words[1:])
+        command, defaults = algorithm_command(base, words[1], words[1:])
         text = describes(words[1], command, words[1:])
-        return cli(command, prog=f"jaxrl {words[0]} {words[1]}", description=text, args=words[2:])
+        return _cli(command, defaults, prog=f"jaxrl {words[0]} {words[1]}", description=text, args=words[2:])
     if words and words[0] in _COMMANDS:
         kind = _COMMANDS[words[0]]
         about = "\n".join([f"{kind.__doc__}", "", "Examples:", *(f"  {line}" for line in kind.examples.splitlines())])
-        return cli(kind, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
+        return _cli(kind, {}, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
     # An overview, a wrong word, or tyro's own options for completion in the shell.
-    return cli(_every_command(), prog="jaxrl", description=_ABOUT, args=words)
+    return _cli(_every_command(), {}, prog="jaxrl", description=_ABOUT, args=words)
+
+
+def _cli(kind: Any, agent_defaults: dict[str, Any], **options: Any) -> Command:
+    registry = values_registry()
+    registry.struct_rule(agent_rule(agent_defaults))
+    return tyro.cli(kind, registry=registry, **options)
 
 
 def _every_command() -> Any:
@@ -312,7 +317,7 @@ def _every_command() -> Any:
 
     def group(name: str, doc: str) -> Any:
         flat: Any = tyro.conf.OmitSubcommandPrefixes
-        algorithms = union({each: algorithm_command(_BY_ALGORITHM[name][0], each) for each in ALGORITHMS})
+        algorithms = union({each: algorithm_command(_BY_ALGORITHM[name][0], each)[0] for each in ALGORITHMS})
         return dataclasses.make_dataclass(name, [("algorithm", flat[algorithms])], namespace={"__doc__": doc})
 
     groups = {

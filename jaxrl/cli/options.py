@@ -11,11 +11,12 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from jaxrl import presets, registry
 from jaxrl.agents import Agent
@@ -173,25 +174,33 @@ def seeds_wanted(seeds: Sequence[int]) -> int | list[int]:
     return seeds[0] if len(seeds) == 1 else list(seeds)
 
 
-def agent_options(agent_class: type[Agent], defaults: dict[str, Any]) -> type:
-    """A dataclass with the fields of an agent, its environment left out.
+def agent_rule(defaults: dict[str, Any]) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
+    """The rule by which tyro reads an agent's fields: it gives a function of the environment, which is made later.
 
     Args:
-      agent_class: the agent.
       defaults: by field, in place of the class's own defaults.
     """
-    hints = typing.get_type_hints(agent_class)
-    docs = field_docs(agent_class)
-    fields = []
-    for field in dataclasses.fields(typing.cast(Any, agent_class)):
-        if field.name != "env":
-            bounds = field_bounds(field)
-            argument = tyro.conf.arg(help=docs.get(field.name, ""), help_behavior_hint=functools.partial(_hint, bounds))
-            option: Any = Annotated[_option_type(hints[field.name], bounds), argument]
-            fields.append((field.name, option, dataclasses.field(default=defaults.get(field.name, field.default))))
-    options = dataclasses.make_dataclass(f"{agent_class.__name__}Options", fields, frozen=True)
-    options.__doc__ = f"Fields of jaxrl.{agent_class.__name__}."
-    return options
+
+    def rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+        if not (inspect.isclass(info.type) and issubclass(info.type, Agent)):
+            return None
+        hints, docs = typing.get_type_hints(info.type), field_docs(info.type)
+        fields = []
+        for field in dataclasses.fields(typing.cast(Any, info.type)):
+            if field.name != "env":
+                bounds = field_bounds(field)
+                argument = tyro.conf.arg(help_behavior_hint=functools.partial(_hint, bounds))
+                option: Any = Annotated[_option_type(hints[field.name], bounds), argument]
+                default = defaults.get(field.name, field.default)
+                fields.append(StructFieldSpec(field.name, option, default, docs.get(field.name, "")))
+
+        def with_fields(**values: Any) -> functools.partial[Agent]:
+            return functools.partial(info.type, **values)
+
+        with_fields.__doc__ = f"Fields of jaxrl.{info.type.__name__}."
+        return StructConstructorSpec(with_fields, tuple(fields))
+
+    return rule
 
 
 def _hint(bounds: Bounds, default: str) -> str:
