@@ -42,6 +42,7 @@ AGENTS = [
     "collection",
     "minibatches",
     "on_policy",
+    "replay_draws",
     "off_policy",
     "epsilon_greedy",
     "off_policy_actor",
