@@ -19,7 +19,7 @@ ORDER = [
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "ties"),
     *("plan", "checkpoints", "run_directory", "result"),
-    *("export", "progress", "trainer", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
+    *("export", "progress", "trainer", "report", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("env_checker")]

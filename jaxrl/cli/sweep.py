@@ -32,8 +32,7 @@ from jaxrl.periodic_evaluation import checked_evaluation
 from jaxrl.pytree import annotation, field_at
 from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
 from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
-from jaxrl.sweeps.result import text_of
-from jaxrl.sweeps.space import field_paths
+from jaxrl.sweeps.space import field_paths, value_text
 from jaxrl.sweeps.sweeping import check_destination, check_words
 from jaxrl.text import printable
 
@@ -317,7 +316,7 @@ def print_sweep(title: str, result: Sweep) -> None:
         table.add_column(printable(column), overflow="fold")
     for place in range(min(_BEST, len(result.ranked.trials))):
         trial = result.best(place)
-        settings = [text_of(value) for value in trial.values.values()]
+        settings = [value_text(value) for value in trial.values.values()]
         several = trial.low == trial.low
         interval = f" ({trial.low:.2f} to {trial.high:.2f})" if several else ""
         sure = f"{trial.probability_best:.0%}" if several else ""

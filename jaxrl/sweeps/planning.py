@@ -20,12 +20,8 @@ from jaxrl.sweeps.adaptive import tpe_sampler
 from jaxrl.sweeps.plan import Batch, Grouping, Rung, Settings, make_batches
 from jaxrl.sweeps.space import (
     SAMPLERS,
-    Choice,
-    Distribution,
-    Integers,
     Space,
     SpaceError,
-    Uniform,
     checked_space,
     draw,
     every_program,
@@ -92,7 +88,7 @@ class SweepPlan:
         evaluation = self.settings.evaluation
         return {
             "agent": to_config(self.settings.agent),
-            "space": {path: _described(entry) for path, entry in self.space.items()},
+            "space": to_config(self.space),
             "trials": to_config(self.values) if self.values else self.trials,
             "seeds": self.settings.seeds.tolist(),
             "iterations": [group.plan.iterations for group in self.grouping.groups],
@@ -282,29 +278,3 @@ def _rungs(count: int, eta: int, trials: int, log_points: int) -> list[Rung]:
         Rung(max(1, -(-trials // eta**rung)), begin, end)
         for rung, (begin, end) in enumerate(zip(begins, ends, strict=True))
     ]
-
-
-@functools.singledispatch
-def _described(entry: Any) -> Any:
-    """A field's values as plain data."""
-    return {"grid": to_config(list(entry))}
-
-
-@_described.register
-def _(entry: Distribution) -> Any:
-    raise SpaceError(f"{entry!r} is of no kind of distribution that jaxrl has")
-
-
-@_described.register
-def _(entry: Uniform) -> Any:
-    return {"log_uniform" if entry.log else "uniform": [entry.low, entry.high]}
-
-
-@_described.register
-def _(entry: Integers) -> Any:
-    return {"integers": [entry.low, entry.high]}
-
-
-@_described.register
-def _(entry: Choice) -> Any:
-    return {"choice": to_config(list(entry.values))}

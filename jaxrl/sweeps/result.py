@@ -19,6 +19,7 @@ from jaxrl.run_report import fault_in_words
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
 from jaxrl.sweeps.ranking import Ranking, rank
+from jaxrl.sweeps.space import Space, value_text
 from jaxrl.training import train
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _TAKEN = frozenset(
         "rung",
         "group",
         "seconds",
-        "interquartile_mean",
+        "score",
         "low",
         "high",
         "probability_best",
@@ -73,18 +74,9 @@ class Trial:
     diverged: int
 
     def __str__(self) -> str:
-        settings = ", ".join(f"{path}={text_of(value)}" for path, value in self.values.items())
+        settings = ", ".join(f"{path}={value_text(value)}" for path, value in self.values.items())
         lost = f", {self.diverged} diverged" if self.diverged else ""
         return f"trial {self.number} ({settings}): {self.score:.2f} [{self.low:.2f}, {self.high:.2f}]{lost}"
-
-
-def text_of(value: Any) -> str:
-    """A swept value as people write it: 64-64, none, 0.001."""
-    if isinstance(value, tuple):
-        return "-".join(map(str, value))
-    if value is None:
-        return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +85,7 @@ class Sweep:
 
     Attributes:
       agent: that all trials started from.
+      space: what it tries.
       values: of every trial, by path.
       seeds: i64[seeds], of every trial.
       iterations: of every group, by its number.
@@ -105,6 +98,7 @@ class Sweep:
     """
 
     agent: Agent
+    space: Space
     values: list[dict[str, Any]]
     seeds: np.ndarray
     iterations: dict[int, int]
@@ -163,7 +157,7 @@ class Sweep:
     def ranking(self) -> "pd.DataFrame":
         """One row a trial, best first.
 
-        Columns: trial, the swept fields, interquartile_mean (over seeds, of the greedy return), low, high (95%
+        Columns: trial, the swept fields, score (interquartile mean over seeds of the greedy return), low, high (95%
         bootstrap interval over seeds), probability_best, seeds, diverged (how many), steps, rung.
         """
         import pandas as pd
@@ -174,7 +168,7 @@ class Sweep:
             seeds=("seed", "count"), diverged=("diverged", "sum"), steps=("steps", "max"), rung=("rung", "min")
         )
         columns = {"trial": ranked.trials, **_columns(self.values, ranked.trials)}
-        columns |= {"interquartile_mean": ranked.score, "low": ranked.low, "high": ranked.high}
+        columns |= {"score": ranked.score, "low": ranked.low, "high": ranked.high}
         columns |= {"probability_best": ranked.probability_best}
         return pd.DataFrame(columns).join(totals, on="trial")
 
@@ -324,24 +318,17 @@ class Sweep:
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Writes a page with the ranking, curves and effects: one HTML file that needs no network."""
-        from jaxrl.sweeps.report import Axis, write_report
+        from jaxrl.sweeps.report import write_report
 
-        path = writable_file("path", path)
-        axes = []
-        for name in self.values[0]:
-            items = [values[name] for values in self.values]
-            plain = all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
-            wide = plain and min(items) > 0 and max(items) >= 30 * min(items)
-            axes.append(Axis(column_of(name), wide, not plain))
-        best = self.ranked.trials[:5].tolist()
         write_report(
-            path,
+            writable_file("path", path),
             title=f"{type(self.agent).__name__} on {name_of(self.agent.env)}",
             facts=self.facts(),
-            results=self.table(),
-            curves=self.curves(best),
+            space=self.space,
+            values=self.values,
             ranking=self.ranking(),
-            axes=axes,
+            results=self.table(),
+            curves=self.curves(self.ranked.trials[:5].tolist()),
             threshold=self.threshold,
         )
 
@@ -403,5 +390,5 @@ def _columns(values: list[dict[str, Any]], trials: np.ndarray) -> dict[str, Any]
         if numeric or all(isinstance(item, bool) for item in items):
             columns[column_of(path)] = pd.Series(items)
         else:
-            columns[column_of(path)] = pd.Series([text_of(item) for item in items])
+            columns[column_of(path)] = pd.Series([value_text(item) for item in items])
     return columns

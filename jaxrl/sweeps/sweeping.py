@@ -283,6 +283,7 @@ def _finished(
         say(f"{folder.path}: results.parquet, curves.parquet")
     return Sweep(
         agent=plan.settings.agent,
+        space=plan.space,
         values=plan.values,
         seeds=plan.settings.seeds,
         iterations={group.number: group.plan.iterations for group in plan.grouping.groups},
@@ -320,6 +321,7 @@ def load_sweep(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Sweep
     try:
         return Sweep(
             agent=from_config(config["agent"], trusted, Agent),
+            space=from_config(config["space"], trusted),
             values=_values_of(folder, trusted),
             seeds=np.asarray(config["seeds"], np.int64),
             iterations=dict(enumerate(config["iterations"])),
