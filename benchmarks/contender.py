@@ -1,4 +1,4 @@
-"""How a contender is driven: a process of its own that answers one JSON line a run.
+"""How a contender is driven: a separate process that answers one JSON line a run.
 
 `python -m benchmarks.peers.NAME OPTIONS`, OPTIONS a JSON object. The contender prepares and compiles,
 prints one line of information, and then runs once for every line that it reads, printing one line each. So

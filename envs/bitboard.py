@@ -1,7 +1,7 @@
 """Sets of cells as the bits of a few 32-bit words, so that a step moves words and no boards.
 
 A set of up to n cells is a tuple of ceil(n / 32) words u32[]; cell c is bit c % 32 of word c // 32. The
-words are arrays of their own, not one array: with many games side by side each is a plain vector.
+words are separate arrays, not one array: with many games side by side each is a plain vector.
 
 Where a result serves many others (`meet`, `nth`) it is written as a reduction over the words: XLA on a CPU
 computes a reduction once, but repeats a chain of cheap operations for every array that is made of it.

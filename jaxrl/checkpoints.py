@@ -87,7 +87,7 @@ def read_checksums(path: Path) -> dict[str, int]:
 
 def _read(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
     if not path.is_file():  # Reading a pipe might never end.
-        raise DamagedCheckpointError(f"{path} can't be read back: it is no file")
+        raise DamagedCheckpointError(f"{path} can't be read back: it is not a file")
     try:
         return read_arrays(path, names)
     except Exception as error:  # zipfile, zlib and numpy each have their own; damaged sizes give a MemoryError.

@@ -1,6 +1,6 @@
 """Greedy episodes between rows of the log: how good members are while they are trained.
 
-They are played by a compiled program of their own, called between two calls of the training program. So
+They are played by a separate compiled program, called between two calls of the training program. So
 evaluating changes no number of the training.
 """
 
@@ -21,7 +21,7 @@ from jaxrl.loop import all_finite, member_axes, over_members, specs
 from jaxrl.pytree import pytree
 
 DEFAULT_EPISODES = 8
-"""Episodes of an evaluation where nothing is said of them."""
+"""Default number of episodes of an evaluation."""
 COLUMN = "evaluation_return"
 """The log's column of mean greedy returns."""
 

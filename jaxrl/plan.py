@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrl import loop
+from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent
 from jaxrl.agents.validation import check_agent, check_iteration
 from jaxrl.arguments import array_of, positive, shown
@@ -103,7 +104,7 @@ def make_plan(
     `evaluation` is what `checked_evaluation` made of its arguments. `stored` says whether the run is kept on disk,
     which takes memory for copies; `keep_all` whether all trained members stay in memory, or only the block under way.
     """
-    jax.local_devices()  # So that a backend that can't start says so itself.
+    jax.local_devices()  # So that a backend that can't start raises its own error.
     if not isinstance(agent, Agent):
         raise TypeError(f"agent = {shown(agent)} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
     if not isinstance(agent.env, Environment):
@@ -119,7 +120,7 @@ def make_plan(
     agent.check()
     count = _iterations(agent, steps, iterations)
     agent.check_run(count)
-    if type(agent).__module__.partition(".")[0] != "jaxrl":  # Our own are tested, and tracing them takes a while.
+    if type(agent) not in ALGORITHMS.values():  # Those are tested for it, and tracing them takes a while.
         check_iteration(agent)
     members = checked_seeds(seeds, repeats=bool(vary))
     varied = tie_varied(agent, _vary(agent, vary or {}, len(members)))

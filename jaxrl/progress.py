@@ -1,6 +1,6 @@
 """One progress bar for a whole run, drawn by jax-tqdm.
 
-The bar's steps are compiled into a program of their own, called whenever a log point is
+The bar's steps are compiled into a separate program, called whenever a log point is
 finished. So the training program holds no callback: it may run on several devices (where the
 ordered callbacks of jax-tqdm are refused), be resumed in the middle, and be kept by JAX's
 persistent compilation cache (which skips programs with callbacks).
@@ -13,7 +13,7 @@ _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix[0]}]
 
 
 class _Note:
-    """Text at the end of the bar, read anew whenever the bar is drawn."""
+    """Text at the end of the bar, read whenever the bar is drawn."""
 
     text = ""
 

@@ -119,7 +119,7 @@ def pytree(cls: type[_T]) -> type[_T]:
 
 
 def is_pytree_class(value: Any) -> bool:
-    """Whether something is a class that `pytree` made; no code of its own runs."""
+    """Whether something is a class that `pytree` made; its code does not run."""
     return inspect.isclass(value) and value in _classes
 
 
@@ -145,7 +145,7 @@ def field_bounds(field: dataclasses.Field) -> Bounds:
 
 @contextlib.contextmanager
 def placeholders() -> Iterator[None]:
-    """While pytrees are built with other things in place of their numbers, such as axes, `has_numbers` says so."""
+    """Marks that pytrees are built with other things in place of numbers, such as axes: `has_numbers` is then False."""
     token = _placeholders.set(True)
     try:
         yield

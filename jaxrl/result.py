@@ -39,6 +39,7 @@ class Result:
       evaluation_seconds: of evaluating in training.
       compile_seconds: of compiling; near 0 where the program was compiled before.
       complete: whether every member was trained to the end.
+      greedy_returns: f32[members, episodes] that were played before; None until then.
     """
 
     agent: Agent
@@ -52,6 +53,7 @@ class Result:
     complete: bool = True
     best_params: Any = None
     evaluation_seconds: float = 0.0
+    greedy_returns: np.ndarray | None = None
 
     @property
     def members(self) -> int:
@@ -69,12 +71,8 @@ class Result:
 
     @functools.cached_property
     def returns(self) -> np.ndarray:
-        """Greedy returns f32[members, 32], as by `jaxrl.evaluate`; played at the first use."""
-        return evaluate(self)
-
-    def remember_returns(self, returns: np.ndarray) -> None:
-        """Takes greedy returns that were played before, f32[members, episodes]."""
-        self.__dict__["returns"] = returns
+        """Greedy returns f32[members, 32], as by `jaxrl.evaluate`; played at the first use, or by `jaxrl.train`."""
+        return evaluate(self) if self.greedy_returns is None else self.greedy_returns
 
     @property
     def failed(self) -> np.ndarray:

@@ -12,18 +12,11 @@ Every part appears whole or not at all, so a run may be killed at any moment.
 
 import contextlib
 import dataclasses
-import datetime
-import json
 import os
-import platform
-import re
-import warnings
 import zipfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxrl import checkpoints
@@ -31,6 +24,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.config import differences, from_config, to_config
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan
+from jaxrl.provenance import made_with, warn_of_local_classes, warn_of_other_settings
 from jaxrl.storage import (
     CHECKSUMS,
     DamagedFileError,
@@ -51,7 +45,6 @@ _FORMAT = "jaxrl run, version 8"
 _RETURNS = "greedy_returns.npz"
 _REPORTS = ("metrics.parquet", "tensorboard", "curves.png")
 _REQUEST = ("agent", "vary", "seeds", "iterations", "log_points", "evaluation")
-_PACKAGES = ("jaxrl", "jax", "jaxlib", "numpy", "dm-haiku", "optax", "rlax")
 
 
 class RunDirectory:
@@ -70,7 +63,9 @@ class RunDirectory:
         """
         folder = Path(path)
         if (folder / "config.json").exists():
-            raise RunDirectoryError(f"out = {folder} holds a run: pass resume=True to go on with it, or another folder")
+            raise RunDirectoryError(
+                f"out = {folder} holds a run: pass resume=True (--resume) to go on with it, or another folder"
+            )
         run = cls(folder, {"format": _FORMAT, **request_of(plan), "made_with": made_with(plan)})
         warn_of_local_classes(run.config)
         write_config(folder, run.config)
@@ -87,7 +82,9 @@ class RunDirectory:
         config = read_config(Path(path), "run", _FORMAT)
         made = config.get("made_with")
         if not isinstance(made, dict) or type(made.get("block_size")) is not int or made["block_size"] < 1:
-            raise RunDirectoryError(f"{file} is damaged: made_with.block_size is no whole number; {path} is left alone")
+            raise RunDirectoryError(
+                f"{file} is damaged: made_with.block_size is not a whole number; {path} is unchanged"
+            )
         return cls(path, config)
 
     @classmethod
@@ -144,7 +141,7 @@ class RunDirectory:
     def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
         """Keeps a finished block, and drops its checkpoint."""
         checkpoints.save(self._block(block), tree, note | {"run": self._identity})
-        # Killed here, the checkpoint stays; its note tells that it is of no later block.
+        # Killed here, the checkpoint stays; its note shows that it is not of a later block.
         if note["block"] == self._checkpointed_block():
             self._checkpoint.unlink(missing_ok=True)
 
@@ -192,7 +189,7 @@ class RunDirectory:
             return checkpoints.restore(file, template)
         except checkpoints.DamagedCheckpointError as error:
             raise RunDirectoryError(
-                f"{error}; nothing was changed. Remove {file} and train with resume=True to compute it again"
+                f"{error}; nothing was changed. Remove {file} and train with resume=True (--resume) to compute it again"
             ) from error
 
     @property
@@ -228,23 +225,23 @@ class RunDirectory:
                 raise ValueError(f"it holds {returns.dtype}{list(returns.shape)}, or is of another run")
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise RunDirectoryError(
-                f"{file} is damaged ({error}): remove it and train with resume=True to play those episodes again"
+                f"{file} is damaged ({error}): remove it and train with resume=True (--resume) to play them again"
             ) from error
         return returns
 
     def note_reports(self) -> None:
-        """Notes what everything that people look at is like, now that all of it is there."""
+        """Writes the checksums of the report files, now that all of them are there."""
         roots = [self.path / name for name in _REPORTS]
         files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
         names = {str(file.relative_to(self.path)): file_checksum(file) for file in files if file.is_file()}
         write_checksums(self.path, self._identity, names)
 
     def has_reports(self) -> bool:
-        """Whether everything that people look at was written once."""
+        """Whether the report files were ever completed."""
         return (self.path / CHECKSUMS).exists()
 
     def damaged_reports(self) -> list[str]:
-        """The names of files that people look at, and that are not there as they were written."""
+        """The names of report files that are missing or differ from what was written."""
         try:
             noted = read_checksums(self.path, self._identity)
         except DamagedFileError:
@@ -258,25 +255,6 @@ class RunDirectory:
             clear_leftovers(folder)
 
 
-def warn_of_other_settings(path: Path, made: dict[str, Any], now: dict[str, Any]) -> None:
-    """Warns where something goes on with other devices or versions, by `made_with` of then and now."""
-    settings = ("device", "devices", "packages", "jax_enable_x64")
-    changed = [name for name in settings if made.get(name) != now.get(name)]
-    if changed:
-        warnings.warn(
-            f"{path} was begun with other {', '.join(changed)}: results go on, equal to rounding only", stacklevel=4
-        )
-
-
-def warn_of_local_classes(config: dict[str, Any]) -> None:
-    """A class or function that other processes can't import makes a run that they can't load."""
-    for name in re.findall(r'"(?:class|function)": "([^"]*(?:__main__|<locals>)[^"]*)"', json.dumps(config["agent"])):
-        warnings.warn(
-            f"{name} can't be imported by other processes: to load this run elsewhere, define it in a module",
-            stacklevel=4,
-        )
-
-
 def request_of(plan: Plan) -> dict[str, Any]:
     """What a plan asks for, as plain data."""
     return {
@@ -286,19 +264,4 @@ def request_of(plan: Plan) -> dict[str, Any]:
         "iterations": plan.iterations,
         "log_points": plan.log_points,
         "evaluation": None if plan.evaluation is None else dataclasses.asdict(plan.evaluation),
-    }
-
-
-def made_with(plan: Plan) -> dict[str, Any]:
-    """What a plan runs on: time, versions, devices."""
-    device = plan.mesh.devices.flat[0]
-    return {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
-        "system": platform.platform(),
-        "device": f"{device.platform}: {device.device_kind}",
-        "devices": plan.mesh.size,
-        "block_size": plan.block_size,
-        "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
     }

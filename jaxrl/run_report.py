@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxrl.env_checker import CODES
 from jaxrl.environment import FAULTS
+from jaxrl.evaluation import exact_scores
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 from jaxrl.storage import new_file
@@ -26,7 +27,7 @@ _FAULTS = {
     "observation": ("observations that are not finite", "obs-not-finite"),
     "mask": ("masks that allow no action", "mask-empty"),
 }
-"""The faults of environments in words, and the findings of `check_env` with their remedies."""
+"""The faults of environments as messages, and the findings of `check_env` with their remedies."""
 
 
 def metrics_table(result: Any) -> "pa.Table":
@@ -72,8 +73,7 @@ def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
 
     `folder` itself holds each metric's median over members, `lower_quartile` and `upper_quartile`
     lie beside it, and so do up to 8 members' own curves, taken evenly from the worst to the best
-    last return. `game_length` is the mean episode length under the name that the published Plane
-    Strike recipe logs; `diverged` the share of members that have diverged.
+    last return. `diverged` is the share of members that have diverged.
     """
     root, metrics = Path(folder), _metrics(result)
     curves: dict[Path, dict[str, np.ndarray]] = {root: {}, root / "lower_quartile": {}, root / "upper_quartile": {}}
@@ -92,8 +92,6 @@ def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
         for file in old.glob("events.out.tfevents.*"):
             file.unlink()
     for path, scalars in curves.items():
-        if "episode_length" in scalars:
-            scalars["game_length"] = scalars["episode_length"]
         _write_scalars(path, steps[path], scalars)
 
 
@@ -102,7 +100,7 @@ def summary_rows(result: Any, returns: Any = None) -> list[tuple[str, str]]:
 
     Args:
       result: of `train`.
-      returns: f32[members, episodes], final greedy returns; without them, nothing is said of them.
+      returns: f32[members, episodes], final greedy returns; None leaves their rows out.
 
     Returns:
       Members, environment steps, steps a second, compile seconds, evaluations in training if there are any and
@@ -143,6 +141,23 @@ def return_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
         count, members = int((means >= solved).sum()), len(means)
         rows.append((f"solved (mean return >= {solved:g})", f"{count / members:.1%} ({count:,} of {members:,})"))
     return rows
+
+
+def exact_score_rows(result: Any) -> list[tuple[str, str]]:
+    """The exact scores of the members, as (what, value); none for an environment without one."""
+    scores = exact_scores(result.agent, result.params)
+    if scores is None:
+        return []
+    exact = result.agent.env.exact_score
+    low, high = bootstrap_interval(scores)
+    interval = f" (95% interval {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
+    best = int(np.argmin(scores) if exact.fewer_is_better else np.argmax(scores))
+    return [
+        ("exact score", f"{exact.meaning}, {'fewer' if exact.fewer_is_better else 'more'} is better"),
+        ("exact score, median", f"{np.median(scores):.3f}"),
+        ("exact score, interquartile mean", f"{interquartile_mean(scores):.3f}{interval}"),
+        ("exact score, best member", f"{best} (seed {result.seeds[best]}): {scores[best]:.3f}"),
+    ]
 
 
 def failed_rows(result: Any) -> list[tuple[str, str]]:

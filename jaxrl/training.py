@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxrl import arguments, charts, run_report
 from jaxrl.agents.base import Agent
+from jaxrl.blocks import Block, join
 from jaxrl.devices import member_mesh
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
@@ -18,7 +19,7 @@ from jaxrl.progress import Bar
 from jaxrl.result import Result
 from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, exclusive
-from jaxrl.trainer import Block, Trainer, final_template, join
+from jaxrl.trainer import Trainer, final_template
 from jaxrl.trust import checked_trust
 
 
@@ -62,7 +63,7 @@ def train(
       evaluate_every: environment steps of a member after which greedy episodes are played on the device, at the end
         of the log's row in which a multiple of it is reached, and at the end of the run. Their mean return is the
         log's "evaluation_return". All members begin them with the same keys every time. It changes no number of
-        the training. None plays nothing.
+        the training. None never evaluates.
       evaluation_episodes: greedy episodes of a member each time.
       keep_best: act with the parameters of every member's best evaluation (of equal ones the earlier; one of
         parameters or returns that are not finite never counts) in place of the last ones: `Result.params`.
@@ -84,7 +85,7 @@ def train(
     """
     out = None if out is None else arguments.path("out", out)
     if arguments.flag("resume", resume) and out is None:
-        raise ValueError("resume=True needs out, the folder of the run to go on with")
+        raise ValueError("resume=True (--resume) needs out, the folder of the run to go on with")
     arguments.flag("progress", progress)
     checkpoint_seconds = arguments.number("checkpoint_seconds", checkpoint_seconds, least=0)
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
@@ -113,7 +114,7 @@ def train(
             trainer = Trainer(plan, run, checkpoint_seconds, bar, interrupted)
             result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
-            _report(run, result)
+            result = _report(run, result)
     for text in run_report.fault_texts(result):
         warnings.warn(text, stacklevel=2)
     return result
@@ -169,24 +170,21 @@ def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
     plan = Plan(**run.request(trusted), block_size=run.block_size(), mesh=member_mesh(1))
     finished = [index for index in range(plan.blocks) if run.has_block(index)]
     if not finished:
-        raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
+        raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True (--resume) to go on")
     template = final_template(plan)
     result = join(plan, [_read_block(run, template, index) for index in finished])
     if result.complete and run.has_reports() and (damaged := run.damaged_reports()):
-        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True to write it again", stacklevel=3)
+        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True (--resume) to write it again", stacklevel=3)
     returns = run.load_returns(result.members) if result.complete else None
-    if returns is not None:
-        result.remember_returns(returns)
-    return result
+    return dataclasses.replace(result, greedy_returns=returns)
 
 
-def _report(run: RunDirectory, result: Result) -> None:
-    """Writes what people look at; everything that it is made from is on disk already."""
+def _report(run: RunDirectory, result: Result) -> Result:
+    """Writes the report files of a run; everything that they are made from is on disk already."""
     stored = run.load_returns(result.members)
     if stored is None:
         run.save_returns(result.returns)
-    else:
-        result.remember_returns(stored)
+    result = dataclasses.replace(result, greedy_returns=result.returns if stored is None else stored)
     damaged = run.damaged_reports()
     if damaged and run.has_reports():
         warnings.warn(f"{run.path}: {_names(damaged)}, and is written again", stacklevel=3)
@@ -196,6 +194,7 @@ def _report(run: RunDirectory, result: Result) -> None:
         charts.write_curves(result, run.path / "curves.png", result.returns)
         run.note_reports()
     run.tidy()
+    return result
 
 
 def _names(damaged: list[str]) -> str:

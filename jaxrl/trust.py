@@ -56,7 +56,7 @@ def checked_trust(modules: Any, folder: Path) -> Trust:
     """What a user trusts, for a folder that is read.
 
     Raises:
-      TypeError: it is no list of names of modules.
+      TypeError: it is not a list of names of modules.
     """
     if isinstance(modules, str) or not isinstance(modules, Iterable):
         raise TypeError(f"trust = {modules!r} must be a list of names of modules, such as trust=['my_package']")
@@ -71,7 +71,7 @@ def load_class(path: str, trust: Trust) -> type:
     """The class at an import path, which must be one made by `jaxrl.pytree`.
 
     Raises:
-      ValueError: it can't be imported, its module is not trusted, or it is no such class.
+      ValueError: it can't be imported, its module is not trusted, or it is not a such class.
     """
     parts, shown = path.split("."), printable(path)
     if "<locals>" in parts or not all(part.isidentifier() for part in parts) or len(parts) < 2:
@@ -116,7 +116,7 @@ def load_function(path: str, trust: Trust) -> Callable[..., Any]:
     """The function at "module:name".
 
     Raises:
-      ValueError: it can't be imported, its module is not trusted, or it is no function.
+      ValueError: it can't be imported, its module is not trusted, or it is not a function.
     """
     module_name, _, name = path.partition(":")
     parts = module_name.split(".")
@@ -125,7 +125,7 @@ def load_function(path: str, trust: Trust) -> Callable[..., Any]:
     if not (trust.names(module_name) or module_name in _NUMERICAL):
         raise ValueError(
             f"function {path} is not loaded: its module is not jaxrl's, and calling it runs its code. If you trust it, "
-            f"add trust=[{module_name!r}]"
+            f"add trust=[{module_name!r}] (--trust {module_name})"
         )
     module: ModuleType | None = None
     for count in range(1, len(parts) + 1):
@@ -159,9 +159,10 @@ def _module(name: str, parent: ModuleType | None, what: str, trust: Trust) -> Mo
     if parent is not None and "__path__" not in vars(parent):
         raise ValueError(f"{what} can't be imported: {parent.__name__} has no class {name.rpartition('.')[2]!r}")
     if not trust.imports(name):
+        module = what.rpartition(" ")[2].rpartition(".")[0]
         raise ValueError(
             f"{what} is not loaded: its module is neither jaxrl's nor imported, and importing it runs its code. "
-            f"If you trust it, add trust=[{what.rpartition(' ')[2].rpartition('.')[0]!r}]"
+            f"If you trust it, add trust=[{module!r}] (--trust {module})"
         )
     try:
         spec = importlib.util.find_spec(name)

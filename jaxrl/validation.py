@@ -1,4 +1,4 @@
-"""Whether the fields of a pytree dataclass hold what they may, in words for whoever set them."""
+"""Validation of the fields of pytree dataclasses: kinds, bounds and finiteness."""
 
 import dataclasses
 from typing import Any
@@ -17,7 +17,7 @@ _KINDS = {
     "tuple[int, ...]": "a tuple of whole numbers",
     "None": "None",
 }
-"""The annotations of fields that are looked at, in words; others are the business of who wrote them."""
+"""The annotations that are validated, as error messages name them; fields with other annotations are not checked."""
 _LARGEST = 2**31 - 1
 """The largest whole number of a field: what it sets is counted in 32 bits."""
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.environment import Episode, take
+from jaxrl.environment import Episode, step_episode
 
 UNIT = 2.0**-24
 """Largest relative error of rounding a number to float32."""
@@ -43,7 +43,7 @@ def record(name, policy, episodes, seed=0, **attributes):
 def _take_all(env, state_class, before, length, action):
     def one(before, length, action):
         episode = Episode(state_class(*before), jnp.zeros(()), None, length, jnp.zeros((), jnp.float32))
-        following, transition = take(env, episode, action, jax.random.key(0))
+        following, transition = step_episode(env, episode, action, jax.random.key(0))
         return jnp.stack(jax.tree.leaves(following.state)), transition
 
     return jax.vmap(one)(before, length, action)

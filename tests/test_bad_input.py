@@ -297,7 +297,7 @@ ARGUMENTS = [
     ({"checkpoint_seconds": float("nan")}, ValueError, "checkpoint_seconds = nan must be at least 0"),
     ({"steps": 7}, ValueError, "DQN.learning_starts = 8 must be at most the run's 7 steps"),
     ({"devices": 4096}, ValueError, "devices = 4096 must be between 1 and"),
-    ({"resume": True}, ValueError, "resume=True needs out"),
+    ({"resume": True}, ValueError, "resume=True .--resume. needs out"),
     ({"vary": [1]}, TypeError, r"vary = \[1\] must be a dict"),
     ({"vary": {"learning_rat": [1, 2]}}, ValueError, "'learning_rat' .did you mean 'learning_rate'"),
     ({"vary": {"env.lenght": [1, 2]}}, ValueError, "'env.lenght' .did you mean 'env.length'"),

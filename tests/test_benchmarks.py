@@ -20,7 +20,8 @@ from benchmarks.peers import sources
 from benchmarks.race import BOUND, OURS, PEER, Contender, Work, race
 from benchmarks.works import PARTS
 from benchmarks.works.random_play import STACK
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.actors import start_actors
+from jaxrl.rollout import random_rollout
 from jaxrl.wrappers import make_wrapper
 
 GAMES = {"games": 20, "player": "shuffled"}

@@ -121,7 +121,7 @@ def test_evaluating_a_run(trained, capsys):
     assert plain(capsys.readouterr().out) == first
 
 
-@pytest.mark.parametrize(("member", "said"), [("best", "member "), ("1", "member 1 (seed 1), ")])
+@pytest.mark.parametrize(("member", "output"), [("best", "member "), ("1", "member 1 (seed 1), ")])
 def test_rendering_an_episode(trained, tmp_path, capsys, member, output):
     file = tmp_path / "episode.gif"
     assert main(["render", str(trained[0]), str(file), "--member", member]) == 0
@@ -276,7 +276,7 @@ DQN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (["train", "dqn", "--env", "CartPol-v1"], "did you mean 'CartPole-v1'?"),
         (["train", "dqn", "--env", "no_module:Here"], "can't be imported"),
@@ -291,7 +291,7 @@ DQN = ["train", "dqn", "--env", "CartPole-v1", "--preset", "none"]
         ([*DQN, "--learning-rate", "-1"], "DQN.learning_rate = -1.0 must be > 0"),
         ([*DQN, "--learning-rate", "nan"], "DQN.learning_rate = nan must be > 0"),
         ([*DQN, "--hidden", "0"], "DQN.hidden = (0,) must be >= 1"),
-        ([*DQN, "--resume"], "--resume needs out"),
+        ([*DQN, "--resume"], "resume=True (--resume) needs out"),
         ([*DQN, "--out", "{file}/run"], "can't be written"),
         ([*DQN, "--out", "{file}"], "is a file"),
         ([*DQN, "--out", "{full}"], "holds other files"),
@@ -340,7 +340,7 @@ def test_a_module_that_fails_is_no_traceback_unless_asked_for(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         ([*DQN, "--learning-rat", "1"], "--learning-rate"),
         ([*DQN, "--steps", "many"], "--steps"),

@@ -76,7 +76,7 @@ def test_one_of_several_numbers_is_named(capsys, never_compiled):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (["--learning-rate", "fast"], "--learning-rate 'fast' must be a number"),
         (["--learning-rate", DIGITS], "DQN.learning_rate = inf must be > 0 and finite"),
@@ -112,7 +112,7 @@ def test_wild_numbers_of_sweep(words, capsys, never_compiled):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (["--trials", "1000000000000"], "trials = 1000000000000 are more than a sweep can have"),
         (["--rungs", "1000"], "rungs = 1000 must be at most 32"),
@@ -146,7 +146,7 @@ discount = [0.9, 0.99]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "output"),
     [
         ("out = 3", "out = 3 must be text, in quotes"),
         ("out = true", "out = True must be text, in quotes"),
@@ -181,7 +181,7 @@ def test_a_dry_run_sees_what_the_folder_holds(run, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (["evaluate", "{run}", "--episodes", "1" + "0" * 30], "--episodes '1000"),
         (["evaluate", "{run}", "--seed", "-1"], "seed = -1 must be at least 0"),

@@ -11,9 +11,9 @@ from test_cli import plain
 
 import jaxrl
 from jaxrl import loop
+from jaxrl.blocks import finished_log
 from jaxrl.cli import main
 from jaxrl.env_checker import CODES
-from jaxrl.trainer import finished_log
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -186,7 +186,8 @@ def test_the_command_line_names_it(tmp_path: Any, monkeypatch: Any, capsys: Any)
 
 def test_nothing_is_computed_where_nobody_looks() -> None:
     """Random play, which keeps no fault, is the same program as before there were any."""
-    from jaxrl.rollout import random_rollout, start_actors
+    from jaxrl.actors import start_actors
+    from jaxrl.rollout import random_rollout
 
     env = cart_pole()
 

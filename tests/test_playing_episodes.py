@@ -8,7 +8,8 @@ import rollout_environments
 from rollout_environments import Called, Host, Short, start_numbers, steps_of_start
 
 import jaxrl
-from jaxrl.rollout import Policy, blank_rows, play_episodes, start_actors
+from jaxrl.actors import start_actors
+from jaxrl.rollout import Policy, blank_rows, play_episodes
 
 KEY = jax.random.key(3)
 ROWS = 64

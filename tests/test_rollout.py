@@ -15,9 +15,10 @@ from scipy import stats
 
 import jaxrl
 from jaxrl import random_bits
+from jaxrl.actors import actors_at, start_actors
 from jaxrl.environment import episode_from
 from jaxrl.envs import CartPole
-from jaxrl.rollout import Policy, actors_at, random_rollout, rollout, start_actors
+from jaxrl.rollout import Policy, random_rollout, rollout
 
 KEY = jax.random.key(5)
 STILL = Policy(lambda carry, episodes, row: (row, carry, ()))

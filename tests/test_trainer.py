@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxrl.agents.base import Mean
-from jaxrl.trainer import finished_log
+from jaxrl.blocks import finished_log
 
 
 def test_a_member_whose_loss_is_never_finite_counts_as_diverged() -> None:

@@ -179,7 +179,7 @@ def test_a_diverging_member_is_flagged_and_changes_no_other(varied: jaxrl.Result
     assert not varied.log["diverged"].any()
     for member in (0, 2):
         assert_identical(varied, member, broken, member)
-    broken.remember_returns(np.array([[1], [9], [2]], np.float32))
+    broken = dataclasses.replace(broken, greedy_returns=np.array([[1], [9], [2]], np.float32))
     assert broken.best().index == 2
 
 
@@ -312,8 +312,8 @@ def test_there_is_no_such_member(result: jaxrl.Result, place: int) -> None:
 
 
 def test_the_best_member_has_the_greatest_mean_return(result: jaxrl.Result) -> None:
-    other = dataclasses.replace(result)
-    other.remember_returns(np.array([[10, 12], [3, 40], [20, 1]], np.float32))
+    returns = np.array([[10, 12], [3, 40], [20, 1]], np.float32)
+    other = dataclasses.replace(result, greedy_returns=returns)
     assert other.best().index == 1
     other.log["diverged"] = np.zeros((3, LOG_POINTS), bool)
     other.log["diverged"][1, 4:] = True

@@ -105,7 +105,7 @@ def test_no_command_runs_what_a_folder_names(
     assert not ran(place)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert f"If you trust it, add --trust {path.rpartition('.')[0]}" in error
+    assert f"(--trust {path.rpartition('.')[0]})" in error
 
 
 @pytest.mark.parametrize("path", ["downloaded.evil.Mine", "evil.Mine"])
@@ -200,7 +200,7 @@ def test_sweeps_are_as_careful(place: Path, capsys: pytest.CaptureFixture[str]) 
     tables = {name: file_checksum(place / "sweep" / name) for name in ("results.parquet", "curves.parquet")}
     write_checksums(place / "sweep", SweepFolder.open(place / "sweep").identity, tables)
     assert main(["sweep-report", "sweep"]) == 2
-    assert "If you trust it, add --trust mine" in capsys.readouterr().err
+    assert "If you trust it, add trust=['mine'] (--trust mine)" in capsys.readouterr().err
     assert not ran(place)
     assert main(["sweep-report", "sweep", "--trust", "mine"]) == 0
     assert ran(place)

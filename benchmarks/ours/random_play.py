@@ -18,8 +18,9 @@ from jax.sharding import PartitionSpec
 import jaxrl
 from benchmarks.contender import Run, serve
 from benchmarks.info import jax_info
+from jaxrl.actors import Actors, start_actors
 from jaxrl.devices import AXIS, member_mesh
-from jaxrl.rollout import Actors, Step, random_rollout, start_actors
+from jaxrl.rollout import Step, random_rollout
 from jaxrl.wrappers import make_wrapper
 
 STEPS_AT_ONCE = 8

@@ -106,7 +106,7 @@ _worker: dict[str, Any] = {}
 
 
 def start(number: int, members: int, devices: int, steps: int, memory: bool) -> float:
-    """Compiles, in a process of its own, the training of its share of the members; returns the seconds it took."""
+    """Compiles, in a separate process, the training of its share of the members; returns the seconds it took."""
     cores = sorted(os.sched_getaffinity(0)) if devices > 1 and hasattr(os, "sched_getaffinity") else []
     if len(cores) >= devices:
         os.sched_setaffinity(0, {cores[number]})

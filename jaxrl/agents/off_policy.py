@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import networks, optimizers, random_bits, replay, schedules
+from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.priorities import Priorities, importance_weights, level_lengths
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, Experience
-from jaxrl.rollout import Actors, Policy, rollout, start_actors
+from jaxrl.rollout import Policy, rollout
 
 PRIORITY_EPSILON = 1e-6
 """What is added to an error before it becomes a priority (Schaul et al., 2016, section 3.3)."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import optimizers, random_bits, schedules
+from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.actor_critic import ActorCritic, Params, check_action_bounds
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.agents.collection import ActingParams, Collector, Rows, initial_carry
@@ -22,7 +23,6 @@ from jaxrl.environment import Environment
 from jaxrl.normalize import Moments, RewardScale, observation_moments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.returns import generalised_advantages
-from jaxrl.rollout import Actors, start_actors
 from jaxrl.spaces import Box, Discrete, MultiDiscrete
 
 GRADIENT_EPSILON = 1e-5

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import networks, optimizers, random_bits, schedules
+from jaxrl.actors import any_member, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
 from jaxrl.distributions import categorical
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.returns import episode_returns
-from jaxrl.rollout import Policy, Step, any_member, blank_rows, play_episodes, start_actors
+from jaxrl.rollout import Policy, Step, blank_rows, play_episodes
 
 
 @pytree
@@ -138,7 +139,7 @@ class Reinforce(Agent):
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, state.opt_state, state.params)
-        # Of the member's own time: how long it waits for other members is no property of its own.
+        # Of the member's own time: waiting for slower members is not part of it.
         own_time = jnp.sum(jnp.any(rollout.valid, axis=1), dtype=jnp.float32)
         used = Mean(jnp.sum(rollout.valid, dtype=jnp.float32), own_time * self.num_envs)
         metrics = {**episode_metrics(rollout.played, rollout.valid), **sums, "used_fraction": used}
@@ -214,7 +215,7 @@ class Reinforce(Agent):
         return episode_returns(played.reward, played.ended, rollout.bootstrap, time, discount=self.discount)
 
     def advantages(self, rollout: Rollout, returns: jax.Array) -> jax.Array:
-        """Returns less the baseline, divided by their deviation if so wished: f32[time, envs]."""
+        """Returns less the baseline, divided by their deviation where `normalize`: f32[time, envs]."""
         valid = rollout.valid.astype(jnp.float32)
         advantages = returns - rollout.value
         if self.baseline == "time":

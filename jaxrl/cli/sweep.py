@@ -61,7 +61,7 @@ class SweepOptions(CommonOptions):
     ] = None
     """Samples to draw, where anything is to be sampled."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (16,)
-    """Seeds of every trial: one number says how many, several say which."""
+    """Seeds of every trial: one number is a count, several are the seeds themselves."""
     out: OutFolder = None
     """Folder of the sweep; with the same command again, it goes on there."""
     sampler: Annotated[str, tyro.conf.arg(metavar="sobol|random|tpe")] = "sobol"
@@ -188,7 +188,7 @@ def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
 
 
 def refuse_fixed(space: dict[str, Any], words: Sequence[str], wraps: Sequence[str] = ()) -> None:
-    """Checks that no field has both a value of its own on the command line and values to try.
+    """Checks that no field has both a fixed value on the command line and values to try.
 
     Raises:
       SpaceError: one has.

@@ -16,16 +16,15 @@ from rich.table import Table
 from jaxrl import run_report
 from jaxrl.agents.base import policy_of
 from jaxrl.cli.options import field_docs, make_environment, trusted
-from jaxrl.pytree import Bounds, field_bounds, with_array_leaves
+from jaxrl.evaluation import exact_scores
+from jaxrl.pytree import Bounds, field_bounds
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
-from jaxrl.statistics import bootstrap_interval, interquartile_mean
 from jaxrl.sweeps import Sweep, SweepFolder, load
 from jaxrl.text import printable
 from jaxrl.wrappers import WRAPPERS
 
 _WIDTH = 110
-_SCORED_AT_ONCE = 256
 
 
 def console() -> Console:
@@ -51,7 +50,7 @@ def load_run(path: Path, trust: Sequence[str] = ()) -> Result:
       ValueError: it is a sweep.
     """
     if SweepFolder.is_sweep(path):
-        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report tells of sweeps")
+        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report reports sweeps")
     result = load(path, trusted(trust))
     if not result.complete:
         print(
@@ -88,22 +87,13 @@ def _sweep_member(sweep: Sweep, name: str) -> tuple[Member, float]:
 
 def file_rows(file: Any, env: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What a TFLite file's greedy returns f32[episodes] say, as (what, value)."""
-    rows = [("episodes", f"{len(returns):,}"), ("greedy return, mean", f"{returns.mean():.2f}")]
-    score = file_score(file, env)
-    return rows if score is None else [*rows, (f"exact score over {len(env.placements)} placements", f"{score:.3f}")]
-
-
-def file_score(file: Any, env: Any) -> float | None:
-    """The exact score of a TFLite file in Plane Strike; None for another environment."""
-    from jaxrl.envs import PlaneStrike
-    from jaxrl.envs.plane_strike_score import score
     from jaxrl.export.tflite_file import FileAgent
 
-    if not isinstance(env, PlaneStrike):
-        return None
-    file.check_fits(env)
-    agent = FileAgent(env, file)
-    return float(score(env, policy_of(agent, (), len(env.placements))))
+    rows = [("episodes", f"{len(returns):,}"), ("greedy return, mean", f"{returns.mean():.2f}")]
+    if env.exact_score is None:
+        return rows
+    score = float(env.exact_score.score(lambda count: policy_of(FileAgent(env, file), (), count)))
+    return [*rows, (f"exact score, {env.exact_score.meaning}", f"{score:.3f}")]
 
 
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
@@ -112,55 +102,13 @@ def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     rows += run_report.return_rows(result, returns) + run_report.failed_rows(result)
     best = result.best_index(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
-    return rows + exact_score_rows(result)
-
-
-def exact_score_rows(result: Any) -> list[tuple[str, str]]:
-    """The exact score of Plane Strike's members, as (what, value); nothing for another environment."""
-    from jaxrl.envs import PlaneStrike
-
-    env = result.agent.env
-    if not isinstance(env, PlaneStrike):
-        return []
-    scores = _exact_scores(result.agent, result.params)
-    low, high = bootstrap_interval(scores)
-    interval = f" (95% interval {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
-    best = int(np.argmin(scores))
-    return [
-        ("exact score", f"mean strikes over all {len(env.placements)} placements, fewer is better"),
-        ("exact score, median", f"{np.median(scores):.3f}"),
-        ("exact score, interquartile mean", f"{interquartile_mean(scores):.3f}{interval}"),
-        ("exact score, best member", f"{best} (seed {result.seeds[best]}): {scores[best]:.3f}"),
-    ]
+    return rows + run_report.exact_score_rows(result)
 
 
 def exact_score_notes(member: Member) -> dict[str, Any]:
-    """The exact score of a member of Plane Strike, by name; nothing for another environment."""
-    from jaxrl.envs import PlaneStrike
-
-    if not isinstance(member.agent.env, PlaneStrike):
-        return {}
-    params = jax.tree.map(lambda x: x[None], member.params)
-    return {"exact_score": float(_exact_scores(member.agent, params)[0])}
-
-
-def _exact_scores(agent: Any, params: Any) -> np.ndarray:
-    """The mean number of strikes of every member, f64[members], by parameters `[members, ...]`."""
-    from jaxrl.envs.plane_strike_score import score
-
-    agent = with_array_leaves(agent)
-
-    @jax.jit
-    @jax.vmap
-    def scores(params: Any) -> jax.Array:
-        return score(agent.env, policy_of(agent, params, len(agent.env.placements)))
-
-    members = len(jax.tree.leaves(params)[0])
-    parts = []
-    for first in range(0, members, _SCORED_AT_ONCE):
-        part = slice(first, first + _SCORED_AT_ONCE)
-        parts.append(np.asarray(scores(jax.tree.map(lambda x, part=part: x[part], params)), np.float64))
-    return np.concatenate(parts)
+    """The exact score of a member, by name; empty for an environment without one."""
+    scores = exact_scores(member.agent, jax.tree.map(lambda x: x[None], member.params))
+    return {} if scores is None else {"exact_score": float(scores[0])}
 
 
 def print_environment(name: str) -> None:

@@ -20,9 +20,9 @@ from jaxrl.cli.options import (
     presets_of,
     seeds_wanted,
 )
-from jaxrl.cli.tables import console, exact_score_rows, print_rows
+from jaxrl.cli.tables import console, print_rows
 from jaxrl.result import Result
-from jaxrl.run_report import summary_rows
+from jaxrl.run_report import exact_score_rows, summary_rows
 from jaxrl.training import train
 
 INTERRUPTED = 130
@@ -174,6 +174,6 @@ def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
     parser.add_argument("--preset")
     try:
         known, _ = parser.parse_known_args(list(words))
-    except argparse.ArgumentError:  # A value is missing, of which the real parser will tell.
+    except argparse.ArgumentError:  # A value is missing, which the real parser reports.
         return None, None
     return known.env, known.preset

@@ -46,7 +46,7 @@ _BEFORE_TRAINING = (
     *("class", "max_steps", "fields", "spaces", "reset", "the first observation", "step", "the time step"),
     *("action_mask", "the state", "the first mask"),
 )
-"""The checks that every training begins with: all that tracing alone can tell, and the first mask."""
+"""The checks that every training begins with: all that tracing alone shows, and the first mask."""
 
 
 def _run_checks(context: CheckContext, names: tuple[str, ...]) -> EnvironmentReport:

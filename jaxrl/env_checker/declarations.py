@@ -71,7 +71,7 @@ def require_space(env: Any, name: str) -> Space:
     """The "observation_space" or "action_space" of an environment.
 
     Raises:
-      ValueError: it is none.
+      ValueError: it is not.
     """
     try:
         space = getattr(env, name)

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.actors import Actors, start_actors
 from jaxrl.env_checker.context import CheckContext, arrays, compiled, describe
 from jaxrl.env_checker.methods import caller, check_method
 from jaxrl.environment import Environment, Episode
-from jaxrl.rollout import Actors, Step, random_rollout, start_actors
+from jaxrl.rollout import Step, random_rollout
 from jaxrl.spaces import ArraySpace, Box, Discrete, array_names, array_spaces, arrays_of, is_array_space
 
 _NUMBER = Box(shape=(), dtype=jnp.float32)

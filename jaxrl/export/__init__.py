@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.config import to_config
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.export.conversion import ExportError, saved_model, tensorflow, tflite
 from jaxrl.export.model import description, output_kinds, output_name
 from jaxrl.export.parity import Comparison, Parity, Subject
@@ -41,7 +41,7 @@ class ExportReport:
       path: the file or folder.
       output: what comes out: "probabilities", "logits", "q-values" or "action".
       quantize: one of `QUANTIZATIONS`.
-      form: of weights and arithmetic, in words.
+      form: of weights and arithmetic, as text.
       size: bytes.
       observations: how many were compared, one by one.
       greatest_difference: between numbers of the file and of the policy, relative to the greatest number (or 1); of
@@ -180,7 +180,7 @@ def to_saved_model(
 
 
 def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, str, Parity]:
-    """A TFLite file that decides as the policy does, its form in words, and how it compares."""
+    """A TFLite file that decides as the policy does, its form as text, and how it compares."""
     compare = Comparison(subject)
     plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
     rounded = rounded_leaves(plain, subject.member.params)
@@ -244,7 +244,7 @@ def _check_fits(agent: Agent, output: str | None, mask: bool) -> None:
         raise ExportError(
             f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for Discrete ones; leave it out"
         )
-    if mask and jax.eval_shape(lambda key: start(agent.env, key).mask, jax.random.key(0)) is None:
+    if mask and jax.eval_shape(lambda key: start_episode(agent.env, key).mask, jax.random.key(0)) is None:
         raise ExportError(f"mask = True, and {env} allows every action always: leave it out")
 
 

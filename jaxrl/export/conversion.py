@@ -140,7 +140,7 @@ def tensorflow() -> Any:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[Callable[[], str]]:
-    """Keeps what C++ and Python write to standard error to itself; gives a function that tells it."""
+    """Keeps what C++ and Python write to standard error to itself; gives a function that returns it."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as file, contextlib.ExitStack() as stack:
         before = os.dup(2)

@@ -122,7 +122,7 @@ def _below_all(values: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
-    """What goes in and what comes out, in words and numbers."""
+    """The inputs and outputs, as metadata of the file."""
     space = agent.env.observation_space
     env = agent.env.unwrapped if isinstance(agent.env, Wrapper) else agent.env
     about = (type(env).__doc__ or "").strip()
@@ -132,7 +132,7 @@ def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
         "observation": _observation(space),
         "actions": _actions(agent.env.action_space),
         "output": output,
-        "mask": "an input of its own" if takes_mask else _mask_origin(agent),
+        "mask": "a separate input" if takes_mask else _mask_origin(agent),
     }
     return description | ({"carry": _carry(agent)} if agent.has_memory else {})
 

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import random_bits
+from jaxrl.actors import start_actors
 from jaxrl.agents.base import Agent
 from jaxrl.environment import Episode
 from jaxrl.evaluation import evaluation_key
 from jaxrl.pytree import with_array_leaves
-from jaxrl.rollout import Policy, Step, rollout, start_actors
+from jaxrl.rollout import Policy, Step, rollout
 
 EPISODES = 16
 """Episodes that are played side by side."""

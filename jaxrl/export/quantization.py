@@ -50,7 +50,7 @@ def is_small(size: int, total: int) -> bool:
     """Whether a layer of `size` weights out of `total` stays in f32: it would save little, and cost decisions.
 
     The first and the last layer of small networks are such: the one reads observations of many ranges, the
-    other tells actions apart that are nearly worth the same.
+    other distinguishes actions of nearly equal value.
     """
     return size < _SMALL or size < _SMALL_SHARE * total
 

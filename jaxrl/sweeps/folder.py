@@ -24,7 +24,7 @@ import jax
 
 from jaxrl import checkpoints
 from jaxrl.config import differences, from_config, to_config
-from jaxrl.run_directory import warn_of_other_settings
+from jaxrl.provenance import warn_of_other_settings
 from jaxrl.storage import (
     DamagedFileError,
     RunDirectoryError,

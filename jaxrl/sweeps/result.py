@@ -306,7 +306,7 @@ class Sweep:
         for name, bit in FAULTS.items():
             if count := int(np.sum((faults & bit) > 0)):
                 what = f"the environment gave {fault_in_words(name)}"
-                facts.append((what, f"{count:,} of {rows.num_rows:,} members; jaxrl.check_env(env) tells more"))
+                facts.append((what, f"{count:,} of {rows.num_rows:,} members; jaxrl.check_env (jaxrl check) says more"))
         if self.threshold is not None:
             solved = int(np.sum(ranked.score >= self.threshold))
             facts.append((f"trials that score {self.threshold:g} or more", f"{solved:,}"))

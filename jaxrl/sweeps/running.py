@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jax
 import numpy as np
 
+from jaxrl.blocks import concatenated
 from jaxrl.progress import Bar
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, Rung
 from jaxrl.sweeps.work import InterruptedBatch, Outcome, Task, do
-from jaxrl.trainer import concatenated, whole_template
+from jaxrl.trainer import whole_template
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -322,7 +322,7 @@ def too_many_programs(count: int, paths: str, most: int) -> SpaceError:
     """What to raise where a sweep would compile more programs than it may."""
     return SpaceError(
         f"this sweep compiles {count} programs, one for each combination of {paths}, and may {most}: give fewer "
-        "values, or allow it by max_compilations"
+        "values, or allow it by max_compilations (--yes)"
     )
 
 

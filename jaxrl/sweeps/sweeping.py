@@ -14,7 +14,7 @@ from jaxrl.arguments import LARGEST_SEED, flag, shown, whole
 from jaxrl.config import from_config
 from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_host_memory
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
-from jaxrl.run_directory import made_with, warn_of_local_classes
+from jaxrl.provenance import made_with, warn_of_local_classes
 from jaxrl.storage import RunDirectoryError, exclusive
 from jaxrl.sweeps.adaptive import Advisor, adapt
 from jaxrl.sweeps.engines import ENGINES, engine_named

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxrl import checkpoints
+from jaxrl.blocks import Block, concatenated, host, join
 from jaxrl.evaluation import PLAYED_AT_ONCE, evaluate
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.plan import Plan
@@ -22,7 +23,7 @@ from jaxrl.run_directory import request_of
 from jaxrl.statistics import forward_fill
 from jaxrl.storage import checksum_of
 from jaxrl.sweeps.plan import Batch
-from jaxrl.trainer import Block, Trainer, concatenated, host, join
+from jaxrl.trainer import Trainer
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.actors import LEAST_RESERVE, reserve_size
 from jaxrl.config import from_config, to_config
-from jaxrl.rollout import LEAST_RESERVE, reserve_size
 
 envs = pytest.importorskip("brax.envs")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.actors import start_actors
 from jaxrl.config import from_config, to_config
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.rollout import random_rollout
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*steps in Python, one call for all members")
 

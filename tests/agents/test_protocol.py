@@ -13,6 +13,7 @@ from structured_environments import Panel
 
 import jaxrl
 from jaxrl import random_bits, replay
+from jaxrl.actors import start_actors
 from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent, Clock
 from jaxrl.agents.collection import Rows
@@ -22,7 +23,6 @@ from jaxrl.agents.reinforce import Rollout
 from jaxrl.environment import Transition
 from jaxrl.pytree import get_at, leaf_paths
 from jaxrl.replay import Experience
-from jaxrl.rollout import start_actors
 from jaxrl.validation import check_values
 
 DISCOUNT, SUCCESSOR_VALUE = 0.5, 10.0

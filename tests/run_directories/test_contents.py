@@ -44,7 +44,7 @@ def test_a_loaded_run_is_the_result(whole: jaxrl.Result, folder: Path, monkeypat
     assert_same(loaded, whole)
     np.testing.assert_array_equal(loaded.returns, whole.returns)
     assert loaded.seconds == whole.seconds
-    assert loaded.best().index == whole.best().number
+    assert loaded.best().index == whole.best().index
 
 
 def test_writing_a_run_changes_no_number(whole: jaxrl.Result) -> None:

@@ -170,9 +170,9 @@ def test_a_damaged_configuration(change: Any, words: str, copy: Path, never_trai
 
 
 FORGED = [
-    ({"made_with": None}, "made_with.block_size is no whole number"),
-    ({"made_with": {"block_size": "2"}}, "made_with.block_size is no whole number"),
-    ({"made_with": {"block_size": -2}}, "made_with.block_size is no whole number"),
+    ({"made_with": None}, "made_with.block_size is not a whole number"),
+    ({"made_with": {"block_size": "2"}}, "made_with.block_size is not a whole number"),
+    ({"made_with": {"block_size": -2}}, "made_with.block_size is not a whole number"),
     ({"agent": {"class": "jaxrl.agents.dqn.DQM", "fields": {}}}, "another run|can't be used"),
     ({"seeds": [7, 3, 12]}, "another run"),
     ({"seeds": "x"}, "another run|can't be used"),

@@ -98,6 +98,6 @@ def test_a_folder_that_is_no_folder(tmp_path: Path, never_trained: None) -> None
 def test_bad_input_makes_no_folder(tmp_path: Path, never_trained: None) -> None:
     with pytest.raises(ValueError, match="steps = -1"):
         train(tmp_path / "run", steps=-1)
-    with pytest.raises(ValueError, match="resume=True needs out"):
+    with pytest.raises(ValueError, match=r"resume=True .* needs out"):
         train(None, resume=True)
     assert not (tmp_path / "run").exists()

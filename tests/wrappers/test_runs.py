@@ -70,7 +70,7 @@ def test_a_run_of_the_command_line_is_loaded_elsewhere_with_trust_alone(place, c
     (place / "ran").unlink()
     for command in (["evaluate", "elsewhere"], ["export", "elsewhere", "a.tflite"]):
         assert main(command) == 2
-        assert "If you trust it, add --trust mine" in capsys.readouterr().err
+        assert "If you trust it, add trust=['mine'] (--trust mine)" in capsys.readouterr().err
     assert not (place / "ran").exists()
     assert main(["evaluate", "elsewhere", "--trust", "mine"]) == 0
     assert (place / "ran").exists()
@@ -139,7 +139,7 @@ def test_words(word, meaning):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (
             ["--wrap", "FrameStak"],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import Episode, take
+from jaxrl.environment import Episode, step_episode
 from jaxrl.envs.maze import Maze, MazeState, nearness
 from jaxrl.wrappers import PotentialShaping, TransformReward, Wrapper, WrapperState
 
@@ -30,7 +30,7 @@ def tables(env, length):
         if isinstance(env, PotentialShaping):
             state = WrapperState(state, jnp.float32(env.potential(env.unwrapped, state)))
         episode = Episode(state, jnp.int32(0), None, jnp.int32(length), jnp.float32(0))
-        after, transition = take(env, episode, action, KEY)
+        after, transition = step_episode(env, episode, action, KEY)
         inner = after.state.inner if isinstance(env, PotentialShaping) else after.state
         return inner.cell, transition.reward, transition.terminated, transition.truncated
 

@@ -41,7 +41,7 @@ class PolicyFile:
           source: a path, or the file's content.
 
         Raises:
-          PolicyFileError: it is no TFLite model, is not as `jaxrl.export` wrote it, or has an operation that the
+          PolicyFileError: it is not a TFLite model, is not as `jaxrl.export` wrote it, or has an operation that the
             interpreter lacks.
           ImportError: LiteRT is not installed.
         """
@@ -77,7 +77,7 @@ class PolicyFile:
 
     @property
     def takes_mask(self) -> bool:
-        """Whether the allowed actions are an input of their own."""
+        """Whether the allowed actions are a separate input."""
         return any(map(_is_mask, self.inputs))
 
     @property

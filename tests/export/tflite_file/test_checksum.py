@@ -15,7 +15,7 @@ from jaxrl.export.tflite_file.model import METADATA, with_entries
 
 pytest.importorskip("ai_edge_litert")
 
-REFERENCE = Path(__file__).parents[1] / "data" / "planestrike_tf.tflite"
+REFERENCE = Path(__file__).parents[2] / "data" / "planestrike_tf.tflite"
 
 
 def flipped(content: bytes, place: int, bit: int) -> bytes:
