@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ def render(template: Path, *, figures: "Mapping[str, go.Figure]", **context: Any
     Args:
       template: a Jinja template that extends `page.html`, which lies beside this module.
       figures: by the names under which the template places them.
-      **context: "title", "facts" (what, value), and what else the template has.
+      **context: "title", "summary" (what, value), and what else the template has.
     """
     import jinja2
     from plotly.colors import get_colorscale
@@ -57,7 +58,7 @@ def render(template: Path, *, figures: "Mapping[str, go.Figure]", **context: Any
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["score"] = score_text
-    environment.tests["finite"] = np.isfinite
+    environment.tests["finite"] = math.isfinite
     environment.globals["gradient"] = lambda scale: ", ".join(f"{c} {x:.0%}" for x, c in get_colorscale(scale))
     drawings = {"config": _CONFIG, "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()}}
     heights = {name: figure.layout.height for name, figure in figures.items()}

@@ -298,7 +298,7 @@ def _set_axis(axis: Any, column: "pd.Series", log: bool) -> None:
         few = len(names) <= 5  # They fit side by side; plotly turns more of them as it needs to.
         texts = [_wrapped(name, 40 // len(names) if few else 16) for name in names]
         axis.update(tickvals=np.arange(len(names)), ticktext=texts, ticklabeloverflow="allow", showgrid=False)
-        axis.update(range=[-0.6, len(names) - 0.4], tickangle=0 if few else None)
+        axis.update(range=[-0.5, len(names) - 0.5], tickangle=0 if few else None)
 
 
 def is_list(column: "pd.Series") -> bool:

@@ -11,8 +11,8 @@ from jaxrl.report import Column, render, score_text
 from jaxrl.report.palette import SCALE
 from jaxrl.storage import write_file
 from jaxrl.sweeps import figures
-from jaxrl.sweeps.result import column_of
 from jaxrl.sweeps.space import Choice, Distribution, Space, Uniform, value_text
+from jaxrl.sweeps.tables import column_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def write_report(
     path: Path,
     *,
     title: str,
-    facts: list[tuple[str, str]],
+    summary: list[tuple[str, str]],
     space: Space,
     values: Sequence[dict[str, Any]],
     ranking: "pd.DataFrame",
@@ -41,7 +41,7 @@ def write_report(
     Args:
       path: of the file.
       title: of the page.
-      facts: (what, value), for its head.
+      summary: (what, value), for its head.
       space: of the sweep.
       values: of every trial, by path.
       ranking: as of `Sweep.ranking`.
@@ -76,7 +76,7 @@ def write_report(
     page = render(
         Path(__file__).with_name("report.html"),
         title=title,
-        facts=facts,
+        summary=summary,
         figures=charts,
         threshold=threshold,
         best=list(scored.head(_BEST).itertuples()),
