@@ -15,7 +15,7 @@ import jaxrl
 from tests.attack.jobs import JOBS, checksum, prepare
 from tests.attack.kills import Moment, killed
 from tests.attack.workers import Fall, Verdict, attacked, captured, forked
-from tests.export_helpers import decided
+from tests.helpers.export_helpers import decided
 
 _REFUSALS = (ValueError, TypeError, OSError)
 _UNFINISHED = "unfinished-"

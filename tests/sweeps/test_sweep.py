@@ -31,7 +31,7 @@ from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.plan import plan_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[1] / "helpers"
 SPACE = {"learning_rate": [1e-3, 1e-2, 3e-2], "double": [False, True], "env.length": [0.5, 1.0]}
 SETTINGS = {
     "seeds": [5, 2],

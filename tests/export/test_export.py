@@ -37,7 +37,7 @@ tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")
 from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: E402
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 REFERENCE = DATA / "planestrike_tf.tflite"
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from command_line import plain
 from PIL import Image
 
 from jaxrl import registry, trainer
@@ -36,11 +37,6 @@ def trained(tmp_path_factory):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main([*TRAIN, "--out", str(folder)]) == 0
     return folder, printed.getvalue()
-
-
-def plain(text):
-    """Text without the frames of tables, and with single spaces."""
-    return " ".join(re.sub("[╭╮╰╯│─┬┴├┤┼•]", " ", text).split())
 
 
 # Help.

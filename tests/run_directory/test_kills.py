@@ -128,7 +128,9 @@ def run_and_die(folder: Path, cache: str) -> None:
 def killed(folder: Path) -> Path:
     """The folder of the killed runs, each called by its moment."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).parents[1] / "helpers"), os.environ.get("PYTHONPATH", "")]
+    )
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"  # one line of features for every program from the cache
     (folder / "killed").mkdir()
     command = [sys.executable, __file__, str(folder / "killed"), str(folder / "cache")]

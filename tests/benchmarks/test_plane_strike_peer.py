@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.peers.plane_strike_python import PLAYERS, PlaneStrike
 
-GAMES = pathlib.Path(__file__).parent / "data" / "plane_strike_games.npz"
+GAMES = pathlib.Path(__file__).parents[1] / "data" / "plane_strike_games.npz"
 RESETS = 20_000
 PLACES = {"right": 30, "up": 25, "left": 30, "down": 30}
 
