@@ -28,19 +28,27 @@ from jaxrl.cli.options import (
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
 from jaxrl.config import named_modules, to_config
-from jaxrl.periodic_evaluation import checked_evaluation
 from jaxrl.pytree import annotation, field_at
-from jaxrl.sweeps import SpaceError, Sweep, choice, integers, log_uniform, plan_sweep, sweep, uniform
-from jaxrl.sweeps.planning import MAX_COMPILATIONS, checked_sampler
-from jaxrl.sweeps.result import text_of
-from jaxrl.sweeps.space import field_paths
-from jaxrl.sweeps.sweeping import check_destination, check_words
+from jaxrl.sweeps import (
+    SpaceError,
+    Sweep,
+    SweepConfig,
+    choice,
+    integers,
+    log_uniform,
+    plan_sweep,
+    sweep,
+    uniform,
+)
+from jaxrl.sweeps.api import load_sweep
+from jaxrl.sweeps.config import MAX_COMPILATIONS
+from jaxrl.sweeps.space import field_paths, value_text
 from jaxrl.text import printable
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
 _FLAGS = ("yes", "dry-run", "keep-best")
-_TEXTS = ("env", "preset", "out", "sampler", "keep", "engine")
+_TEXTS = ("env", "preset", "out", "sampler", "keep", "executor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +91,7 @@ class SweepOptions(CommonOptions):
         tyro.conf.arg(metavar="RETURN", help_behavior_hint="(default: the environment's, if it has one)"),
     ] = None
     """The training return whose step is noted."""
-    engine: Annotated[str, tyro.conf.arg(metavar="local|ray")] = "local"
+    executor: Annotated[str, tyro.conf.arg(metavar="local|ray")] = "local"
     """Who trains: this process, or the workers of a Ray cluster (extra `ray`)."""
     yes: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compile as many programs as it takes, even more than 32."""
@@ -104,32 +112,19 @@ class SweepCommand(AlgorithmCommand):
         agent = self.build(chosen[1].fields if chosen else {})
         space = parse_space(agent, options.space)
         refuse_fixed(space, self.words, options.wrap)
+        same = [field.name for field in dataclasses.fields(SweepConfig) if hasattr(options, field.name)]
         arguments: dict[str, Any] = {
+            **{name: getattr(options, name) for name in same},
             **options.length(agent, chosen[1] if chosen else None),
-            "trials": options.trials,
+            "space": space,
             "seeds": seeds_wanted(options.seeds),
             "max_compilations": 2**31 if options.yes else MAX_COMPILATIONS,
-            **{name: getattr(options, name) for name in ("sampler", "sample_seed", "rungs", "eta", "episodes")},
-            **{name: getattr(options, name) for name in ("threshold", "log_points", "block_size", "devices")},
         }
         if options.dry_run:
-            check_words(options.keep, options.engine)
-            name, _ = checked_sampler(options.sampler, options.sample_seed)
-            evaluation = checked_evaluation(**options.evaluation())
-            plan = plan_sweep(agent, space, **(arguments | {"sampler": name}), evaluation=evaluation)
-            check_destination(plan, options.keep, options.out)
+            plan = plan_sweep(SweepConfig(agent, **arguments))
             print_rows(f"{type(agent).__name__} on {options.game}: the plan", plan.rows())
             return 0
-        result = sweep(
-            agent,
-            space,
-            **arguments,
-            **options.evaluation(),
-            out=options.out,
-            keep=options.keep,
-            engine=options.engine,
-            progress=options.progress,
-        )
+        result = sweep(agent, **arguments)
         print_sweep(f"{type(agent).__name__} on {options.game}", result)
         out = console()
         if options.out is None:
@@ -161,12 +156,10 @@ class SweepReport:
 
     def execute(self) -> int:
         """Writes the page."""
-        from jaxrl.sweeps.sweeping import load_sweep
-
         page = self.page or self.sweep / "report.html"
         result = load_sweep(self.sweep, trusted(self.trust))
         result.report(page)
-        console().print(f"{page}: {len(result.ranked.trials):,} trials", soft_wrap=True)
+        console().print(f"{page}: {len(result.ranking()):,} trials", soft_wrap=True)
         return 0
 
 
@@ -308,22 +301,23 @@ def _option(file: str, name: str, value: Any) -> list[str]:
 
 def print_sweep(title: str, result: Sweep) -> None:
     """Prints what came of a sweep."""
-    print_rows(title if result.complete else f"{title}, interrupted", result.facts())
+    print_rows(title if result.complete else f"{title}, interrupted", result.summary())
     table = Table(
         title="best trials, by interquartile mean of the greedy return", title_justify="left", box=box.ROUNDED
     )
-    lost = ["diverged"] if result.ranked.diverged.any() else []
+    ranking = result.ranking()
+    lost = ["diverged"] if ranking["diverged"].any() else []
     for column in ("trial", *result.values[0], "return (95% interval)", "best in", *lost):
         table.add_column(printable(column), overflow="fold")
-    for place in range(min(_BEST, len(result.ranked.trials))):
+    for place in range(min(_BEST, len(ranking))):
         trial = result.best(place)
-        settings = [text_of(value) for value in trial.values.values()]
+        settings = [value_text(value) for value in trial.values.values()]
         several = trial.low == trial.low
         interval = f" ({trial.low:.2f} to {trial.high:.2f})" if several else ""
         sure = f"{trial.probability_best:.0%}" if several else ""
         score = f"{trial.score:.2f}{interval}" if trial.score == trial.score else "none"
         count = [f"{trial.diverged} of {len(result.seeds)}" for _ in lost]
-        table.add_row(*map(printable, (trial.number, *settings, score, sure, *count)))
+        table.add_row(*map(printable, (trial.index, *settings, score, sure, *count)))
     console().print(table)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import positive, shown
-from jaxrl.pytree import annotation, field_at, get_at, is_static, replace_at
+from jaxrl.pytree import annotation, field_at, get_at, is_static, pytree, replace_at, static
 from jaxrl.registry import nearest
 from jaxrl.validation import check_values, is_finite
 
@@ -35,13 +35,13 @@ class Distribution:
         raise NotImplementedError
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Uniform(Distribution):
     """A number between `low` and `high`, each as likely; with `log`, each ratio as likely."""
 
-    low: float
-    high: float
-    log: bool = False
+    low: float = static()
+    high: float = static()
+    log: bool = static(default=False)
 
     def __post_init__(self) -> None:
         _make_plain(self, "low", "high")
@@ -62,12 +62,12 @@ class Uniform(Distribution):
         return [float(self.low), float(self.high)]
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Integers(Distribution):
     """A whole number from `low` to `high`, both included, each as likely."""
 
-    low: int
-    high: int
+    low: int = static()
+    high: int = static()
 
     def __post_init__(self) -> None:
         _make_plain(self, "low", "high")
@@ -82,11 +82,11 @@ class Integers(Distribution):
         return [self.low, self.high]
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Choice(Distribution):
     """One of some values, each as likely."""
 
-    values: tuple[Any, ...]
+    values: tuple[Any, ...] = static()
 
     def __post_init__(self) -> None:
         _make_plain(self, "values")
@@ -141,6 +141,15 @@ def _require_ends(name: str, low: Any, high: Any, kind: Any) -> None:
 
 
 Space = dict[str, list[Any] | Distribution]
+
+
+def value_text(value: Any, digits: int = 4) -> str:
+    """A swept value as people write it: 64-64, none, 0.001."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    if value is None:
+        return "none"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def checked_space(agent: Agent, space: Any) -> Space:

@@ -27,10 +27,8 @@ from jaxrl.agents.base import Mean
 from jaxrl.cli.sweep import print_sweep
 from jaxrl.pytree import replace_at
 from jaxrl.storage import new_folder
-from jaxrl.sweeps import work
 from jaxrl.sweeps.folder import SweepFolder
-from jaxrl.sweeps.planning import plan_sweep
-from jaxrl.sweeps.work import do
+from jaxrl.sweeps.plan import plan_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 TESTS = Path(__file__).parents[1] / "helpers"
@@ -66,8 +64,8 @@ def whole(folder):
 
 WRONG_NUMBERS = {
     "best": ({"place": 2.5}, {"place": "0"}, {"place": jax.random.split(jax.random.key(0))}),
-    "trial": ({"number": ""}, {"number": ["x", 1]}, {"number": np.array(3)}, {"number": ...}, {"number": None}),
-    "trial_agent": ({"number": "x"},),
+    "trial": ({"index": ""}, {"index": ["x", 1]}, {"index": np.array(3)}, {"index": ...}, {"index": None}),
+    "trial_agent": ({"index": "x"},),
     "curves": ({"trials": 0}, {"trials": 10**30}, {"trials": [0, None]}, {"trials": "ab"}),
     "member": ({"trial": {3: 1}}, {"trial": np.ones(2)}, {"trial": b"x"}, {"trial": 0, "seed": [[]]}, {"seed": True}),
     "retrain": ({"trial": 0, "seed": np.ones((2, 3))}, {"trial": lambda: 0, "seed": 5}, {"trial": 0, "seed": None}),
@@ -77,7 +75,7 @@ WRONG_NUMBERS = {
 @pytest.mark.parametrize("method", WRONG_NUMBERS)
 def test_trials_and_seeds_are_named_by_whole_numbers(whole, method):
     for given in WRONG_NUMBERS[method]:
-        with pytest.raises(TypeError, match=r"(place|number|trials?|seed).* = .* must be (a whole number|a list of)"):
+        with pytest.raises(TypeError, match=r"(place|index|trials?|seed).* = .* must be (a whole number|a list of)"):
             getattr(whole, method)(**given)
     with pytest.raises(ValueError, match="trial = 9223372036854775808 must be at most"):
         whole.retrain(2**63, 5)
@@ -157,7 +155,7 @@ def test_a_sweep_comes_back_from_its_folder(whole, folder):
 
 
 def test_kept_members_play_and_others_say_how_to_get_them(whole):
-    kept = {int(trial) for trial in whole.ranked.trials[:3]}
+    kept = {int(trial) for trial in whole.ranking()["trial"][:3]}
     for trial in kept:
         for seed in (5, 2):
             member = whole.member(trial, seed)
@@ -165,7 +163,7 @@ def test_kept_members_play_and_others_say_how_to_get_them(whole):
             alone = whole.retrain(trial, seed, devices=1, progress=False).member(0)
             for one, other in zip(*(map(np.asarray, jax.tree.leaves(m.params)) for m in (member, alone)), strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
-    assert whole.member().index == whole.best().number
+    assert whole.member().index == whole.best().index
     lost = [trial for trial in set(range(12)) - kept if not plays(whole, trial)]
     # The 6 batches hold 2 trials each; one with a kept trial in it stays whole.
     assert len(lost) >= 6
@@ -196,8 +194,8 @@ def test_a_member_that_diverges_costs_nothing_but_its_row():
     table = found.table()
     assert table["diverged"].tolist() == [False, False, True, True]
     np.testing.assert_allclose(table["greedy_return"][:2], good.table()["greedy_return"], rtol=1e-4)
-    assert found.best().number == 0
-    assert ("diverged", "2 of 4 members") in found.facts()
+    assert found.best().index == 0
+    assert ("diverged", "2 of 4 members") in found.summary()
 
 
 @jaxrl.pytree
@@ -222,7 +220,7 @@ def test_a_trial_whose_loss_is_never_finite_is_not_the_best(out, tmp_path, capsy
     assert table["diverged"].tolist() == [True, True, False, False]
     assert found.ranking()["trial"].tolist() == [1, 0]
     assert found.ranking()["diverged"].tolist() == [0, 2]
-    assert found.best().number == 1
+    assert found.best().index == 1
     assert np.isnan(found.trial(0).score)
     assert str(found.trial(0)).endswith(", 2 diverged")
     print_sweep("lossy", found)
@@ -319,7 +317,7 @@ def test_halving_gives_the_survivors_what_they_would_have_had(tmp_path):
     at_rung = pd.concat([halved.curves([t]) for t in range(9)])
     assert at_rung.groupby("trial").size().value_counts().to_dict() == {2 * 4: 6, 2 * 12: 3}
     assert halved.member().params is not None
-    assert dict(halved.facts())["saved by halving"] == "44% of all environment steps"
+    assert dict(halved.summary())["saved by halving"] == "44% of all environment steps"
     pd.testing.assert_frame_equal(timeless(sweep(space, agent, trials=9, rungs=2, eta=3)), timeless(halved))
 
 
@@ -407,7 +405,7 @@ def _sweep_and_die(out: Path, moment: str) -> None:
 
 
 def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch, whole):
-    monkeypatch.setattr(work, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(task, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     saves, save = [0], checkpoints.save
 
@@ -432,17 +430,17 @@ def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch,
 
 
 def test_stopped_before_any_trial_has_all_its_seeds(tmp_path, monkeypatch):
-    real = work.result_rows
+    real = task.result_rows
 
     def interrupt(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(work, "result_rows", interrupt)
+    monkeypatch.setattr(task, "result_rows", interrupt)
     found = sweep(seeds=6, out=tmp_path / "s")
     assert len(found.table()) == 4
     assert len(found.ranking()) == 0
-    assert ("trials", "0 of 12, 6 seeds each") in found.facts()
+    assert ("trials", "0 of 12, 6 seeds each") in found.summary()
     with pytest.raises(IndexError, match="no trial is done with every seed"):
         found.best()
     found.report(tmp_path / "page.html")
@@ -450,7 +448,7 @@ def test_stopped_before_any_trial_has_all_its_seeds(tmp_path, monkeypatch):
 
 def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
     calls = [0]
-    real = work.result_rows
+    real = task.result_rows
 
     def interrupt(*arguments):
         calls[0] += 1
@@ -458,7 +456,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(work, "result_rows", interrupt)
+    monkeypatch.setattr(task, "result_rows", interrupt)
     found = sweep(out=tmp_path / "s")
     assert not found.complete
     assert len(found.table()) == 8
@@ -629,7 +627,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch):
 
 
 def test_memory_that_runs_out_while_playing(monkeypatch, capsys, whole):
-    real, sizes = work.evaluate, []
+    real, sizes = task.evaluate, []
 
     def refuse(result, episodes, block_size):
         sizes.append(block_size)
@@ -637,7 +635,7 @@ def test_memory_that_runs_out_while_playing(monkeypatch, capsys, whole):
             raise RuntimeError("RESOURCE_EXHAUSTED")
         return real(result, episodes, block_size=block_size)
 
-    monkeypatch.setattr(work, "evaluate", refuse)
+    monkeypatch.setattr(task, "evaluate", refuse)
     pd.testing.assert_frame_equal(timeless(sweep()), timeless(whole), rtol=1e-4)
     assert sizes[:3] == [4, 2, 1]
     assert "playing runs out of memory" in capsys.readouterr().out
@@ -659,8 +657,8 @@ def test_memory_that_runs_out_in_a_later_rung_with_a_bar(monkeypatch, capsys):
     assert "trying blocks of 1" in capsys.readouterr().out
 
 
-def test_parked_members_count_as_memory_without_a_folder():
-    with pytest.raises(ValueError, match="park 24 members in memory"):
+def test_paused_members_count_as_memory_without_a_folder():
+    with pytest.raises(ValueError, match="keep 24 members in memory"):
         sweep(agent=dqn(learning_starts=0), rungs=2, memory_limit=60_000)
 
 
@@ -677,7 +675,7 @@ def test_parked_members_count_as_memory_without_a_folder():
         ({"threshold": float("nan")}, "threshold = nan must be a finite number"),
         ({"seeds": [[1], [2, 3]]}, "seeds"),
         ({"keep": "best"}, "keep = 'best' must be"),
-        ({"engine": "slurm"}, "engine = 'slurm' must be one of local, ray"),
+        ({"executor": "slurm"}, "executor = 'slurm' must be one of local, ray"),
         ({"rungs": 5, "log_points": 12}, "rungs = 5 with eta = 3 would end the first rung"),
         ({"rungs": 2, "eta": 1}, "eta = 1 must be at least 2"),
         ({"rungs": 3, "log_points": 12, "agent": dqn(learning_starts=50)}, "first of the rungs ends too early"),

@@ -1,9 +1,9 @@
-"""Sweeps whose next trials depend on the last ones: by a sampler of Optuna, a block of trials at a time.
+"""Sweeps whose next trials depend on the last ones: by a sampler of Optuna, a batch of trials at a time.
 
-The study is in memory. A sweep that goes on asks and tells it anew from the beginning, which costs little: the
+The study is in memory. A sweep that is resumed asks and tells it anew from the beginning, which costs little: the
 sampler then has drawn what it had drawn, and proposes what it would have proposed. Nothing of a sampler is on disk.
-What was asked for is, before it is trained, so that also a sampler that draws otherwise each time, such as one
-without a seed, goes on with the trials that it began with. `optuna.db` is a copy of the study, for Optuna's
+The trials that it proposed are, before they are trained, so that a sampler that draws differently each time, such as
+one without a seed, resumes with the trials that it began with. `optuna.db` is a copy of the study, for Optuna's
 dashboard; it is never read.
 """
 
@@ -13,25 +13,38 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.space import Distribution, Integers, Space, Uniform
 
 STUDY = "sweep"
 """The study's name in its database."""
 
 
-class Advisor:
-    """Asks a study of Optuna for trials, and tells it what came of them."""
+class RoundStore(Protocol):
+    """Where the trials of every round are kept; see `SweepFolder` and `MemoryStore`."""
 
-    def __init__(self, space: Space, sampler: Any, folder: SweepFolder | None) -> None:
+    @property
+    def path(self) -> Path | None:
+        """Of the folder, or None."""
+
+    def rounds(self) -> list[list[dict[str, Any]]]:
+        """The values of the trials of every round that was asked for."""
+
+    def save_rounds(self, rounds: list[list[dict[str, Any]]]) -> None:
+        """Stores what `rounds` gives."""
+
+
+class OptunaStudy:
+    """Proposes trials by a sampler of Optuna, which is told their scores."""
+
+    def __init__(self, space: Space, sampler: Any, store: RoundStore) -> None:
         """Begins a study.
 
         Args:
           space: checked.
           sampler: of Optuna; a copy of it is used.
-          folder: of the sweep, or None.
+          store: of the sweep.
 
         Raises:
           ImportError: Optuna is not installed.
@@ -45,14 +58,15 @@ class Advisor:
         self._labels = {name: _labels(entry) for name, entry in space.items()}
         self._distributions = {name: _distribution(optuna, entry, self._labels[name]) for name, entry in space.items()}
         self._study = self._new_study()
-        self._folder = folder
-        self._stored = [] if folder is None else folder.rounds()
-        self._draws_again = True
+        self._store = store
+        self._stored = store.rounds()
+        self.reproducible = True
+        """Whether the sampler has proposed again what it had proposed, as far as that is stored."""
         self._rounds: list[list[dict[str, Any]]] = []
         self._scores: list[list[float]] = []
         self._copy: Any = None
-        if folder is not None:
-            self._copying(lambda: _database(optuna, folder.path))
+        if (folder := store.path) is not None:
+            self._copying(lambda: _database(optuna, folder))
 
     def ask(self, count: int) -> list[dict[str, Any]]:
         """The values of the trials of the next round, by path.
@@ -60,22 +74,21 @@ class Advisor:
         Args:
           count: how many; a round that a sweep on disk has begun keeps its own trials.
         """
-        number = len(self._rounds)
-        if number == len(self._stored):
+        index = len(self._rounds)
+        if index == len(self._stored):
             self._stored.append(self._drawn(count))
-            if self._folder is not None:
-                self._folder.save_rounds(self._stored)
-        elif self._draws_again and self._drawn(len(self._stored[number])) != self._stored[number]:
-            # This sampler does not draw the same again: it goes on from the results alone.
-            self._draws_again = False
+            self._store.save_rounds(self._stored)
+        elif self.reproducible and self._drawn(len(self._stored[index])) != self._stored[index]:
+            # This sampler does not draw the same again: it resumes from the results alone.
+            self.reproducible = False
             self._study = self._new_study()
             for values, scores in zip(self._rounds, self._scores, strict=True):
                 self._tell(self._adopt(values), scores)
-            self._adopt(self._stored[number])
-        elif not self._draws_again:
-            self._adopt(self._stored[number])
-        self._rounds.append(self._stored[number])
-        return self._stored[number]
+            self._adopt(self._stored[index])
+        elif not self.reproducible:
+            self._adopt(self._stored[index])
+        self._rounds.append(self._stored[index])
+        return self._stored[index]
 
     def tell(self, scores: list[float]) -> None:
         """The scores of the trials that were asked for last, in order; NaN, as of one that diverged, is the worst."""
@@ -180,21 +193,3 @@ def _distribution(optuna: Any, entry: Any, labels: dict[str, Any] | None) -> Any
         return kinds.IntDistribution(entry.low, entry.high)
     assert labels is not None
     return kinds.CategoricalDistribution(list(labels))
-
-
-Train = Callable[[int, list[dict[str, Any]]], list[float] | None]
-"""(round, values of its trials) -> their scores, or None where it was interrupted."""
-
-
-def adapt(advisor: Advisor, trials: int, at_once: int, train: Train) -> bool:
-    """Asks, trains and tells, until there are as many trials as asked for; False where it was interrupted."""
-    number, done = 0, 0
-    while done < trials:
-        values = advisor.ask(min(at_once, trials - done))
-        scores = train(number, values)
-        if scores is None:
-            return False
-        advisor.tell(scores)
-        done += len(values)
-        number += 1
-    return True
