@@ -29,9 +29,21 @@ ORDER = [
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
-    *("loop", "evaluation", "periodic_evaluation", "memory", "ties"),
+    *("loop", "evaluation", "periodic_evaluation", "train_config", "memory", "ties"),
     *("plan", "checkpoints", "provenance", "run_directory", "result"),
-    *("export", "progress", "blocks", "trainer", "report", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
+    *(
+        "export",
+        "progress",
+        "blocks",
+        "trainer",
+        "report",
+        "run_report",
+        "charts",
+        "training",
+        "sweeps",
+        "cli",
+        "__main__",
+    ),
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("env_checker")]
