@@ -22,7 +22,8 @@ from jaxrl.agents import ALGORITHMS
 from jaxrl.arguments import LARGEST_SEED, positive, whole, writable_file
 from jaxrl.cli.export import Export, Inspect
 from jaxrl.cli.options import MemberName, Parameters, Run, Trusted, Wraps, make_environment
-from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep, expanded
+from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep
+from jaxrl.cli.sweep_file import expand_file
 from jaxrl.cli.tables import (
     choose_member,
     console,
@@ -273,7 +274,7 @@ def _parse_and_execute(words: list[str]) -> int:
     with contextlib.suppress(RuntimeError):
         use_cpu_cores()
     if words[:1] == ["sweep"]:
-        words = ["sweep", *expanded(words[1:])]
+        words = ["sweep", *expand_file(words[1:])]
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import re
 import shlex
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -13,8 +12,7 @@ import tyro
 from rich import box
 from rich.table import Table
 
-from jaxrl.agents import ALGORITHMS, Agent
-from jaxrl.arguments import shown
+from jaxrl.agents import Agent
 from jaxrl.cli.options import (
     CommonOptions,
     OutFolder,
@@ -47,8 +45,6 @@ from jaxrl.text import printable
 
 _DISTRIBUTIONS = {"log": log_uniform, "uniform": uniform, "int": integers}
 _BEST = 10
-_FLAGS = ("yes", "dry-run", "keep-best")
-_TEXTS = ("env", "preset", "out", "sampler", "keep", "executor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +68,7 @@ class SweepOptions(CommonOptions):
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (16,)
     """Seeds of every trial: one number is a count, several are the seeds themselves."""
     out: OutFolder = None
-    """Folder of the sweep; with the same command again, it goes on there."""
+    """Folder of the sweep; the same command again resumes it."""
     sampler: Annotated[str, tyro.conf.arg(metavar="sobol|random|tpe")] = "sobol"
     """How to sample: a scrambled Sobol sequence, independently, or by Optuna's TPE (extra `optuna`)."""
     sample_seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -80,7 +76,7 @@ class SweepOptions(CommonOptions):
     rungs: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Stages of successive halving; 1 trains all trials to the end."""
     eta: Annotated[int, tyro.conf.arg(metavar="N")] = 3
-    """One in so many trials goes on after each rung."""
+    """One in so many trials continues after each rung."""
     keep: Annotated[str, tyro.conf.arg(metavar="none|all|best:N")] = "none"
     """Whose parameters to keep, to play or export: nobody's, everybody's, or those of the N best trials."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 16
@@ -220,85 +216,6 @@ def _value(agent: Agent, path: str, text: str) -> Any:
     return plain_value(text)
 
 
-def expanded(words: Sequence[str]) -> list[str]:
-    """The words of `jaxrl sweep`, with those that a TOML file stands for in its place.
-
-    The file has the options by their names, "agent" for the algorithm, and the tables [space] and
-    [environment]; options of the agent stand beside the others.
-
-    Raises:
-      ValueError: the file can't be read, or holds something else.
-    """
-    if not words or not words[0].endswith(".toml"):
-        return list(words)
-    try:
-        content = tomllib.loads(Path(words[0]).read_text())
-    except OSError as error:
-        raise ValueError(f"{words[0]} can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{words[0]} is no TOML: {error}") from error
-    algorithm = content.pop("agent", None)
-    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise ValueError(f"{words[0]}: agent = {shown(algorithm)} must be one of {', '.join(ALGORITHMS)}")
-    options = [algorithm]
-    # What the command line says of a field counts.
-    overridden = {
-        word.partition("=")[0] for flag, word in itertools.pairwise(words) if flag in ("--space", "--env-parameter")
-    }
-    for path, values in _table(words[0], content, "space").items():
-        if path not in overridden:
-            options += ["--space", f"{path}={_text_of_values(values)}"]
-    for name, value in _table(words[0], content, "environment").items():
-        if name not in overridden:
-            options += ["--env-parameter", f"{name}={tuple(value) if isinstance(value, list) else value}"]
-    options += [word for wrap in _wraps(words[0], content) for word in ("--wrap", wrap)]
-    for name, value in content.items():
-        options += _option(words[0], name.replace("_", "-"), value)
-    return [*options, *words[1:]]
-
-
-def _wraps(file: str, content: dict[str, Any]) -> list[str]:
-    """The wrappers, one text or a list of them, from the inside out."""
-    wraps = content.pop("wrap", [])
-    wraps = [wraps] if isinstance(wraps, str) else wraps
-    if not isinstance(wraps, list) or not all(isinstance(wrap, str) for wrap in wraps):
-        raise ValueError(
-            f"{file}: wrap = {shown(wraps)} must be a list of texts, such as ['FrameStack:k=4', 'TimeAware']"
-        )
-    return wraps
-
-
-def _table(file: str, content: dict[str, Any], name: str) -> dict[str, Any]:
-    table = content.pop(name, {})
-    if not isinstance(table, dict):
-        raise ValueError(f"{file}: {name} = {table!r} must be a table, [{name}]")
-    # "env.length" is a table in a table to TOML, unless it is quoted.
-    inner = {f"{key}.{path}": v for key, value in table.items() if isinstance(value, dict) for path, v in value.items()}
-    return {key: value for key, value in table.items() if not isinstance(value, dict)} | inner
-
-
-def _text_of_values(values: Any) -> str:
-    return values if isinstance(values, str) else ",".join(map(_text, values if isinstance(values, list) else [values]))
-
-
-def _text(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _option(file: str, name: str, value: Any) -> list[str]:
-    if isinstance(value, dict):
-        raise ValueError(f"{file}: [{name}] is no table that a sweep knows: [space] and [environment] are")
-    if name in _TEXTS and not isinstance(value, str):
-        raise ValueError(f"{file}: {name} = {shown(value)} must be text, in quotes")
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, str | int | float):
-            raise ValueError(f"{file}: {name} = {shown(value)} must be text, numbers, true or false, or a list of them")
-    if isinstance(value, bool):
-        absent = [] if name in _FLAGS else [f"--no-{name}"]
-        return [f"--{name}"] if value else absent
-    return [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-
-
 def print_sweep(title: str, result: Sweep) -> None:
     """Prints what came of a sweep."""
     print_rows(title if result.complete else f"{title}, interrupted", result.summary())
@@ -327,8 +244,8 @@ def describe_sweep(algorithm: str, command: type[AlgorithmCommand], words: Seque
     lines = [
         f"{command.__doc__} Many configurations, each with many seeds, in few compilations.",
         "",
-        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. Ctrl-C or a crash loses the block",
-        "under way; the same command goes on.",
+        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. Ctrl-C or a crash loses the batch",
+        "under way; the same command resumes it.",
         "",
         "Examples:",
         f"{begin} --space learning_rate=log:1e-4:1e-2 --space discount=0.9,0.99 --trials 64 --seeds 8 --out runs/sweep",

@@ -13,7 +13,8 @@ import jaxrl
 from jaxrl.storage import checksum_of
 from jaxrl.sweeps import SweepFolder, executor
 from jaxrl.sweeps.memory_store import MemoryStore
-from jaxrl.sweeps.optuna_study import STUDY, OptunaStudy, tpe_sampler
+from jaxrl.sweeps.optuna_study import STUDY, OptunaStudy
+from jaxrl.sweeps.samplers import tpe_sampler
 
 optuna = pytest.importorskip("optuna")
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -201,7 +202,7 @@ def test_nothing_of_a_sampler_is_on_disk_and_the_database_is_never_read(place):
 def test_a_copy_that_cannot_be_written_ends_no_sweep(place):
     (place.path / "optuna.db-journal").mkdir()
     (place.path / "optuna.db").symlink_to(place.path / "none" / "file")
-    with pytest.warns(UserWarning, match=r"optuna\.db can't be written, and the sweep goes on without it"):
+    with pytest.warns(UserWarning, match=r"optuna\.db can't be written, and the sweep continues without it"):
         found, _ = rounds_of(SAMPLERS["random"](), 2, place)
     assert len(found) == 2
 
