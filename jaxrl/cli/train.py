@@ -14,7 +14,6 @@ from jaxrl.agents import ALGORITHMS, Agent
 from jaxrl.cli.options import (
     CommonOptions,
     RunOptions,
-    agent_options,
     choose_preset,
     make_environment,
     presets_of,
@@ -42,10 +41,9 @@ class AlgorithmCommand:
 
     def build(self, preset_fields: dict[str, Any]) -> Agent:
         """The agent with its environment; raises as those do where a value is wrong."""
-        fields = {field.name: getattr(self.agent, field.name) for field in dataclasses.fields(self.agent)}
         env = make_environment(self.run.env, self.run.env_parameter, self.run.wrap)
         # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
-        return ALGORITHMS[self.algorithm](env=env, **{**preset_fields, **fields})  # type: ignore[call-arg]
+        return self.agent.func(env=env, **{**preset_fields, **self.agent.keywords})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +102,10 @@ class Train(AlgorithmCommand):
             out.print(f"To look at it: tensorboard --logdir {logs}", soft_wrap=True)
 
 
-def algorithm_command(base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = ()) -> type[Any]:
-    """The type of a command for an algorithm, whose defaults are those of the preset that the words mean.
+def algorithm_command(
+    base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = ()
+) -> tuple[type[Any], dict[str, Any]]:
+    """The type of a command for an algorithm, and defaults of the agent's fields: of the preset that the words mean.
 
     Args:
       base: what it does.
@@ -118,19 +118,18 @@ def algorithm_command(base: type[AlgorithmCommand], algorithm: str, words: Seque
     agent_class = ALGORITHMS[algorithm]
     env, name = _named(words)
     chosen = choose_preset(algorithm, env, name)
-    options = agent_options(agent_class, dict(chosen[1].fields) if chosen else {})
     run = base.options(env=chosen[1].env) if chosen else base.options()
     flat: Any = tyro.conf.OmitArgPrefixes
-    groups = {"run": (flat[base.options], run), "agent": (flat[options], options())}
     command = dataclasses.make_dataclass(
         f"{base.__name__}{agent_class.__name__}",
-        [(group, kind, dataclasses.field(default=default)) for group, (kind, default) in groups.items()],
+        [("run", flat[base.options], dataclasses.field(default=run)), ("agent", flat[agent_class])],
         bases=(base,),
         namespace={"algorithm": algorithm, "words": tuple(words)},
         frozen=True,
+        kw_only=True,
     )
     command.__doc__ = (agent_class.__doc__ or agent_class.__name__).strip().splitlines()[0]
-    return command
+    return command, dict(chosen[1].fields) if chosen else {}
 
 
 def describe(algorithm: str, command: type[AlgorithmCommand], words: Sequence[str]) -> str:
