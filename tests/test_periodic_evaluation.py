@@ -29,6 +29,7 @@ from jaxrl.memory import NotEnoughMemoryError, member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan, starts_key
 from jaxrl.plan import make_plan
 from jaxrl.run_directory import RunDirectory, RunDirectoryError
+from jaxrl.sweeps import SweepConfig, plan_sweep
 from jaxrl.train_config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -327,8 +328,8 @@ def test_sweeps_evaluate_every_member_and_keep_its_best(tmp_path: Path) -> None:
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
     with pytest.raises(RunDirectoryError, match=r"another sweep.*evaluation"):
         jaxrl.sweep(dqn(), space, **run, **kept, **{**evaluated, "evaluate_every": 60})
-    facts = dict(plan_sweep(dqn(), space, **run, evaluation=EvaluationPlan(30, 2, True)).rows())
-    assert facts["evaluations a member"] == "4, of 2 greedy episodes each"
+    rows = dict(plan_sweep(SweepConfig(dqn(), space, **run, **evaluated)).rows())
+    assert rows["evaluations a member"] == "4, of 2 greedy episodes each"
 
 
 # The command line.

@@ -69,7 +69,7 @@ class SweepOptions(CommonOptions):
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (16,)
     """Seeds of every trial: one number is a count, several are the seeds themselves."""
     out: OutFolder = None
-    """Folder of the sweep; with the same command again, it goes on there."""
+    """Folder of the sweep; the same command again resumes it."""
     sampler: Annotated[str, tyro.conf.arg(metavar="sobol|random|tpe")] = "sobol"
     """How to sample: a scrambled Sobol sequence, independently, or by Optuna's TPE (extra `optuna`)."""
     sample_seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -77,7 +77,7 @@ class SweepOptions(CommonOptions):
     rungs: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Stages of successive halving; 1 trains all trials to the end."""
     eta: Annotated[int, tyro.conf.arg(metavar="N")] = 3
-    """One in so many trials goes on after each rung."""
+    """One in so many trials continues after each rung."""
     keep: Annotated[str, tyro.conf.arg(metavar="none|all|best:N")] = "none"
     """Whose parameters to keep, to play or export: nobody's, everybody's, or those of the N best trials."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 16
@@ -265,8 +265,8 @@ def describe_sweep(algorithm: str, command: type[AlgorithmCommand], words: Seque
     lines = [
         f"{command.__doc__} Many configurations, each with many seeds, in few compilations.",
         "",
-        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. Ctrl-C or a crash loses the block",
-        "under way; the same command goes on.",
+        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. Ctrl-C or a crash loses the batch",
+        "under way; the same command resumes it.",
         "",
         "Examples:",
         f"{begin} --space learning_rate=log:1e-4:1e-2 --space discount=0.9,0.99 --trials 64 --seeds 8 --out runs/sweep",

@@ -14,8 +14,8 @@ from jaxrl.environment import Environment
 from jaxrl.evaluation import MOST_EPISODES
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, EvaluationPlan, checked_evaluation
 from jaxrl.plan import checked_seeds
-from jaxrl.sweeps.optuna_study import tpe_sampler
-from jaxrl.sweeps.space import SAMPLERS, Space, SpaceError, checked_space, grid_size
+from jaxrl.sweeps.samplers import SAMPLERS, grid_size, tpe_sampler
+from jaxrl.sweeps.space import Space, SpaceError, checked_space
 
 EXECUTORS = ("local", "ray")
 """Who trains: this process, or the workers of a Ray cluster."""
@@ -83,7 +83,7 @@ class SweepConfig:
         self._set("rungs", positive("rungs", self.rungs, MOST_RUNGS))
         self._set("eta", positive("eta", self.eta, MOST_TRIALS))
         if self.eta < 2:
-            raise SpaceError(f"eta = {self.eta} must be at least 2: one in eta trials goes on after each rung")
+            raise SpaceError(f"eta = {self.eta} must be at least 2: one in eta trials continues after each rung")
         self._set("episodes", positive("episodes", self.episodes, MOST_EPISODES))
         threshold = getattr(self.agent.env, "solved_return", None) if self.threshold is None else self.threshold
         self._set("threshold", None if threshold is None else number("threshold", threshold))
@@ -130,7 +130,7 @@ class SweepConfig:
         return int(match[1])
 
     def log(self, text: str) -> None:
-        """Prints a line about the sweep, if that is wanted."""
+        """Prints a line about the sweep, unless `progress` is False."""
         if self.progress:
             print(f"jaxrl: {text}", flush=True)
 

@@ -6,7 +6,7 @@
     results.parquet        one row a trial and seed; written at the end, from the batches
     curves.parquet         one row a trial, seed and log point
     checksums.json         of the tables, here and in every batch
-    rounds.json            the trials of every round that a sampler of Optuna was asked for
+    rounds.json            the trials of every round that a sampler of Optuna proposed
 
 Every part appears whole or not at all, so a sweep may be killed at any moment.
 """
@@ -96,8 +96,8 @@ class SweepFolder:
             require_empty(path)
             return None
         folder = cls.open(path)
-        asked = {name: value for name, value in config.items() if name not in _MADE}
-        changes = differences({name: folder.config.get(name) for name in asked}, asked)
+        request = {name: value for name, value in config.items() if name not in _MADE}
+        changes = differences({name: folder.config.get(name) for name in request}, request)
         if changes:
             raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
         return folder
@@ -172,11 +172,11 @@ class SweepFolder:
         return table
 
     def paused(self, batch: Batch, template: Any) -> Any:
-        """The whole states `[members, ...]` of a batch that a later rung goes on from; `template` has their shapes."""
+        """The whole states `[members, ...]` from which a later rung continues, in the shapes of `template`."""
         return self._restored(self._batch(batch.name) / "paused.npz", template)
 
     def drop_paused(self, batch: Batch) -> None:
-        """Removes the states of a batch that nothing goes on from any more."""
+        """Removes the states of a batch from which nothing continues any more."""
         (self._batch(batch.name) / "paused.npz").unlink(missing_ok=True)
 
     def batch_names(self) -> list[str]:
@@ -199,7 +199,7 @@ class SweepFolder:
             yield self._read(self._batch(name) / f"{kind}.parquet", trials)
 
     def rounds(self) -> list[list[dict[str, Any]]]:
-        """The values, by path, of the trials of every round that a sampler was asked for.
+        """The values, by path, of the trials of every round that a sampler proposed.
 
         Raises:
           RunDirectoryError: the file is damaged, or of another sweep.

@@ -35,11 +35,11 @@ class MemoryStore:
         return self._batches[batch.name][1].results
 
     def paused(self, batch: Batch, template: Any) -> Any:
-        """The whole states `[members, ...]` of a batch that a later rung goes on from."""
+        """The whole states `[members, ...]` of a batch from which a later rung continues."""
         return self._batches[batch.name][1].paused
 
     def drop_paused(self, batch: Batch) -> None:
-        """Removes the states of a batch that nothing goes on from any more."""
+        """Removes the states of a batch from which nothing continues any more."""
         self.save(batch, dataclasses.replace(self._batches[batch.name][1], paused=None))
 
     def tables(self, kind: str, trials: list[int] | None = None) -> Iterator["pa.Table"]:

@@ -13,32 +13,21 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from jaxrl.sweeps.folder import SweepFolder
+from jaxrl.sweeps.memory_store import MemoryStore
+from jaxrl.sweeps.samplers import import_optuna
 from jaxrl.sweeps.space import Distribution, Integers, Space, Uniform
 
 STUDY = "sweep"
 """The study's name in its database."""
 
 
-class RoundStore(Protocol):
-    """Where the trials of every round are kept; see `SweepFolder` and `MemoryStore`."""
-
-    @property
-    def path(self) -> Path | None:
-        """Of the folder, or None."""
-
-    def rounds(self) -> list[list[dict[str, Any]]]:
-        """The values of the trials of every round that was asked for."""
-
-    def save_rounds(self, rounds: list[list[dict[str, Any]]]) -> None:
-        """Stores what `rounds` gives."""
-
-
 class OptunaStudy:
     """Proposes trials by a sampler of Optuna, which is told their scores."""
 
-    def __init__(self, space: Space, sampler: Any, store: RoundStore) -> None:
+    def __init__(self, space: Space, sampler: Any, store: SweepFolder | MemoryStore) -> None:
         """Begins a study.
 
         Args:
@@ -48,7 +37,7 @@ class OptunaStudy:
 
         Raises:
           ImportError: Optuna is not installed.
-          RunDirectoryError: what was asked for is damaged.
+          RunDirectoryError: what was proposed is damaged.
         """
         self._optuna = optuna = import_optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -91,14 +80,14 @@ class OptunaStudy:
         return self._stored[index]
 
     def tell(self, scores: list[float]) -> None:
-        """The scores of the trials that were asked for last, in order; NaN, as of one that diverged, is the worst."""
+        """The scores of the trials that were proposed last, in order; NaN, as of one that diverged, is the worst."""
         self._scores.append(scores)
         first = len(self._study.get_trials(deepcopy=False)) - len(scores)
-        numbers = range(first, first + len(scores))
-        self._tell(numbers, scores)
+        indices = range(first, first + len(scores))
+        self._tell(indices, scores)
         if self._copy is not None:
             trials = self._study.get_trials(deepcopy=False)
-            self._copying(lambda: self._copied([trials[number] for number in numbers]))
+            self._copying(lambda: self._copied([trials[index] for index in indices]))
 
     def _copied(self, trials: list[Any]) -> Any:
         self._copy.add_trials(trials)
@@ -108,20 +97,20 @@ class OptunaStudy:
         """Does something with the copy of the study, which no sweep ends for."""
         try:
             self._copy = act()
-        except Exception as error:  # Of the database: a full disk, say.
+        except Exception as error:  # Of the database: such as a full disk.
             self._copy = None
             reason = " ".join(str(error.__cause__ or error).split())
-            warnings.warn(f"optuna.db can't be written, and the sweep goes on without it: {reason}", stacklevel=2)
+            warnings.warn(f"optuna.db can't be written, and the sweep continues without it: {reason}", stacklevel=2)
 
     def _new_study(self) -> Any:
         return self._optuna.create_study(study_name=STUDY, sampler=self._sampler, direction="maximize")
 
     def _drawn(self, count: int) -> list[dict[str, Any]]:
-        asked = [self._study.ask(self._distributions) for _ in range(count)]
-        return [{name: self._value(name, trial.params[name]) for name in self._labels} for trial in asked]
+        proposed = [self._study.ask(self._distributions) for _ in range(count)]
+        return [{name: self._value(name, trial.params[name]) for name in self._labels} for trial in proposed]
 
     def _adopt(self, values: list[dict[str, Any]]) -> range:
-        """Takes trials that were asked for before into the study: their numbers."""
+        """Takes trials that were asked for before into the study: their indices."""
         first = len(self._study.get_trials(deepcopy=False))
         for trial in values:
             params = {name: _param(value, self._labels[name]) for name, value in trial.items()}
@@ -131,10 +120,10 @@ class OptunaStudy:
             )
         return range(first, first + len(values))
 
-    def _tell(self, numbers: range, scores: list[float]) -> None:
+    def _tell(self, indices: range, scores: list[float]) -> None:
         # Not as a failed trial, of which samplers take no notice: they would propose its like again and again.
-        for number, score in zip(numbers, scores, strict=True):
-            self._study.tell(number, -math.inf if math.isnan(score) else score)
+        for index, score in zip(indices, scores, strict=True):
+            self._study.tell(index, -math.inf if math.isnan(score) else score)
 
     def _value(self, name: str, value: Any) -> Any:
         labels = self._labels[name]
@@ -152,29 +141,6 @@ def _database(optuna: Any, folder: Path) -> Any:
         (folder / f"optuna.db{suffix}").unlink(missing_ok=True)
     storage = f"sqlite:///{folder / 'optuna.db'}"
     return optuna.create_study(study_name=STUDY, storage=storage, direction="maximize")
-
-
-def import_optuna() -> Any:
-    """Optuna.
-
-    Raises:
-      ImportError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError(f"this sampler needs Optuna ({error}): pip install 'jaxrl[optuna]'") from error
-    return optuna
-
-
-def tpe_sampler(seed: int) -> Any:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al., 2011).
-
-    Raises:
-      ImportError: Optuna is not installed.
-    """
-    # The members of a round are asked for before any of them is done: a pretended result keeps them apart.
-    return import_optuna().samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
 
 
 def _labels(entry: list[Any] | Distribution) -> dict[str, Any] | None:

@@ -13,7 +13,8 @@ from jaxrl.provenance import made_with
 from jaxrl.sweeps.batches import Batch, Group, Grouping, Values, program_key
 from jaxrl.sweeps.config import SweepConfig
 from jaxrl.sweeps.folder import FORMAT, SweepFolder
-from jaxrl.sweeps.space import SpaceError, draw, every_program, too_many_programs
+from jaxrl.sweeps.samplers import draw, every_program, too_many_programs
+from jaxrl.sweeps.space import SpaceError
 
 
 @dataclasses.dataclass(frozen=True)

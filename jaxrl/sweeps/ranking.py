@@ -71,8 +71,8 @@ def rank_results(results: "pa.Table", seeds: np.ndarray) -> "pd.DataFrame":
 def _score(values: np.ndarray) -> np.ndarray:
     """interquartile_mean, minus infinity where that is among the middle half."""
     with np.errstate(invalid="ignore"):
-        found = interquartile_mean(values)
-    return np.where(np.isnan(found), -np.inf, found)
+        score = interquartile_mean(values)
+    return np.where(np.isnan(score), -np.inf, score)
 
 
 def _resampled(values: np.ndarray, able: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

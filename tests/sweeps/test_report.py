@@ -24,8 +24,8 @@ pytest.importorskip("plotly")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def write(sweep, path, title="A sweep", facts=(("algorithm", "DQN"),), threshold=350.0):
-    write_report(path, title=title, facts=list(facts), threshold=threshold, **vars(sweep))
+def write(sweep, path, title="A sweep", summary=(("algorithm", "DQN"),), threshold=350.0):
+    write_report(path, title=title, summary=list(summary), threshold=threshold, **vars(sweep))
     return path.read_text()
 
 
@@ -233,7 +233,7 @@ def test_what_comes_from_people_is_escaped(tmp_path):
     sweep = make_sweep(
         hidden=[EVIL, "a & b", "</script><b>"] * 8, space=SPACE | {"hidden": [EVIL, "a & b", "</script><b>"]}
     )
-    page = without_plotly(write(sweep, tmp_path / "report.html", title=EVIL, facts=[(EVIL, EVIL)]))
+    page = without_plotly(write(sweep, tmp_path / "report.html", title=EVIL, summary=[(EVIL, EVIL)]))
     found = Elements(page)
     assert [tag for tag, _ in found.elements].count("script") == 3
     assert EVIL in found.said  # as text

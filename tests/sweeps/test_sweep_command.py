@@ -7,7 +7,8 @@ import pytest
 import jaxrl
 from jaxrl.agents import ALGORITHMS
 from jaxrl.cli import main
-from jaxrl.cli.sweep import expanded, parse_space
+from jaxrl.cli.sweep import parse_space
+from jaxrl.cli.sweep_file import expand_file
 
 TINY = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--log-points", "6"]
 SWEEP = [
@@ -76,7 +77,7 @@ def test_a_file_says_the_same_as_the_options(tmp_path):
         '[environment]\nlength = 0.7\n[space]\nlearning_rate = "log:1e-3:1e-2"\nbatch_size = [4, 8]\n'
         'hidden = [[8], [4, 4]]\n"env.length" = [0.5, 1.0]\nenv.gravity = [9.8]\n'
     )
-    assert expanded([str(file), "--dry-run"]) == [
+    assert expand_file([str(file), "--dry-run"]) == [
         "dqn",
         *("--space", "learning_rate=log:1e-3:1e-2", "--space", "batch_size=4,8", "--space", "hidden=8,4-4"),
         *("--space", "env.length=0.5,1.0", "--space", "env.gravity=9.8", "--env-parameter", "length=0.7"),
@@ -120,7 +121,7 @@ def test_tuples_may_be_written_as_in_python():
 def test_the_command_line_counts_more_than_the_file(tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text('agent = "dqn"\nyes = false\ndry_run = true\n[space]\ndiscount = [0.5]\ntau = [0.1]\n')
-    found = expanded([str(file), "--space", "discount=0.9"])
+    found = expand_file([str(file), "--space", "discount=0.9"])
     assert found == ["dqn", "--space", "tau=0.1", "--dry-run", "--space", "discount=0.9"]
 
 
@@ -161,7 +162,7 @@ def test_bad_words_get_one_line(words, complaint, capsys, tmp_path, monkeypatch)
 def test_bad_files(content, complaint, tmp_path):
     (tmp_path / "x.toml").write_text(content)
     with pytest.raises(ValueError, match=complaint):
-        expanded([str(tmp_path / "x.toml")])
+        expand_file([str(tmp_path / "x.toml")])
 
 
 def test_a_sweep_is_no_run(swept, capsys):

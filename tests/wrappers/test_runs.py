@@ -13,7 +13,8 @@ from small_runs import cart_pole, dqn, train
 import jaxrl
 from jaxrl.cli import main
 from jaxrl.cli.options import parse_wrap
-from jaxrl.cli.sweep import expanded, refuse_fixed
+from jaxrl.cli.sweep import refuse_fixed
+from jaxrl.cli.sweep_file import expand_file
 from jaxrl.config import from_config, named_modules, to_config
 from jaxrl.sweeps import SpaceError
 from jaxrl.trust import Trust
@@ -218,7 +219,7 @@ def test_sweeps_of_wrapped_environments_from_words_and_from_a_file(tmp_path, cap
         "env.env.env.length" = [0.4, 0.5]
     """
     (tmp_path / "sweep.toml").write_text(content)
-    words = expanded([str(tmp_path / "sweep.toml")])
+    words = expand_file([str(tmp_path / "sweep.toml")])
     assert [words[place + 1] for place, word in enumerate(words) if word == "--wrap"] == [
         "StickyAction:p=0.1",
         "FrameStack",
