@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxrl.sweeps.planning import plan_sweep
 from small_run_directories import assert_same, interruption
 from small_run_directories import dqn as tiny_dqn
 from small_run_directories import train as train_blocks
