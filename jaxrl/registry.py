@@ -15,7 +15,7 @@ from jaxrl.arguments import shown
 from jaxrl.checks import check_values
 from jaxrl.environment import Environment
 
-LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx")
+LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx", "playground")
 """The libraries whose environments go by "library:name"; `jaxrl.adapters` has a module of that name for each."""
 _factories: dict[str, tuple[Callable[..., Environment], dict[str, Any]]] = {}
 

@@ -12,7 +12,18 @@ import jaxrl
 
 ORDER = [
     *("_module_command", "arguments"),
-    *("pytree", "checks", "random_bits", "spaces", "environment", "registry", "wrappers", "rollout", "storage"),
+    *(
+        "pytree",
+        "checks",
+        "random_bits",
+        "spaces",
+        "masks",
+        "environment",
+        "registry",
+        "wrappers",
+        "rollout",
+        "storage",
+    ),
     *("rendering", "checking", "adapters"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),

@@ -26,7 +26,7 @@ class Brax(Adapted):
     """
 
     costly_reset = True
-    library = Library("brax", "brax")
+    library = Library("brax")
 
     @staticmethod
     def build(name: str, options: dict[str, Any]) -> Any:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxrl.checking.calls import caller, examine
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import describe
-from jaxrl.spaces import ArraySpace, Box, Discrete, array_names, array_spaces, arrays_of, is_array_space
+from jaxrl.masks import allows_any, counts_of, is_maskable
+from jaxrl.spaces import ArraySpace, Box, array_names, array_spaces, arrays_of, is_array_space
 
 _NUMBER = Box(shape=(), dtype=jnp.float32)
 _FLAG = Box(shape=(), dtype=jnp.bool_)
@@ -48,22 +49,22 @@ def check_time_step(exam: Exam) -> None:
 
 
 def check_action_mask(exam: Exam) -> None:
-    """`action_mask` can be called, and returns None or a flag for each discrete action."""
+    """`action_mask` can be called, and returns None or a flag for each discrete action, or each of several choices."""
     examine(exam, "action_mask", exam.results["reset"][0])
     mask = exam.abstract.get("action_mask")
     space = exam.env.action_space
-    if mask is not None and not isinstance(space, Discrete):
+    if mask is not None and not is_maskable(space):
         exam.add("mask-space", f"action_mask gives {describe(mask)} for the action space {type(space).__name__}")
     elif mask is not None:
-        _compare_array(exam, "mask", "action_mask", mask, Box(shape=(space.n,), dtype=jnp.bool_))
+        _compare_array(exam, "mask", "action_mask", mask, Box(shape=(sum(counts_of(space)),), dtype=jnp.bool_))
 
 
 def check_first_mask(exam: Exam) -> None:
-    """An episode begins with an action that is allowed."""
+    """An episode begins with an action that is allowed, or one for each choice."""
     if exam.abstract.get("action_mask") is not None:
 
         def allowed(env: Any, key: jax.Array) -> jax.Array:
-            return jnp.any(env.action_mask(env.reset(key)[0]))
+            return allows_any(env.action_space, env.action_mask(env.reset(key)[0]))
 
         found = exam.attempt("raises", "the first mask", compiled(allowed), exam.env, exam.keys(1))
         if found is not None and not found:

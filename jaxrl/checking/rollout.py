@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import masks
 from jaxrl.checking.exam import Exam, compiled
 from jaxrl.checking.values import arrays
 from jaxrl.environment import Environment, Episode
@@ -88,15 +89,19 @@ def _judge(env: Environment, step: Step) -> dict[str, Any]:
     finite = jnp.all(jnp.isfinite(obs))
     inside = env.observation_space.contains(before.obs) & env.observation_space.contains(after.obs)
     floats = [leaf for leaf in jax.tree.leaves((before.state, after.state)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    mask, allowed = (jnp.ones((1,), bool), True) if before.mask is None else (before.mask, before.mask[action])
+    space: Any = env.action_space
+    mask = jnp.ones((1,), bool) if before.mask is None else before.mask
+    some, allowed = jnp.bool_(True), jnp.bool_(True)
+    if before.mask is not None:
+        some, allowed = masks.allows_any(space, mask), masks.allows(space, mask, action)
     judged = {
         "obs-not-finite": (~finite, obs),
         "obs-outside": (finite & ~inside, obs),
         "reward-not-finite": (~jnp.isfinite(reward), reward),
         "state-nan": (jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in floats] or [False])), jnp.nan),
         "action-outside": (~env.action_space.contains(action), action),
-        "mask-empty": (~jnp.any(mask), mask),
-        "action-forbidden": (jnp.any(mask) & ~allowed, action),
+        "mask-empty": (~some, mask),
+        "action-forbidden": (some & ~allowed, action),
     }
     return {code: (flag, jnp.min(value), jnp.max(value)) for code, (flag, value) in judged.items()}
 
