@@ -163,7 +163,8 @@ def _objects(rows: Any, where: np.ndarray) -> np.ndarray:
     """An array of objects: a row where bool[n] says so, None elsewhere."""
     objects = np.full(len(where), None, object)
     (places,) = np.nonzero(where)
-    chosen = jax.tree.map(lambda x: np.asarray(x)[places], rows)
-    for number, place in enumerate(places.tolist()):
-        objects[place] = jax.tree.map(lambda x: x[number], chosen)  # noqa: B023
+    leaves, structure = jax.tree.flatten(rows)
+    chosen = [np.asarray(leaf)[places] for leaf in leaves]
+    each = chosen[0] if isinstance(rows, jax.Array) else map(structure.unflatten, zip(*chosen, strict=True))
+    objects[places] = np.fromiter(each, object, len(places))
     return objects
