@@ -163,6 +163,7 @@ def _objects(rows: Any, where: np.ndarray) -> np.ndarray:
     """An array of objects: a row where bool[n] says so, None elsewhere."""
     objects = np.full(len(where), None, object)
     (places,) = np.nonzero(where)
+    structure: Any
     leaves, structure = jax.tree.flatten(rows)
     chosen = [np.asarray(leaf)[places] for leaf in leaves]
     each = chosen[0] if isinstance(rows, jax.Array) else map(structure.unflatten, zip(*chosen, strict=True))

@@ -5,15 +5,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from gymnasium.spaces import Dict
+from gymnasium.spaces import Box, Dict
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from jaxrl.adapters.stepping import Batch, checked_environment
-from jaxrl.adapters.to_gymnasium import checked_render_mode, gymnasium_dtypes, gymnasium_space
+from jaxrl.adapters.to_gymnasium import checked_render_mode, gymnasium_space
 from jaxrl.adapters.to_gymnasium_vector import Actions
 from jaxrl.arguments import positive
 from jaxrl.environment import Environment
-from jaxrl.spaces import Space, array_names, array_spaces, arrays_of, is_array_space
+from jaxrl.spaces import ArraySpace, Space, array_names, array_spaces, arrays_of, is_array_space
 
 _METHODS = ("action_masks", "render")
 
@@ -26,7 +26,7 @@ class StableBaselines3Env(VecEnv):
     maskable agents of sb3-contrib ask for them.
 
     Observations of several arrays are one dictionary of them, as Stable-Baselines3 has no others; the way to an array
-    inside is its name ("lamps_0").
+    inside is its name ("lamps_0"). A single continuous number is an array of one, which its networks need.
     """
 
     def __init__(self, env: Environment | str, num_envs: int, render_mode: str | None = None) -> None:
@@ -36,11 +36,10 @@ class StableBaselines3Env(VecEnv):
         self._given: Any = None
         self._mask: Any = None
         observed = self._env.observation_space
-        self._dtypes = gymnasium_dtypes(observed)
         self._names = () if is_array_space(observed) else _names(observed)
-        space = gymnasium_space(observed)
-        if self._names:
-            space = Dict(dict(zip(self._names, map(gymnasium_space, array_spaces(observed)), strict=True)))
+        each = list(map(_space_of_array, array_spaces(observed)))
+        self._dtypes, self._shapes = [space.dtype for space in each], [space.shape for space in each]
+        space = Dict(dict(zip(self._names, each, strict=True))) if self._names else each[0]
         super().__init__(num_envs, space, gymnasium_space(self._env.action_space))
         self._actions = Actions(self._env.action_space, num_envs)
 
@@ -128,8 +127,16 @@ class StableBaselines3Env(VecEnv):
         return [self._env.render(jax.tree.map(lambda x: x[i], states)) for i in range(self.num_envs)]  # noqa: B023
 
     def _observations(self, obs: Any) -> Any:
-        arrays = jax.tree.map(np.array, obs, self._dtypes)
-        return dict(zip(self._names, jax.tree.leaves(arrays), strict=True)) if self._names else arrays
+        arrays = [np.array(x, dtype) for x, dtype in zip(jax.tree.leaves(obs), self._dtypes, strict=True)]
+        arrays = [x.reshape(-1, *shape) for x, shape in zip(arrays, self._shapes, strict=True)]
+        return dict(zip(self._names, arrays, strict=True)) if self._names else arrays[0]
+
+
+def _space_of_array(space: ArraySpace) -> Any:
+    theirs = gymnasium_space(space)
+    if isinstance(theirs, Box) and theirs.shape == ():
+        return Box(theirs.low.reshape(1), theirs.high.reshape(1), dtype=theirs.dtype.type)
+    return theirs
 
 
 def _names(space: Space) -> tuple[str, ...]:
