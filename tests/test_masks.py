@@ -9,8 +9,9 @@ from structured_environments import LockedPanel
 
 import jaxrl
 from jaxrl import masks
-from jaxrl.checking.findings import EnvironmentCheckError
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.actors import start_actors
+from jaxrl.env_checker import EnvironmentCheckError
+from jaxrl.rollout import random_rollout
 
 SPACE = jaxrl.MultiDiscrete((3, 2))
 MASK = jnp.array([True, False, True, False, True])

@@ -68,7 +68,7 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
         and "jaxrl same step" for jaxrl's in either mode of automatic resets.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: there is no such kind of this environment.

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.checking import check_environment
-from jaxrl.checking.exam import Exam
-from jaxrl.checking.keys import check_keys
+from jaxrl.actors import LEAST_RESERVE, reserve_size
 from jaxrl.config import from_config, to_config
-from jaxrl.rollout import LEAST_RESERVE, reserve_size
+from jaxrl.env_checker import check_environment
+from jaxrl.env_checker.context import CheckContext
+from jaxrl.env_checker.methods import check_keys
 
 playground = pytest.importorskip("mujoco_playground")
 
@@ -104,12 +104,12 @@ def test_it_is_stored_by_name_and_options():
 def test_environments_pass_the_checks_that_tracing_makes(name):
     env = jaxrl.make(f"playground:{name}")
     check_environment(env)
-    exam = Exam(env, seed=0, steps=8)
-    exam.action = env.action_space.sample(jax.random.key(0))
-    check_keys(exam)
+    context = CheckContext(env, seed=0, steps=8)
+    context.action = env.action_space.sample(jax.random.key(0))
+    check_keys(context)
     reason = CANNOT.get(name)
-    assert [finding.code for finding in exam.findings] == ([] if reason is None else [reason.split(":")[0]])
-    assert exam.skipped == []
+    assert [finding.code for finding in context.findings] == ([] if reason is None else [reason.split(":")[0]])
+    assert context.skipped == []
 
 
 @pytest.mark.slow
