@@ -18,6 +18,7 @@ ORDER = [
         "validation",
         "random_bits",
         "spaces",
+        "masks",
         "environment",
         "registry",
         "wrappers",

@@ -22,6 +22,7 @@ from jaxrl.export.parity import Comparison, Parity, Subject
 from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_leaves
 from jaxrl.export.tflite_file import PolicyFile, carry_names, write_metadata
 from jaxrl.export.tuning import tuned
+from jaxrl.masks import is_maskable
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Box, Discrete
 from jaxrl.storage import new_file, new_folder
@@ -95,7 +96,7 @@ def to_tflite(
       member: of a result: "best", or its place from 0.
       output: "probabilities" or "logits" (REINFORCE), "q-values" (DQN), or "action"; by default the
         algorithm's first. Only "action", the deterministic one, where actions are continuous.
-      mask: whether the file takes the allowed actions as a second input, "mask" bool[1, n].
+      mask: whether the file takes the allowed actions as a second input, "mask" bool[1, n] (see `jaxrl.masks`).
       quantize: "none", "float16", "dynamic" (weights in 8 bits) or "int8" (arithmetic in integers too,
         calibrated on observations that the policy meets). Of the forms of each (`quantization.FORMS`), the
         fastest that plays like the policy is taken.
@@ -240,9 +241,9 @@ def _check_fits(agent: Agent, output: str | None, mask: bool) -> None:
     if output is not None and output not in kinds:
         why = f": the actions of {env} are {kind_of_actions}, and it gives" if continuous else ": it gives"
         raise ExportError(f"output = {output!r} is not of a {algorithm}{why} {' or '.join(kinds)}")
-    if mask and continuous:
+    if mask and not is_maskable(space):
         raise ExportError(
-            f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for Discrete ones; leave it out"
+            f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for discrete ones; leave it out"
         )
     if mask and jax.eval_shape(lambda key: start_episode(agent.env, key).mask, jax.random.key(0)) is None:
         raise ExportError(f"mask = True, and {env} allows every action always: leave it out")
