@@ -19,7 +19,7 @@ ORDER = [
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "memory", "contracts", "ties"),
     *("plan", "checkpoints", "runs", "result"),
-    *("litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli", "__main__"),
+    *("web", "litert", "export", "progress", "blocks", "reports", "charts", "training", "sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("checking")]

@@ -49,7 +49,12 @@ _USER_ERRORS = (
     *(OverflowError, MemoryError, NotImplementedError),
     jax.errors.JaxRuntimeError,
 )
-_SPELLINGS = {"resume=True": "--resume", "max_compilations": "--yes", "jaxrl.check_env(env)": "jaxrl check NAME"}
+_SPELLINGS = {
+    "resume=True": "--resume",
+    "max_compilations": "--yes",
+    "jaxrl.check_env(env)": "jaxrl check NAME",
+    "by jaxrl.export.to_javascript": "with --format js",
+}
 _ABOUT = f"""Trains thousands of reinforcement-learning agents at once, in one compiled JAX program.
 
 Examples:

@@ -2,7 +2,7 @@
 
 const { tau, x_limit: xLimit, theta_limit: thetaLimit, max_steps: maxSteps } = setting;
 const PIXELS = 240 / xLimit; // A metre, so that the posts are well inside the picture.
-const LONGEST_POLE = 225;
+const LONGEST_POLE = 190;
 const RESTART_SECONDS = 1;
 const element = (id) => document.getElementById(id);
 const physics = { length: [setting.length], gravity: [setting.gravity] };
@@ -114,7 +114,7 @@ function draw(cart) {
   parts.push.setAttribute("visibility", action === null || cart.over ? "hidden" : "visible");
   cart.scene.toggleAttribute("data-over", cart.over);
   element(`${cart.id}-steps`).textContent = cart.steps;
-  element(`${cart.id}-record`).textContent = cart.episodes ? `Best ${cart.best} of ${maxSteps}` : "";
+  element(`${cart.id}-record`).textContent = cart.episodes ? `, best ${cart.best} of ${maxSteps}` : "";
 }
 
 // Settings.

@@ -84,15 +84,14 @@ def _reduce(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Arr
 
 def _dot(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Array:
     contracted, batched = equation.params["dimension_numbers"]
-    arranged, frees = [], []
+    arranged = []
     for operand, summed, batch in zip(operands, contracted, batched, strict=True):
         free = [axis for axis in range(len(operand.shape)) if axis not in (*summed, *batch)]
         arranged.append(_transposed(builder, operand, [*batch, *free, *summed]))
-        frees.append(int(np.prod([operand.shape[axis] for axis in free])))
-    shape = operands[0].shape
-    sizes = [int(np.prod([shape[axis] for axis in axes])) for axes in (batched[0], contracted[0])]
-    result = equation.outvars[0].aval
-    return builder.add(Dot(sizes[0], *frees, sizes[1]), tuple(arranged), result.shape, result.dtype)
+    shape, result = operands[0].shape, equation.outvars[0].aval
+    batch, length = (int(np.prod([shape[axis] for axis in axes])) for axes in (batched[0], contracted[0]))
+    rows, columns = (operand.size // (batch * length) for operand in operands)
+    return builder.add(Dot(batch, rows, columns, length), tuple(arranged), result.shape, result.dtype)
 
 
 def _gather(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Array:
@@ -139,7 +138,7 @@ def _convolution(builder: Builder, equation: Any, operands: Sequence[Operand]) -
         [kernel.shape[axis] for axis in numbers.rhs_spec[2:]],
         **{name: params[name] for name in ("window_strides", "padding", "lhs_dilation", "rhs_dilation")},
         dimension_numbers=numbers,
-        precision="highest",
+        precision=lax.Precision.HIGHEST,
     )
     features_last = [numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]]
     indices = np.rint(np.asarray(patches)).astype(np.int32).transpose(features_last) - 1

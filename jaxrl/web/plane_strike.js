@@ -186,7 +186,7 @@ function draw() {
   element("theirs-hits").textContent = `You have hit ${hits(theirs)} of ${PLANE_CELLS}`;
   element("yours-hits").textContent = `The agent has hit ${hits(yours)} of ${PLANE_CELLS}`;
   element("status").textContent = said;
-  element("turn").disabled = element("shuffle").disabled = begun();
+  element("placing").hidden = begun();
   for (const name of ["won", "lost"]) element(name).textContent = score[name];
 }
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Each(Operation):
     """
 
     kind = "each"
-    primitive: jax.extend.core.Primitive
+    primitive: Primitive
     parameters: tuple[tuple[str, Any], ...]
     expression: str
 
@@ -73,7 +74,7 @@ class Each(Operation):
 
 @dataclasses.dataclass(frozen=True)
 class Take(Operation):
-    """The elements at constant indices i32[size] of the operands, one behind the other; 0 where an index is negative."""
+    """The elements at constant indices i32[size] of the operands, joined; 0 where an index is negative."""
 
     kind = "take"
     indices: np.ndarray
@@ -113,7 +114,7 @@ class Reduce(Operation):
     """
 
     kind = "reduce"
-    primitive: jax.extend.core.Primitive
+    primitive: Primitive
     initial: str
     expression: str
     length: int

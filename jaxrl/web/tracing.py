@@ -39,7 +39,10 @@ def _evaluate(builder: Builder, jaxpr: Any, constants: Sequence[Any], given: Seq
     known |= dict(zip(jaxpr.invars, given, strict=True))
 
     def value(atom: Any) -> Operand:
-        return np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, core.Literal) else known[atom]
+        if not isinstance(atom, core.Literal):
+            return known[atom]
+        aval: Any = atom.aval
+        return np.asarray(atom.val, aval.dtype)
 
     for equation in jaxpr.eqns:
         results = _translated(builder, equation, [value(atom) for atom in equation.invars])
