@@ -21,10 +21,7 @@ def moved(builder: Builder, equation: Any, operands: Sequence[Operand]) -> list[
     primitive, places = equation.primitive, MOVES[equation.primitive.name]
     sources = [operand for place, operand in enumerate(operands) if place in places]
     starts = iter(np.cumsum([0, *(source.size for source in sources)]))
-    indices = [
-        (np.arange(x.size, dtype=np.int32) + next(starts)).reshape(x.shape) if place in places else x
-        for place, x in enumerate(operands)
-    ]
+    indices = [_indices(x) + np.int32(next(starts)) if place in places else x for place, x in enumerate(operands)]
     results = primitive.bind(*indices, **equation.params)
     taken = [np.asarray(x, np.int32) for x in (results if primitive.multiple_results else [results])]
     if any((x < 0).any() for x in taken):
@@ -42,6 +39,11 @@ def _take(builder: Builder, sources: Sequence[Operand], indices: np.ndarray) -> 
     return builder.add(Take(flat), tuple(sources), indices.shape, sources[0].dtype)
 
 
+def _indices(operand: Operand) -> np.ndarray:
+    """Where each element of an operand is stored, i32 in its shape."""
+    return np.arange(operand.size, dtype=np.int32).reshape(operand.shape)
+
+
 def _reshaped(operand: Operand, shape: Sequence[int]) -> Operand:
     if isinstance(operand, Array):
         return Array(operand.number, tuple(shape), operand.dtype)
@@ -51,7 +53,7 @@ def _reshaped(operand: Operand, shape: Sequence[int]) -> Operand:
 def _transposed(builder: Builder, operand: Operand, axes: Sequence[int]) -> Operand:
     if not isinstance(operand, Array):
         return operand.transpose(axes)
-    return _take(builder, [operand], np.arange(operand.size).reshape(operand.shape).transpose(axes))
+    return _take(builder, [operand], _indices(operand).transpose(axes))
 
 
 def _each(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Array:
@@ -69,8 +71,7 @@ def _broadcast(builder: Builder, operand: Operand, result: Any) -> Operand:
     """An operand of an element-wise operation in the shape of its result; single elements stay single."""
     if operand.size in (1, result.size):
         return operand
-    indices = np.arange(operand.size, dtype=np.int32).reshape(operand.shape)
-    return _take(builder, [operand], np.broadcast_to(indices, result.shape))
+    return _take(builder, [operand], np.broadcast_to(_indices(operand), result.shape))
 
 
 def _reduce(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Array:
@@ -100,8 +101,7 @@ def _gather(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Arr
     numbers, mode = equation.params["dimension_numbers"], equation.params["mode"]
     if mode == lax.GatherScatterMode.FILL_OR_DROP or numbers.operand_batching_dims:
         raise _unsupported(equation, f"in the mode {mode}")
-    indices = np.arange(table.size, dtype=np.int32).reshape(table.shape)
-    offsets = equation.primitive.bind(indices, np.zeros(starts.shape, np.int32), **equation.params)
+    offsets = equation.primitive.bind(_indices(table), np.zeros(starts.shape, np.int32), **equation.params)
     among = [1 if axis in numbers.offset_dims else size for axis, size in enumerate(result.shape)]
     rows = np.broadcast_to(np.arange(np.prod(among, dtype=int)).reshape(among), result.shape)
     return _lookup(builder, table, starts, (offsets, rows), numbers.start_index_map, equation)
@@ -109,8 +109,7 @@ def _gather(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Arr
 
 def _dynamic_slice(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Array:
     table, *starts = operands
-    indices = np.arange(table.size, dtype=np.int32).reshape(table.shape)
-    offsets = equation.primitive.bind(indices, *np.zeros(len(starts), np.int32), **equation.params)
+    offsets = equation.primitive.bind(_indices(table), *np.zeros(len(starts), np.int32), **equation.params)
     places = _take(builder, starts, np.arange(len(starts), dtype=np.int32))
     return _lookup(builder, table, places, (offsets, np.zeros(offsets.shape, np.int32)), range(len(starts)), equation)
 

@@ -30,6 +30,7 @@ MOVES: dict[str, Container[int]] = {
     "split": _ALL,
     "squeeze": _ALL,
     "stack": _ALL,
+    "tile": _ALL,
     "transpose": _ALL,
     "dynamic_slice": (0,),
     "dynamic_update_slice": (0, 1),
