@@ -51,14 +51,10 @@ def to_javascript(
       OSError: the file can't be written.
     """
     begin = time.monotonic()
-    subject = _without_memory(checked_subject(policy, member, output, mask))
-
-    def source(program: Program, about: dict[str, Any]) -> str:
-        single = isinstance(subject.member.agent.env.action_space, Discrete)
-        return module_source(program, about, output_name(subject.kind), single)
-
+    subject = checked_subject(policy, member, output, mask)
+    program = program_of(subject)
     target = _target(path, (".mjs", ".js"), MODULE_MARK)
-    return _written(subject, policy, target, source, notes, begin)
+    return _written(subject, policy, program, target, module_of, notes, begin)
 
 
 def to_page(
@@ -84,27 +80,49 @@ def to_page(
     """
     begin = time.monotonic()
     subject = checked_subject(policy, member, None, False)
-    env = subject.member.agent.env
     try:
-        require_page(env)
+        require_page(subject.member.agent.env)
     except ValueError as error:
         raise ExportError(str(error)) from None
-    subject = _without_memory(subject)
-
-    def source(program: Program, about: dict[str, Any]) -> str:
-        return page_source(env, type(subject.member.agent).__name__, program, about)
-
-    return _written(subject, policy, _target(path, (".html", ".htm"), PAGE_MARK), source, notes, begin)
+    program = program_of(subject)
+    target = _target(path, (".html", ".htm"), PAGE_MARK)
+    return _written(subject, policy, program, target, _page_of, notes, begin)
 
 
-def _without_memory(subject: Subject) -> Subject:
-    agent = subject.member.agent
-    if agent.has_memory:
+def program_of(subject: Subject) -> Program:
+    """The policy's output and its deterministic action, of the arrays of one observation.
+
+    Raises:
+      ExportError: the policy has memory, or an operation that is not translated.
+    """
+    member = subject.member
+    if member.agent.has_memory:
         raise ExportError(
-            f"the policy of this {type(agent).__name__} has memory, and JavaScript is for policies without: export a "
-            "TFLite file, or train without memory"
+            f"the policy of this {type(member.agent).__name__} has memory, and JavaScript is for policies without: "
+            "export a TFLite file, or train without memory"
         )
-    return subject
+    kinds = dict.fromkeys((subject.kind, "action"))
+    functions = [model_function(member.agent, member.params, kind, subject.mask) for kind in kinds]
+
+    def decisions(*columns: jax.Array) -> dict[str, jax.Array]:
+        batch = [column[None] for column in columns]
+        return {name: x[0] for function in functions for name, x in function(*batch).items()}
+
+    try:
+        return traced(decisions, subject.inputs)
+    except UnsupportedOperationError as error:
+        raise ExportError(f"the policy can't be JavaScript: {error}") from error
+
+
+def module_of(subject: Subject, program: Program, about: dict[str, Any]) -> str:
+    """The module for a policy, with plain data about it."""
+    single = isinstance(subject.member.agent.env.action_space, Discrete)
+    return module_source(program, about, output_name(subject.kind), single)
+
+
+def _page_of(subject: Subject, program: Program, about: dict[str, Any]) -> str:
+    agent = subject.member.agent
+    return page_source(agent.env, type(agent).__name__, program, about)
 
 
 def _target(path: str | os.PathLike[str], endings: tuple[str, ...], mark: str) -> Path:
@@ -126,33 +144,18 @@ def _target(path: str | os.PathLike[str], endings: tuple[str, ...], mark: str) -
 def _written(
     subject: Subject,
     policy: Member | Result,
+    program: Program,
     target: Path,
-    source: Callable[[Program, dict[str, Any]], str],
+    source: Callable[[Subject, Program, dict[str, Any]], str],
     notes: dict[str, Any] | None,
     begin: float,
 ) -> ExportReport:
-    """Writes what `source` makes of the policy's program and of what there is to say about it."""
+    """Writes what `source` makes of the policy's program, if that plays like the policy."""
     with new_file(target) as file:
-        try:
-            program = traced(_decisions(subject), subject.inputs)
-        except UnsupportedOperationError as error:
-            raise ExportError(f"the policy can't be JavaScript: {error}") from error
         parity = _compared(subject, program)
-        content = source(program, facts(subject, policy, parity) | (notes or {})).encode()
+        content = source(subject, program, facts(subject, policy, parity) | (notes or {})).encode()
         file.write(content)
     return report(subject, parity, begin, path=target, size=len(content))
-
-
-def _decisions(subject: Subject) -> Callable[..., dict[str, jax.Array]]:
-    """The policy's output and its deterministic action, of the arrays of one observation."""
-    member, kinds = subject.member, dict.fromkeys((subject.kind, "action"))
-    functions = [model_function(member.agent, member.params, kind, subject.mask) for kind in kinds]
-
-    def decisions(*columns: jax.Array) -> dict[str, jax.Array]:
-        batch = [column[None] for column in columns]
-        return {name: x[0] for function in functions for name, x in function(*batch).items()}
-
-    return decisions
 
 
 def _compared(subject: Subject, program: Program) -> Parity:
