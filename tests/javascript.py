@@ -68,17 +68,25 @@ def run_program(program: Program, rows: list[dict[str, Any]], folder: Path) -> l
 
 
 @contextmanager
-def chromium(**options: Any) -> Iterator[Any]:
-    """A context of a headless Chromium, which fails the test at an error on a page; a skip where there is none."""
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; a skip where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        context = browser.new_context(**options)
-        errors: list[str] = []
-        context.on("weberror", lambda error: errors.append(str(error.error)))
-        context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        yield context
+        yield browser
         browser.close()
+
+
+@contextmanager
+def context(browser: Any, **options: Any) -> Iterator[Any]:
+    """A context of a browser, where an error on a page fails the test."""
+    opened = browser.new_context(**options)
+    opened.set_default_timeout(20_000)
+    errors: list[str] = []
+    opened.on("weberror", lambda error: errors.append(str(error.error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield opened
+    opened.close()
     assert not errors

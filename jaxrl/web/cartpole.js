@@ -127,8 +127,7 @@ const SLIDERS = {
 function applySliders() {
   for (const [name, { text }] of Object.entries(SLIDERS)) {
     const value = Number(element(name).value);
-    // What the agent was trained with is no step of the slider, perhaps.
-    physics[name] = [Math.abs(value - setting[name]) < Number(element(name).step) / 2 ? setting[name] : value];
+    physics[name] = [Math.abs(value - setting[name]) <= Number(element(name).step) / 2 ? setting[name] : value];
     element(`${name}-value`).textContent = text(physics[name][0]);
   }
   element("speed-value").textContent = `${Math.round(100 * Number(element("speed").value))} %`;
@@ -138,8 +137,10 @@ function applySliders() {
 function asTrained() {
   for (const [name, { least, most }] of Object.entries(SLIDERS)) {
     const slider = element(name);
-    slider.min = Math.min(least, setting[name]);
-    slider.max = Math.max(most, setting[name]);
+    // What the agent was trained with must be within half a step of a place of the slider.
+    const unit = Number(slider.step);
+    slider.min = Math.floor(Math.min(least, setting[name]) / unit) * unit;
+    slider.max = Math.ceil(Math.max(most, setting[name]) / unit) * unit;
     slider.value = setting[name];
   }
   applySliders();
