@@ -49,7 +49,7 @@ class Export:
         member, greedy_return = choose_member(self.run, self.member, self.trust)
         notes = {"run": self.run.name, "greedy_return": greedy_return} | exact_score_notes(member)
         report = self._written(member, notes)
-        what = f"member {member.number} (seed {member.seed})"
+        what = f"member {member.index} (seed {member.seed})"
         print_rows(
             f"{report.path}: {what} of {self.run}",
             [
@@ -98,7 +98,7 @@ class Inspect:
 
     def execute(self) -> int:
         """Prints the table."""
-        from jaxrl.litert import PolicyFile
+        from jaxrl.export.tflite_file import PolicyFile
 
         file = PolicyFile(self.file)
         rows = [("input", _tensor(name, detail)) for name, detail in file.inputs.items()]

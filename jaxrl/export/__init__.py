@@ -18,8 +18,8 @@ from jaxrl.export.javascript import to_javascript, to_page
 from jaxrl.export.model import output_name
 from jaxrl.export.parity import Comparison, Parity, Subject
 from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_leaves
+from jaxrl.export.tflite_file import PolicyFile, carry_names, write_metadata
 from jaxrl.export.tuning import tuned
-from jaxrl.litert import PolicyFile, carry_names, write_metadata
 from jaxrl.result import Member, Result
 from jaxrl.storage import new_file, new_folder
 
@@ -143,7 +143,7 @@ def to_saved_model(
 
 
 def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, str, Parity]:
-    """A TFLite file that decides as the policy does, its form in words, and how it compares."""
+    """A TFLite file that decides as the policy does, its form as text, and how it compares."""
     compare = Comparison(subject)
     plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
     rounded = rounded_leaves(plain, subject.member.params)

@@ -75,7 +75,7 @@ def require_page(env: Environment) -> Page:
             return page
     raise ValueError(
         f"a page is for a policy of {' or '.join(PAGES)}, without wrappers, and this one plays {name_of(env)}: export "
-        "the policy alone by jaxrl.export.to_javascript"
+        "the policy alone by jaxrl.export.to_javascript (--format js)"
     )
 
 

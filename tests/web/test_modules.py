@@ -239,7 +239,10 @@ def test_the_command(tmp_path, capsys):
         (["--format", "web", "--batch", "dynamic"], "--batch is for TFLite files: --format web takes one observation"),
         (["--format", "web", "--output", "action"], "--output and --mask are not for --format web"),
         (["--format", "web", "--mask"], "--output and --mask are not for --format web"),
-        (["--format", "web"], "this one plays FrozenLake: export the policy alone with --format js"),
+        (
+            ["--format", "web"],
+            "this one plays FrozenLake: export the policy alone by jaxrl.export.to_javascript (--format js)",
+        ),
     ):
         assert main([*export, str(tmp_path / "other"), *options]) == 2
         assert complaint in capsys.readouterr().err

@@ -103,7 +103,7 @@ def of_cells(page, expression):
 def test_the_policy_of_a_page_equals_litert(browser, name, pages):
     pytest.importorskip("tensorflow")
     pytest.importorskip("ai_edge_litert")
-    from jaxrl.litert import PolicyFile
+    from jaxrl.export.tflite_file import PolicyFile
 
     kind, member = ("probabilities", planes()) if name == "planes" else ("q-values", balancer())
     made = subject(member, kind)
