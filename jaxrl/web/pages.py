@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl import registry
 from jaxrl.environment import Environment, name_of
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 from jaxrl.web.program import Program
 from jaxrl.web.source import filled, literal, packaged, program_source
 from jaxrl.web.tracing import traced
@@ -88,7 +88,7 @@ def page_source(env: Environment, algorithm: str, policy: Program, about: dict[s
       policy: of "observation"; gives "action" and what the policy decides by.
       about: plain data about the policy, as `jaxrl.export` notes it.
     """
-    page, env = require_page(env), concrete(env)
+    page, env = require_page(env), with_array_leaves(env)
     functions = {"step": step_function(env, page.parameters), **page.programs(env)}
     programs = {name: traced(*function) for name, function in functions.items()} | {"policy": policy}
     definitions = [f"const {name} = {program_source(program)};" for name, program in programs.items()]

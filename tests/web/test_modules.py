@@ -225,7 +225,7 @@ def test_a_program_that_plays_otherwise_is_not_written(tmp_path, monkeypatch):
 
 def test_the_command(tmp_path, capsys):
     agent = jaxrl.QLearning(jaxrl.make("FrozenLake-v1", max_steps=10))
-    result = jaxrl.train(agent, iterations=1, slots=1, out=tmp_path / "run", progress=False)
+    result = jaxrl.train(agent, iterations=1, out=tmp_path / "run", progress=False)
     path, export = tmp_path / "policy.mjs", ["export", str(tmp_path / "run")]
     path.write_text("// A policy of jaxrl, an older one")
     assert main([*export, str(tmp_path / "policy"), "--format", "js"]) == 0

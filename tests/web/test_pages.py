@@ -16,7 +16,7 @@ from jaxrl.export import ExportError, to_page
 from jaxrl.export.conversion import tflite
 from jaxrl.export.javascript import program_of
 from jaxrl.export.parity import Subject
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 from jaxrl.web import page_source
 from jaxrl.wrappers import TimeAware
 
@@ -117,13 +117,13 @@ def test_the_policy_of_a_page_equals_litert(browser, name, pages):
         )
     actions, outputs = zip(*given, strict=True)
     assert np.max(np.abs(np.asarray(outputs) - wanted)) <= 1e-5 * max(1, np.abs(wanted).max())
-    act = jax.jit(lambda obs, mask: concrete(member.agent).act(member.params, (), obs, mask)[0])
+    act = jax.jit(lambda obs, mask: with_array_leaves(member.agent).act(member.params, (), obs, mask)[0])
     mask = obs.reshape(512, -1) == 0 if name == "planes" else None
     np.testing.assert_array_equal(actions, act(obs, mask))
 
 
 def test_strikes_equal_those_of_the_environment(browser, pages):
-    env, generator = concrete(jaxrl.make("PlaneStrike-v0")), np.random.default_rng(0)
+    env, generator = with_array_leaves(jaxrl.make("PlaneStrike-v0")), np.random.default_rng(0)
     # Some cells twice; enough of them to end games.
     games = generator.permuted(np.concatenate([np.tile(np.arange(64), (120, 1)), np.zeros((120, 20), int)], 1), axis=1)
     assert len(env.placements) == 120
