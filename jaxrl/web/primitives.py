@@ -18,7 +18,7 @@ CALLS = ("jaxpr", "call_jaxpr", "call", "fun_jaxpr")
 LOOPS = ("scan", "while", "cond")
 """Primitives that hold functions which they do not call once and with their own operands."""
 
-_ALL = range(1_000_000)
+_ALL = range(2**31)
 MOVES: dict[str, Container[int]] = {
     "broadcast_in_dim": _ALL,
     "concatenate": _ALL,
