@@ -108,7 +108,7 @@ class SweepCommand(AlgorithmCommand):
         agent = self.build(chosen[1].fields if chosen else {})
         space = parse_space(agent, options.space)
         refuse_fixed(space, self.words, options.wrap)
-        same = [field.name for field in dataclasses.fields(SweepConfig) if hasattr(options, field.name)]
+        same = [field.name for field in dataclasses.fields(SweepConfig) if field.init and hasattr(options, field.name)]
         arguments: dict[str, Any] = {
             **{name: getattr(options, name) for name in same},
             **options.length(agent, chosen[1] if chosen else None),

@@ -98,7 +98,7 @@ def sweep(
       RunDirectoryError: `out` holds another sweep or something else.
       TypeError, ValueError: as `jaxrl.train`. All this comes before compiling.
     """
-    config = SweepConfig(**locals())
+    config = SweepConfig(**locals())  # Every argument by its name.
     plan = plan_sweep(config)
     for what, value in plan.rows():
         config.log(f"{what}: {value}")
