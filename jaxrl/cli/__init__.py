@@ -20,8 +20,8 @@ from jaxrl.agents import ALGORITHMS
 from jaxrl.cli.commands import Check, Environments, Evaluate, Render
 from jaxrl.cli.export import Export, Inspect
 from jaxrl.cli.fields import agent_rule
-from jaxrl.cli.sweep import SweepCommand, SweepReport, describe_sweep
-from jaxrl.cli.sweep_file import expand_file
+from jaxrl.cli.sweep import SweepCommand, SweepOptions, SweepReport, describe_sweep
+from jaxrl.cli.sweep_file import read_sweep_file
 from jaxrl.cli.train import INTERRUPTED, Train, algorithm_command, describe
 from jaxrl.cli.words import WordError, values_registry
 from jaxrl.devices import use_cpu_cores
@@ -118,8 +118,6 @@ def _parse_and_execute(words: list[str]) -> int:
     # Before anything can start JAX; where it has started, as in a notebook, its devices are as they are.
     with contextlib.suppress(RuntimeError):
         use_cpu_cores()
-    if words[:1] == ["sweep"]:
-        words = ["sweep", *expand_file(words[1:])]
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -134,10 +132,14 @@ def _parse_and_execute(words: list[str]) -> int:
 
 
 def _parse(words: list[str]) -> Command:
-    if len(words) > 1 and words[0] in _BY_ALGORITHM and words[1] in ALGORITHMS:
+    file = None
+    if words[:1] == ["sweep"] and len(words) > 1 and words[1].endswith(".toml"):
+        file = read_sweep_file(words[1], SweepOptions)
+    if file is not None or (len(words) > 1 and words[0] in _BY_ALGORITHM and words[1] in ALGORITHMS):
         base, describes = _BY_ALGORITHM[words[0]]
-        command, defaults = algorithm_command(base, words[1], words[1:])
-        text = describes(words[1], command, words[1:])
+        algorithm = words[1] if file is None else file.algorithm
+        command, defaults = algorithm_command(base, algorithm, words[1:], file)
+        text = describes(algorithm, command, words[1:])
         return _cli(command, defaults, prog=f"jaxrl {words[0]} {words[1]}", description=text, args=words[2:])
     if words and words[0] in _COMMANDS:
         kind = _COMMANDS[words[0]]

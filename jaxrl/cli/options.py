@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -207,8 +207,16 @@ def look_here() -> None:
         sys.path.append(here)
 
 
-def make_environment(name: str, words: Sequence[str], wraps: Sequence[str] = ()) -> Any:
+def make_environment(
+    name: str, words: Sequence[str], wraps: Sequence[str] = (), parameters: Mapping[str, Any] | None = None
+) -> Any:
     """The environment of that name with its "name=value" words, in its wrappers, from the inside out.
+
+    Args:
+      name: registered, or module:Class.
+      words: parameters, as on the command line.
+      wraps: wrappers, likewise.
+      parameters: for those that no word gives.
 
     Raises:
       ValueError: it or a wrapper is unknown, or can't be built.
@@ -218,7 +226,7 @@ def make_environment(name: str, words: Sequence[str], wraps: Sequence[str] = ())
         look_here()
     what = f"environment {name!r}"
     try:
-        env = registry.make(name, **parse_parameters(words))
+        env = registry.make(name, **{**(parameters or {}), **parse_parameters(words)})
         for word in wraps:
             what = f"--wrap {word}"
             kind, parameters = parse_wrap(word)

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -23,6 +23,7 @@ from jaxrl.cli.options import (
     seeds_wanted,
     trusted,
 )
+from jaxrl.cli.sweep_file import SweepFile
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
 from jaxrl.config import named_modules, to_config
@@ -106,8 +107,9 @@ class SweepCommand(AlgorithmCommand):
         options: SweepOptions = self.run
         chosen = choose_preset(self.algorithm, options.env, options.preset)
         agent = self.build(chosen[1].fields if chosen else {})
-        space = parse_space(agent, options.space)
-        refuse_fixed(space, self.words, options.wrap)
+        file_space = {} if self.file is None else self.file.space
+        space = parse_space(agent, options.space, file_space)
+        refuse_fixed(space, self.words, options.wrap, self.file)
         same = [field.name for field in dataclasses.fields(SweepConfig) if field.init and hasattr(options, field.name)]
         arguments: dict[str, Any] = {
             **{name: getattr(options, name) for name in same},
@@ -159,26 +161,34 @@ class SweepReport:
         return 0
 
 
-def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
+def parse_space(agent: Agent, words: Sequence[str], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Reads "field=values" words.
+
+    Args:
+      agent: whose fields they are.
+      words: of the command line.
+      defaults: of a file, by path: text as in a word, or a list of values; words count more.
 
     Raises:
       SpaceError: a word is not of that form, or a field comes twice.
     """
-    space: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for word in words:
         path, equals, text = word.partition("=")
         path = path.strip().replace("-", "_")
         if not equals or not path or not text.strip():
             raise SpaceError(f"--space {word!r} must be of the form FIELD=VALUES, such as learning_rate=log:1e-4:1e-2")
-        if path in space:
+        if path in given:
             raise SpaceError(f"--space {path} is given twice")
-        space[path] = _values(agent, path, text.strip())
-    return space
+        given[path] = text.strip()
+    every = {path: values for path, values in (defaults or {}).items() if path not in given} | given
+    return {path: _values(agent, path, values) for path, values in every.items()}
 
 
-def refuse_fixed(space: dict[str, Any], words: Sequence[str], wraps: Sequence[str] = ()) -> None:
-    """Checks that no field has both a fixed value on the command line and values to try.
+def refuse_fixed(
+    space: dict[str, Any], words: Sequence[str], wraps: Sequence[str] = (), file: SweepFile | None = None
+) -> None:
+    """Checks that no field has both a fixed value and values to try.
 
     Raises:
       SpaceError: one has.
@@ -186,6 +196,9 @@ def refuse_fixed(space: dict[str, Any], words: Sequence[str], wraps: Sequence[st
     given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")}
     names = [word for flag, word in itertools.pairwise(words) if flag == "--env-parameter"]
     names += [word.removeprefix("--env-parameter=") for word in words if word.startswith("--env-parameter=")]
+    if file is not None:
+        given |= set(file.fields)
+        names += file.environment
     # The outermost wrapper is the agent's environment.
     layers = ["env." * depth for depth in range(len(wraps) + 1, 0, -1)]
     given |= {layers[0] + name.partition("=")[0].strip().replace("-", "_") for name in names}
@@ -195,7 +208,13 @@ def refuse_fixed(space: dict[str, Any], words: Sequence[str], wraps: Sequence[st
             raise SpaceError(f"{path} is both fixed and in the space: leave out one of them")
 
 
-def _values(agent: Agent, path: str, text: str) -> Any:
+def _values(agent: Agent, path: str, values: Any) -> Any:
+    """What to try of a field: of a word's text, or of a file's list."""
+    if isinstance(values, list):
+        return [_value(agent, path, value) for value in values]
+    if not isinstance(values, str):
+        return [values]
+    text = values
     kind, colon, rest = text.partition(":")
     if colon and kind in _DISTRIBUTIONS:
         ends = [plain_value(end) for end in rest.split(":")]
@@ -203,11 +222,13 @@ def _values(agent: Agent, path: str, text: str) -> Any:
             raise SpaceError(f"--space {path}={text} must be {kind}:LOW:HIGH")
         return _DISTRIBUTIONS[kind](*ends)
     words = re.split(r",(?![^()]*\))", rest if kind == "choice" and colon else text)
-    values = [_value(agent, path, word.strip()) for word in words]
-    return choice(values) if kind == "choice" and colon else values
+    parsed = [_value(agent, path, word.strip()) for word in words]
+    return choice(parsed) if kind == "choice" and colon else parsed
 
 
-def _value(agent: Agent, path: str, text: str) -> Any:
+def _value(agent: Agent, path: str, text: Any) -> Any:
+    if not isinstance(text, str):  # Of a file.
+        return tuple(text) if isinstance(text, list) else text
     kind = annotation(field_at(agent, path)) if path in field_paths(agent) else ""
     if kind == "str":
         return text

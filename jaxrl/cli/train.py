@@ -19,6 +19,7 @@ from jaxrl.cli.options import (
     presets_of,
     seeds_wanted,
 )
+from jaxrl.cli.sweep_file import SweepFile
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.result import Result
 from jaxrl.run_report import exact_score_rows, summary_rows
@@ -35,13 +36,15 @@ class AlgorithmCommand:
     algorithm: ClassVar[str]
     words: ClassVar[Sequence[str]]
     options: ClassVar[type[CommonOptions]]
+    file: ClassVar[SweepFile | None]
 
     run: Any
     agent: Any
 
     def build(self, preset_fields: dict[str, Any]) -> Agent:
         """The agent with its environment; raises as those do where a value is wrong."""
-        env = make_environment(self.run.env, self.run.env_parameter, self.run.wrap)
+        parameters = {} if self.file is None else self.file.environment
+        env = make_environment(self.run.env, self.run.env_parameter, self.run.wrap, parameters)
         # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
         return self.agent.func(env=env, **{**preset_fields, **self.agent.keywords})
 
@@ -103,33 +106,35 @@ class Train(AlgorithmCommand):
 
 
 def algorithm_command(
-    base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = ()
+    base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = (), file: SweepFile | None = None
 ) -> tuple[type[Any], dict[str, Any]]:
-    """The type of a command for an algorithm, and defaults of the agent's fields: of the preset that the words mean.
+    """The type of a command for an algorithm, and defaults of the agent's fields.
+
+    They are those of the preset that the words mean, and in their place what a file says.
 
     Args:
       base: what it does.
       algorithm: such as "dqn".
       words: what follows `jaxrl train` on the command line, or nothing.
+      file: that describes a sweep, or None.
 
     Raises:
       ValueError: the words name a preset that there is not.
     """
     agent_class = ALGORITHMS[algorithm]
-    env, name = _named(words)
-    chosen = choose_preset(algorithm, env, name)
-    run = base.options(env=chosen[1].env) if chosen else base.options()
+    chosen = choose_preset(algorithm, *_named(words, file))
+    run = base.options(**({"env": chosen[1].env} if chosen else {}) | ({} if file is None else file.options))
     flat: Any = tyro.conf.OmitArgPrefixes
     command = dataclasses.make_dataclass(
         f"{base.__name__}{agent_class.__name__}",
         [("run", flat[base.options], dataclasses.field(default=run)), ("agent", flat[agent_class])],
         bases=(base,),
-        namespace={"algorithm": algorithm, "words": tuple(words)},
+        namespace={"algorithm": algorithm, "words": tuple(words), "file": file},
         frozen=True,
         kw_only=True,
     )
     command.__doc__ = (agent_class.__doc__ or agent_class.__name__).strip().splitlines()[0]
-    return command, dict(chosen[1].fields) if chosen else {}
+    return command, {**(chosen[1].fields if chosen else {}), **({} if file is None else file.fields)}
 
 
 def describe(algorithm: str, command: type[AlgorithmCommand], words: Sequence[str]) -> str:
@@ -156,7 +161,7 @@ def example_environment(algorithm: str) -> str:
 
 def environments_and_presets(algorithm: str, words: Sequence[str]) -> list[str]:
     """The lines of a help text about what there is to choose from."""
-    chosen = choose_preset(algorithm, *_named(words))
+    chosen = choose_preset(algorithm, *_named(words, None))
     lines = ["", f"Environments: {', '.join(registry.names())}."]
     if chosen:
         lines += ["", f"The defaults below are those of the preset {chosen[0]}: {chosen[1].description}"]
@@ -166,11 +171,12 @@ def environments_and_presets(algorithm: str, words: Sequence[str]) -> list[str]:
     return lines
 
 
-def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
+def _named(words: Sequence[str], file: SweepFile | None) -> tuple[str | None, str | None]:
     """The values of --env and --preset, looked up before the other options can be known."""
+    options = {} if file is None else file.options
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--env")
-    parser.add_argument("--preset")
+    parser.add_argument("--env", default=options.get("env"))
+    parser.add_argument("--preset", default=options.get("preset"))
     try:
         known, _ = parser.parse_known_args(list(words))
     except argparse.ArgumentError:  # A value is missing, which the real parser reports.

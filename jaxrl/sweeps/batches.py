@@ -13,6 +13,7 @@ from jaxrl.plan import Plan, make_plan
 from jaxrl.pytree import field_at, get_at, is_static, replace_at, with_array_leaves
 from jaxrl.sweeps.config import SweepConfig
 from jaxrl.ties import tie_agent, tie_varied
+from jaxrl.train_config import TrainConfig
 
 LARGE_BATCH = 1024
 """Members of a batch from which on"""
@@ -114,8 +115,7 @@ class Grouping:
     def _make_plan(self, agent: Agent, varied: tuple[str, ...], trials: int, block_size: int | None) -> Plan:
         config, members = self._config, trials * len(self._config.seeds)
         template = with_array_leaves(agent)
-        plan = make_plan(
-            agent,
+        member_config = TrainConfig(
             steps=config.steps,
             iterations=config.iterations,
             seeds=members,  # Whatever they are: each batch has its own.
@@ -127,6 +127,7 @@ class Grouping:
             evaluation=config.evaluation,
             keep_all=False,
         )
+        plan = make_plan(agent, member_config)
         size = plan.block_size
         if block_size is None:  # A large device does not take a whole sweep at once: batches are what is stored.
             devices = plan.mesh.size
