@@ -18,6 +18,7 @@ ORDER = [
         "validation",
         "random_bits",
         "spaces",
+        "masks",
         "environment",
         "registry",
         "wrappers",
@@ -31,7 +32,7 @@ ORDER = [
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
     *("loop", "evaluation", "periodic_evaluation", "train_config", "memory", "ties"),
     *("plan", "checkpoints", "provenance", "run_directory", "result"),
-    *("export", "progress", "blocks", "trainer", "report", "run_report", "charts", "training"),
+    *("web", "export", "progress", "blocks", "trainer", "report", "run_report", "charts", "training"),
     *("sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
