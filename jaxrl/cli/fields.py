@@ -32,7 +32,7 @@ def agent_rule(defaults: dict[str, Any]) -> Callable[[StructTypeInfo], StructCon
             return None
         hints, docs = typing.get_type_hints(kind), field_docs(kind)
         fields = []
-        for field in dataclasses.fields(kind):
+        for field in dataclasses.fields(typing.cast(Any, kind)):
             if field.name != "env":
                 bounds = field_bounds(field)
                 argument = tyro.conf.arg(help_behavior_hint=functools.partial(_hint, bounds))
