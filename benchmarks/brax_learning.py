@@ -2,7 +2,7 @@
 
 Needs jaxrl[brax]. Prints the mean return of greedy episodes against environment steps; 1,000 is the most that an
 episode can earn. brax's own notebook (`notebooks/training.ipynb` of google/brax) trains this task for 2,000,000 steps
-by its PPO in 2,048 environments and keeps no curve of it; `--brax` runs just that here, beside ours.
+by its PPO in 2,048 environments and keeps no curve of it; `--brax` runs that here beside ours, for as many steps.
 """
 
 import argparse
