@@ -2,7 +2,7 @@
 
 Needs jaxrl[brax]. Prints the mean return of greedy episodes against environment steps; 1,000 is the most that an
 episode can earn. brax's own notebook (`notebooks/training.ipynb` of google/brax) trains this task for 2,000,000 steps
-by its PPO in 2,048 environments and keeps no curve of it; `--brax` runs just that here, beside ours.
+by its PPO in 2,048 environments and keeps no curve of it; `--brax` runs that here beside ours, for as many steps.
 """
 
 import argparse
@@ -10,6 +10,8 @@ import functools
 import time
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import jaxrl
@@ -34,6 +36,8 @@ def ours(steps: int, seeds: int) -> None:
 
 def of_brax(steps: int) -> None:
     """Trains brax's PPO at the settings of its notebook, and prints the returns."""
+    # brax 0.14.2 trains by a function that JAX 0.10 no longer has.
+    jax.device_put_replicated = lambda tree, devices: jax.tree.map(lambda x: jnp.stack([x] * len(devices)), tree)
     import brax.envs
     from brax.training.agents.ppo.train import train
 

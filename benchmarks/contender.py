@@ -42,6 +42,7 @@ def serve(prepare: Callable[..., tuple[Run, dict[str, Any]]]) -> None:
     run()
     answer({"prepare_seconds": prepared - begin, "first_run_seconds": time.perf_counter() - prepared, **info})
     for _ in sys.stdin:
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         result = run()
-        answer({"seconds": time.perf_counter() - begin, **result})
+        times = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - cpu_begin}
+        answer(times | result)
