@@ -72,8 +72,8 @@ def pages(tmp_path_factory):
     }
 
 
-def drawn_for_planes():
-    agent = jaxrl.DQN(jaxrl.make("PlaneStrike-v0"), hidden=(8,))
+def drawn_for_planes(**fields):
+    agent = jaxrl.DQN(jaxrl.make("PlaneStrike-v0", **fields), hidden=(8,))
     shapes = jax.eval_shape(lambda key: agent.params(agent.init(key)), jax.random.key(0))
     generator = np.random.default_rng(0)
     params = jax.tree.map(lambda x: generator.uniform(-1, 1, x.shape).astype(x.dtype), shapes)
@@ -354,6 +354,18 @@ def test_a_page_keeps_the_numbers_of_its_environment(browser, tmp_path):
         assert page.locator("#length-value").text_content() == "2.60 m"
         assert page.locator("#gravity-value").text_content() == "3.7 m/s²"
         assert page.locator("#limit").text_content() == "120"
+    env = {"size": 6, "placement": "published"}
+    path = written(drawn_for_planes(**env), "q-values", tmp_path / "planes.html", exact_score=17.5)
+    with context(browser) as tab:
+        page = opened(tab, path)
+        assert page.locator("#theirs .cell").count() == 36
+        assert int(page.locator("#places").text_content()) == len(jaxrl.make("PlaneStrike-v0", **env).placements)
+        for cell in range(36):
+            page.locator("#theirs .cell").nth(cell).click(force=True)
+        assert "win" in page.locator("#status").text_content()
+        assert "Mean strikes\n17.50" in page.locator(".about").evaluate(
+            "(details) => (details.open = true, details.innerText)"
+        )
 
 
 @pytest.mark.parametrize("name", ["planes", "cart", "values"])
