@@ -58,7 +58,7 @@ def to_tflite(
       member: of a result: "best", or its place from 0.
       output: "probabilities" or "logits" (REINFORCE), "q-values" (DQN), or "action"; by default the
         algorithm's first. Only "action", the deterministic one, where actions are continuous.
-      mask: whether the file takes the allowed actions as a second input, "mask" bool[1, n].
+      mask: whether the file takes the allowed actions as a second input, "mask" bool[1, n] (see `jaxrl.masks`).
       quantize: "none", "float16", "dynamic" (weights in 8 bits) or "int8" (arithmetic in integers too,
         calibrated on observations that the policy meets). Of the forms of each (`quantization.FORMS`), the
         fastest that plays like the policy is taken.

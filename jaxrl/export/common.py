@@ -15,6 +15,7 @@ from jaxrl.environment import start_episode
 from jaxrl.export.conversion import ExportError
 from jaxrl.export.model import description, output_kinds
 from jaxrl.export.parity import Parity, Subject
+from jaxrl.masks import is_maskable
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Box, Discrete
 
@@ -80,9 +81,9 @@ def _check_fits(agent: Agent, output: str | None, mask: bool) -> None:
     if output is not None and output not in kinds:
         why = f": the actions of {env} are {kind_of_actions}, and it gives" if continuous else ": it gives"
         raise ExportError(f"output = {output!r} is not of a {algorithm}{why} {' or '.join(kinds)}")
-    if mask and continuous:
+    if mask and not is_maskable(space):
         raise ExportError(
-            f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for Discrete ones; leave it out"
+            f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for discrete ones; leave it out"
         )
     if mask and jax.eval_shape(lambda key: start_episode(agent.env, key).mask, jax.random.key(0)) is None:
         raise ExportError(f"mask = True, and {env} allows every action always: leave it out")
