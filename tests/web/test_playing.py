@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
 def of_cells(page, expression):
-    """What JavaScript makes of each cell of the player's own sea."""
+    """What JavaScript makes of each cell of the player's sea."""
     return page.locator("#yours .cell").evaluate_all(f"(cells) => cells.map((cell) => {expression})")
 
 
@@ -90,8 +90,8 @@ def test_a_plane_is_placed_before_the_first_strike_only(browser, pages):
         assert plane() == before
 
 
-@pytest.mark.parametrize(("name", "word"), [("planes", r"agent \d+ percent"), ("values", r"agent values -?\d+\.\d\d")])
-def test_the_heat_map_shows_what_the_agent_decides_by(browser, name, word, pages):
+@pytest.mark.parametrize(("name", "label"), [("planes", r"agent \d+ percent"), ("values", r"agent values -?\d+\.\d\d")])
+def test_the_heat_map_shows_what_the_agent_decides_by(browser, name, label, pages):
     with context(browser) as tab:
         page = opened(tab, pages[name])
         cells = page.locator("#yours .cell")
@@ -99,7 +99,7 @@ def test_the_heat_map_shows_what_the_agent_decides_by(browser, name, word, pages
         page.locator("#theirs .cell").nth(20).click()
         page.locator("#heat").check()
         heat = np.asarray(of_cells(page, "Number(cell.style.getPropertyValue('--heat'))"))
-        assert sum(re.search(word, label) is not None for label in of_cells(page, "cell.ariaLabel")) == 63
+        assert sum(re.search(label, text) is not None for text in of_cells(page, "cell.ariaLabel")) == 63
         hottest = int(heat.argmax())
         assert heat[hottest] == 1
         if name == "planes":
