@@ -191,6 +191,9 @@ PRESETS = {
     "sac-pendulum": Preset(
         "sac", "Pendulum-v1", {}, iterations=10_000, description="SAC's defaults, 10,000 steps", default=True
     ),
+    "sac-cartpole": Preset(
+        "sac", "CartPole-v1", {}, iterations=40_000, description="SAC's defaults, 40,000 steps", default=True
+    ),
     "td3-pendulum": Preset(
         "td3",
         "Pendulum-v1",
