@@ -53,10 +53,10 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#8fb4ea", "color-brand-content": "#8fb4ea"},
 }
 
-default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # fields of several classes have the same name, and attributes are no links
+default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False

@@ -1,6 +1,5 @@
 """A page for each registered environment, with a GIF of random play."""
 
-import dataclasses
 import inspect
 import sys
 from collections.abc import Callable
@@ -46,7 +45,10 @@ def page_of(name: str, env: Environment, measured: Results) -> str:
         ("observation", space_text(env.observation_space)),
         ("action", space_text(env.action_space)),
         ("longest episode", f"{env.max_steps:,} steps, then it is truncated"),
-        ("solved at a return of", "no threshold is agreed on" if env.solved_return is None else f"{env.solved_return:g}"),
+        (
+            "solved at a return of",
+            "no threshold is agreed on" if env.solved_return is None else f"{env.solved_return:g}",
+        ),
         ("action mask", "yes" if _has_mask(env) else "no: every action is always allowed"),
     ]
     missing = [work for work, preset in WORKS.items() if preset.env == name and work not in measured]
@@ -55,7 +57,7 @@ def page_of(name: str, env: Environment, measured: Results) -> str:
         f"# {name}",
         inspect.cleandoc(kind.__doc__ or ""),
         f"```{{image}} /generated/gifs/{name}.gif\n:alt: {name}, random play\n:class: picture\n:width: 320px\n```",
-        f'Random play, the first {_FRAMES} steps. `jaxrl.make("{name}")` makes it, a `{kind.__module__}.{kind.__name__}`.',
+        f'Random play, {_FRAMES} steps. `jaxrl.make("{name}")` makes it, a `{kind.__module__}.{kind.__name__}`.',
         table(("", ""), facts),
         "## Constants",
         "A *leaf* may differ from member to member and be swept (`env.NAME`); a *static* field is part of the program.",

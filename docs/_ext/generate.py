@@ -1,7 +1,8 @@
 """Everything of the documentation that is made from the code and from measured results, before Sphinx reads a page.
 
 Nothing of it is committed, so nothing of it can be out of date. It goes to `docs/generated`: `environments`, a page for
-each registered environment; `parts`, tables that pages include; pictures; and the notebook of `examples`.
+each registered environment; `reference`, every public name; `parts`, tables that pages include; pictures; and the
+notebook of `examples`.
 """
 
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 from environment_pages import write_environment_pages
 from game_page import write_game_page
 from parts import write_parts
+from reference import write_reference
 from results import read_results
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -34,6 +36,7 @@ def generate(app: Sphinx, config: Config) -> None:
     write_environment_pages(GENERATED, results, write)
     write_parts(GENERATED, results, write)
     write_game_page(GENERATED, write)
+    write_reference(GENERATED, write)
     notebook = GENERATED / "first_steps.ipynb"
     source = ROOT / "examples" / "first_steps.ipynb"
     if not notebook.exists() or notebook.read_bytes() != source.read_bytes():

@@ -1,15 +1,26 @@
 """Tables that pages include: the fields and scores of each algorithm, what `check_env` finds, all wrappers."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from results import WORKS, Results, chosen, draw_curves, scores
+from results import EXPLANATION, WORKS, Results, chosen, draw_curves, scores, scores_table
 from tables import agent_fields, fields_table, shown, table
 
 from jaxrl.agents import ALGORITHMS
 from jaxrl.checking.findings import CODES
 from jaxrl.presets import PRESETS
 from jaxrl.wrappers import WRAPPERS
+
+HOME = """\
+```{image} /generated/curves/home.svg
+:alt: Learning curves of three presets
+:class: curves
+```
+
+Training return over the environment steps of a seed: median and quartiles over seeds, of
+[](benchmarks.md#what-presets-learn). The dotted line is the return from which the task counts as solved.
+"""
 
 
 def write_parts(folder: Path, results: Results, write: Callable[[Path, str], None]) -> None:
@@ -24,12 +35,21 @@ def write_parts(folder: Path, results: Results, write: Callable[[Path, str], Non
             draw_curves(measured, folder / "curves" / f"{algorithm}.svg")
         write(parts / f"scores-{algorithm}.md", scores(measured, "env", missing, f"/generated/curves/{algorithm}.svg"))
     write(parts / "scores-all.md", scores_all(results))
-    home = {name: results[name] for name in ("ppo-cartpole", "dqn-cartpole", "sac-pendulum") if name in results}
-    if home:
-        draw_curves(home, folder / "curves" / "home.svg")
+    write(parts / "home.md", home(folder, results))
     findings = ((f"`{code}`", severity, advice) for code, (severity, advice) in CODES.items())
     write(parts / "findings.md", table(("code", "severity", "what to do"), findings))
     write(parts / "wrappers.md", "\n".join(wrapper(name, kind) for name, kind in WRAPPERS.items()))
+
+
+def home(folder: Path, results: Results) -> str:
+    """The learning curves of the home page; "" where none of them is measured."""
+    shown_there = {
+        name: results[name] for name in ("ppo-cartpole", "sac-pendulum", "q-learning-taxi") if name in results
+    }
+    if not shown_there:
+        return ""
+    draw_curves(shown_there, folder / "curves" / "home.svg")
+    return HOME
 
 
 def presets(algorithm: str) -> str:
@@ -44,9 +64,7 @@ def presets(algorithm: str) -> str:
 
 def scores_all(results: Results) -> str:
     """One table of everything that is measured."""
-    from results import EXPLANATION, scores_table
-
-    by_name = {name: r for name, r in sorted(results.items(), key=lambda item: (item[1]["env"], item[0]))}
+    by_name = dict(sorted(results.items(), key=lambda item: (item[1]["env"], item[0])))
     if not by_name:
         return "Nothing is measured yet.\n"
     episodes = max(r["episodes"] for r in by_name.values())
@@ -55,8 +73,6 @@ def scores_all(results: Results) -> str:
 
 def wrapper(name: str, kind: type) -> str:
     """A section on a wrapper."""
-    import dataclasses
-
     first = (kind.__doc__ or "").strip().splitlines()[0]
     fields = [field for field in dataclasses.fields(kind) if field.name != "env"]
     values = {f.name: "" if f.default is dataclasses.MISSING else f.default for f in fields}

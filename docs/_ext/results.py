@@ -19,7 +19,9 @@ _INK, _LINE = "#80868f", "#2f7fd1"  # They can be read on white and on black.
 
 def read_results(folder: Path) -> Results:
     """All results that are committed, in the order of the presets."""
-    return {name: json.loads((folder / f"{name}.json").read_text()) for name in WORKS if (folder / f"{name}.json").exists()}
+    return {
+        name: json.loads((folder / f"{name}.json").read_text()) for name in WORKS if (folder / f"{name}.json").exists()
+    }
 
 
 def chosen(results: Results, **fields: str) -> Results:
@@ -68,7 +70,9 @@ def draw_curves(results: Results, path: Path) -> None:
     columns = min(3, len(results))
     rows = -(-len(results) // columns)
     with mpl.rc_context({"text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "svg.hashsalt": "jaxrl"}):
-        fig, axes = plt.subplots(rows, columns, figsize=(3.4 * columns, 2.3 * rows), squeeze=False, layout="constrained")
+        fig, axes = plt.subplots(
+            rows, columns, figsize=(3.4 * columns, 2.3 * rows), squeeze=False, layout="constrained"
+        )
         for axis, (name, r) in zip(axes.flat, results.items(), strict=False):
             steps, low, middle, high = zip(*r["curve"], strict=True)
             axis.fill_between(steps, low, high, color=_LINE, alpha=0.25, linewidth=0)
