@@ -23,6 +23,7 @@ extensions = [
     "sphinx_copybutton",
     "generate",  # pages and tables made from the registry, the dataclasses and the measured results
     "public_names",  # every public name is in the reference
+    "offline",  # no page needs another host
 ]
 exclude_patterns = ["_build", "_ext", "generated/parts"]
 root_doc = "index"

@@ -58,7 +58,7 @@ def page_of(name: str, env: Environment, measured: Results) -> str:
         inspect.cleandoc(kind.__doc__ or ""),
         f"```{{image}} /generated/gifs/{name}.gif\n:alt: {name}, random play\n:class: picture\n:width: 320px\n```",
         f'Random play, {_FRAMES} steps. `jaxrl.make("{name}")` makes it, a `{kind.__module__}.{kind.__name__}`.',
-        table(("", ""), facts),
+        table(("property", "value"), facts),
         "## Constants",
         "A *leaf* may differ from member to member and be swept (`env.NAME`); a *static* field is part of the program.",
         environment_fields(env) or "It has none.",
