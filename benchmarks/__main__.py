@@ -1,11 +1,11 @@
 """jaxrl beside its peers and beside the limits of the machine, in one run.
 
 python -m benchmarks                     every part, jaxrl and what needs no installing
-python -m benchmarks --peers all         the peers as well, each in a virtual environment of its own
+python -m benchmarks --peers all         the peers as well, each in a separate virtual environment
 python -m benchmarks env dqn --rounds 5  some parts only
 python -m benchmarks ppo-16 ppo-gru-1    some works only, by their keys
 
-Contenders of one piece of work are processes of their own that run by turns. Medians, extremes and ratios
+Contenders of one piece of work are separate processes that run by turns. Medians, extremes and ratios
 go to `benchmarks/results/NAME` as JSON, Markdown and pictures; a part that is measured again replaces its
 old figures there and leaves the others.
 """
@@ -48,7 +48,7 @@ def measure(parts: list[str], device: str, peers: bool, devices: int, rounds: in
 
 
 def sweeping(part: str, device: str, rounds: int) -> list[str]:
-    """What a part of `benchmarks.sweep` prints, in a process of its own: one of them looks at its peak of memory."""
+    """What a part of `benchmarks.sweep` prints, in a separate process: one of them looks at its peak of memory."""
     print(f"sweep {part}", flush=True)
     command = [sys.executable, "-m", "benchmarks.sweep", part, "--rounds", str(rounds)]
     done = subprocess.run(command, cwd=ROOT, env=variables(device), stdout=subprocess.PIPE, text=True, check=True)

@@ -1,7 +1,7 @@
-"""How a contender is driven: a process of its own that answers one JSON line a run.
+"""How a contender is driven: a separate process that answers one JSON line a run.
 
 `python -m benchmarks.peers.NAME OPTIONS`, OPTIONS a JSON object. The contender prepares and compiles,
-prints one line of facts, and then runs once for every line that it reads, printing one line each. So
+prints one line of information, and then runs once for every line that it reads, printing one line each. So
 contenders stay warm and can take turns. Only the standard library is needed here: a peer's virtual
 environment holds nothing of jaxrl.
 """
@@ -26,22 +26,22 @@ def serve(prepare: Callable[..., tuple[Run, dict[str, Any]]]) -> None:
     """Prepares by the options of the command line, then answers requests until the input ends.
 
     Args:
-      prepare: takes the options by name; returns the work and facts about it (such as `versions`). Compiling
+      prepare: takes the options by name; returns the work and information about it (such as `versions`). Compiling
         belongs in here: its seconds, and those of one first run, are reported apart.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Whatever a library prints goes to the error stream.
 
-    def answer(facts: dict[str, Any]) -> None:
-        answers.write(json.dumps(facts) + "\n")
+    def answer(info: dict[str, Any]) -> None:
+        answers.write(json.dumps(info) + "\n")
         answers.flush()
 
     begin = time.perf_counter()
-    run, facts = prepare(**json.loads(sys.argv[1]))
+    run, info = prepare(**json.loads(sys.argv[1]))
     prepared = time.perf_counter()
     run()
-    answer({"prepare_seconds": prepared - begin, "first_run_seconds": time.perf_counter() - prepared, **facts})
+    answer({"prepare_seconds": prepared - begin, "first_run_seconds": time.perf_counter() - prepared, **info})
     for _ in sys.stdin:
         begin = time.perf_counter()
-        found = run()
-        answer({"seconds": time.perf_counter() - begin, **found})
+        result = run()
+        answer({"seconds": time.perf_counter() - begin, **result})

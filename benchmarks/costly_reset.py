@@ -17,8 +17,9 @@ import numpy as np
 
 import jaxrl
 from jaxrl import random_bits
+from jaxrl.actors import start_actors, start_each
 from jaxrl.environment import Episode
-from jaxrl.rollout import Policy, rollout, start_actors, start_each
+from jaxrl.rollout import Policy, rollout
 
 ROUNDS_OF_A_STEP = 10
 ROUNDS_OF_A_RESET = 10_000

@@ -9,7 +9,7 @@ def learned(returns: np.ndarray, steps: int, solved: float | None = None) -> dic
     """Summarises the returns of members over a training.
 
     Args:
-      returns: f32[members, slots], the mean return of the episodes that ended in each equal part of the training
+      returns: f32[members, log_points], the mean return of the episodes that ended in each equal part of the training
         (or of the evaluation at its end); NaN where none did.
       steps: environment steps of one member.
       solved: the return from which on a member counts as having solved the task.
@@ -19,31 +19,31 @@ def learned(returns: np.ndarray, steps: int, solved: float | None = None) -> dic
       members of each one's mean in the last tenth; `solved`, the share of members whose mean there is at least
       `solved` (a member without any episode there has not solved it).
     """
-    slots = returns.shape[1]
+    log_points = returns.shape[1]
     means = [_mean(column) for column in returns.T]
-    last = [_mean(row) for row in returns[:, -max(slots // 10, 1) :]]
+    last = [_mean(row) for row in returns[:, -max(log_points // 10, 1) :]]
     finals = [final for final in last if final is not None]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "final_return": sum(finals) / len(finals) if finals else None,
-        "curve": [[(slot + 1) * steps / slots, mean] for slot, mean in enumerate(means)],
+        "curve": [[(log_point + 1) * steps / log_points, mean] for log_point, mean in enumerate(means)],
     }
     if solved is not None:
-        found["solved"] = sum(final >= solved for final in finals) / len(last)
-    return found
+        result["solved"] = sum(final >= solved for final in finals) / len(last)
+    return result
 
 
-def by_slot(ended: np.ndarray, returns: np.ndarray, slots: int) -> np.ndarray:
+def by_log_point(ended: np.ndarray, returns: np.ndarray, log_points: int) -> np.ndarray:
     """The mean return of the episodes that ended in each part of a training.
 
     Args:
       ended: bool[members, time, ...], where an episode ended.
       returns: f32[members, time, ...], the returns of those that did.
-      slots: equal parts that the time is divided into.
+      log_points: equal parts that the time is divided into.
 
     Returns:
-      f64[members, slots], NaN where no episode ended.
+      f64[members, log_points], NaN where no episode ended.
     """
-    edges = np.arange(slots) * ended.shape[1] // slots
+    edges = np.arange(log_points) * ended.shape[1] // log_points
     axes = tuple(range(2, ended.ndim))
     sums = np.add.reduceat(np.where(ended, returns, 0.0).sum(axes, dtype=np.float64), edges, axis=1)
     counts = np.add.reduceat(ended.sum(axes), edges, axis=1)

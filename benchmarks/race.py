@@ -56,13 +56,13 @@ class Work:
     rounds: int = 3
 
 
-def member_count(number: int) -> str:
+def member_count(count: int) -> str:
     """A number of members, for titles."""
-    return f"{number:,} member{'s' * (number > 1)}"
+    return f"{count:,} member{'s' * (count > 1)}"
 
 
 class Process:
-    """A contender's process, ready to run: `facts` says what it found out while it prepared."""
+    """A contender's process, ready to run: `info` says what it found out while it prepared."""
 
     def __init__(self, contender: Contender, device: str):
         python = python_of(contender.peer, device)
@@ -77,7 +77,7 @@ class Process:
             stderr=self._errors,
             text=True,
         )
-        self.facts = self._answer()
+        self.info = self._answer()
 
     def go(self) -> dict[str, Any]:
         """Runs once: at least `seconds` and `steps`; raises AbsentError where the process has ended."""
@@ -141,7 +141,7 @@ def race(work: Work, device: str, peers: bool) -> dict[str, Any]:
         for process in runners.values():
             process.close()
     for name in [name for name in runners if "absent" not in rows[name]]:
-        rows[name] |= {**runners[name].facts, **_speeds(runs[name]), **_found(runs[name][-1])}
+        rows[name] |= {**runners[name].info, **_speeds(runs[name]), **_found(runs[name][-1])}
         print(f"  {name}: {rows[name]['speed']:,.0f} {work.unit}/s", flush=True)
     return {"title": work.title, "unit": work.unit, "rows": rows, **_compared(rows)}
 

@@ -112,18 +112,18 @@ def _facts(row: dict[str, Any], learning: bool) -> list[str]:
         "strikes_a_game": "strikes a game {:.1f}",
         "final_length": "at the end {:.1f}",
     }
-    facts = [text.format(row[name]) for name, text in names.items() if row.get(name) is not None]
+    info = [text.format(row[name]) for name, text in names.items() if row.get(name) is not None]
     grown = row.get("measured_bytes")
-    return facts if grown is None else [*facts, f"the process grew by {grown / 2**20:,.0f} MiB"]
+    return info if grown is None else [*info, f"the process grew by {grown / 2**20:,.0f} MiB"]
 
 
 def _sized(results: Results, name: str) -> list[tuple[list[int], dict[str, Any]]]:
     """The sizes and our rows of the works called `name-SIZE...`."""
-    found = []
+    result = []
     for key, work in results["works"].items():
         if re.fullmatch(rf"{name}(-\d+)+", key):
-            found.append(([int(part) for part in key.split("-")[1:]], work["rows"][OURS]))
-    return found
+            result.append(([int(part) for part in key.split("-")[1:]], work["rows"][OURS]))
+    return result
 
 
 def _memory_rows(chosen: list[tuple[list[int], dict[str, Any]]]) -> list[str]:

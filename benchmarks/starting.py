@@ -35,11 +35,11 @@ def starting(rounds: int, device: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             cold.append(json.loads(_run(device, CODE, folder)))
             warm.append(json.loads(_run(device, CODE, folder)))
-    found = {"import": statistics.median(imports)}
+    result = {"import": statistics.median(imports)}
     for name, runs in (("cold", cold), ("cached", warm)):
-        found |= {f"{name}_{part}": statistics.median(run[part] for run in runs) for part in runs[0]}
-    print("  " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.items()), flush=True)
-    return found
+        result |= {f"{name}_{part}": statistics.median(run[part] for run in runs) for part in runs[0]}
+    print("  " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in result.items()), flush=True)
+    return result
 
 
 def _run(device: str, code: str, *arguments: str) -> str:

@@ -48,16 +48,16 @@ def bookkeeping(members: int, steps: int, rounds: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             begin = time.monotonic()
             space = {"learning_rate": jaxrl.log_uniform(1e-3, 3e-3)}
-            found = jaxrl.sweep(
+            result = jaxrl.sweep(
                 agent(), space, trials=members // 16, seeds=16, steps=steps, out=Path(folder) / "s", progress=False
             )
             swept = time.monotonic()
-            found.report(Path(folder) / "report.html")
+            result.report(Path(folder) / "report.html")
             whole, report = swept - begin, time.monotonic() - swept
-            other = whole - found.seconds - found.compile_seconds
+            other = whole - result.seconds - result.compile_seconds
             print(
-                f"{members} members, {steps} steps: {whole:.1f} s, of which training and playing {found.seconds:.1f}, "
-                f"compiling {found.compile_seconds:.1f}, all else {other:.2f} ({other / whole:.1%}); "
+                f"{members} members, {steps} steps: {whole:.1f} s, of which training and playing {result.seconds:.1f}, "
+                f"compiling {result.compile_seconds:.1f}, all else {other:.2f} ({other / whole:.1%}); "
                 f"report {report:.1f} s ({report / whole:.1%})"
             )
 
@@ -86,11 +86,11 @@ def halving(members: int, steps: int, rounds: int) -> None:
     best: dict[int, jaxrl.Trial] = {}
     for rungs in (3, 2, 1):
         begin = time.monotonic()
-        found = jaxrl.sweep(
+        result = jaxrl.sweep(
             agent(), space, trials=members // 16, seeds=16, steps=steps, rungs=rungs, eta=4, progress=False
         )
-        best[rungs] = found.best()
-        print(f"rungs {rungs}: {time.monotonic() - begin:.0f} s; {found.best()}; {dict(found.facts())}", flush=True)
+        best[rungs] = result.best()
+        print(f"rungs {rungs}: {time.monotonic() - begin:.0f} s; {result.best()}; {dict(result.facts())}", flush=True)
     for rungs in (2, 3):
         print(f"rungs {rungs}: the same winner as with one: {best[rungs].number == best[1].number}")
 

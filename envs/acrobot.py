@@ -170,7 +170,7 @@ class Acrobot(Environment):
 
 
 def _moved(numbers: _Numbers, slope: _Numbers, time: Any) -> _Numbers:
-    a, b, c, d = (number + time * change for number, change in zip(numbers, slope, strict=True))
+    a, b, c, d = (value + time * change for value, change in zip(numbers, slope, strict=True))
     return a, b, c, d
 
 

@@ -1,7 +1,7 @@
 """Sets of cells as the bits of a few 32-bit words, so that a step moves words and no boards.
 
 A set of up to n cells is a tuple of ceil(n / 32) words u32[]; cell c is bit c % 32 of word c // 32. The
-words are arrays of their own, not one array: with many games side by side each is a plain vector.
+words are separate arrays, not one array: with many games side by side each is a plain vector.
 
 Where a result serves many others (`meet`, `nth`) it is written as a reduction over the words: XLA on a CPU
 computes a reduction once, but repeats a chain of cheap operations for every array that is made of it.
@@ -59,18 +59,18 @@ def count(words: Words) -> jax.Array:
     return reduce(jnp.add, [jax.lax.population_count(word).astype(jnp.int32) for word in words], jnp.int32(0))
 
 
-def nth(words: Words, number: jax.Array) -> jax.Array:
-    """The cell i32[] before which there are `number` (i32[]) others; it must be below the count."""
+def nth(words: Words, index: jax.Array) -> jax.Array:
+    """The cell i32[] before which there are `index` (i32[]) others; it must be below the count."""
     sizes = [count((word,)) for word in words]
     before = jnp.stack([count(words[:place]) for place in range(len(words))])
-    inside = (before <= number) & (number < before + jnp.stack(sizes))
+    inside = (before <= index) & (index < before + jnp.stack(sizes))
     cells = 32 * jnp.arange(len(words), dtype=jnp.int32)
-    cells += _nth_bit(jnp.stack(words), (number - before).astype(jnp.uint32))
+    cells += _nth_bit(jnp.stack(words), (index - before).astype(jnp.uint32))
     return jnp.max(jnp.where(inside, cells, 0), axis=0)
 
 
-def _nth_bit(word: Any, number: jax.Array) -> jax.Array:
-    """The places i32[...] of the bits of u32[...] before which `number` (u32[...]) others are set.
+def _nth_bit(word: Any, index: jax.Array) -> jax.Array:
+    """The places i32[...] of the bits of u32[...] before which `index` (u32[...]) others are set.
 
     By halves: partial counts of pairs, nibbles, bytes and halves of the word tell in which half to go on.
     """
@@ -81,7 +81,7 @@ def _nth_bit(word: Any, number: jax.Array) -> jax.Array:
     place = jnp.uint32(0)
     for counts, width in ((halves, 16), (octets, 8), (nibbles, 4), (pairs, 2), (word, 1)):
         below = (counts >> place) & np.uint32(2 * width - 1)
-        upper = number >= below
-        number = jnp.where(upper, number - below, number)
+        upper = index >= below
+        index = jnp.where(upper, index - below, index)
         place = jnp.where(upper, place + np.uint32(width), place)
     return place.astype(jnp.int32)

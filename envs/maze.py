@@ -1,6 +1,6 @@
 """Mazes: find the way to the goal, the only place with a reward.
 
-Walls are drawn anew for each episode, as a random spanning tree of the rooms (Kruskal's algorithm with random weights:
+Walls are redrawn for each episode, as a random spanning tree of the rooms (Kruskal's algorithm with random weights:
 there is exactly one way between any two rooms), or fixed by a given layout, which may have traps.
 """
 
@@ -193,7 +193,7 @@ def nearness(env: Maze, state: MazeState) -> jax.Array:
 def drawn_walls(size: int, key: jax.Array) -> jax.Array:
     """The walls bool[size * size] of a maze with one way between any two rooms, the cells of even row and column.
 
-    A spanning tree of least weight, the weights drawn anew: Kruskal's algorithm, a loop over all walls.
+    A spanning tree of least weight, with random weights: Kruskal's algorithm, a loop over all walls.
     """
     first, second, between = _edges(size)
     order = jnp.argsort(random_bits.bits(key, (len(between),)))

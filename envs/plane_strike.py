@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import random_bits
-from jaxrl.environment import Environment, TimeStep
+from jaxrl.environment import Environment, ExactScore, TimeStep
 from jaxrl.envs import bitboard
+from jaxrl.envs.plane_strike_score import score
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.rendering import picture
 from jaxrl.spaces import Box, Discrete
@@ -98,6 +99,13 @@ class PlaneStrike(Environment):
     def placement_probabilities(self) -> np.ndarray:
         """f64[placements], read-only: how likely each of `placements` is."""
         return _placements(self.size, self.placement)[1]
+
+    @property
+    def exact_score(self) -> ExactScore:  # type: ignore[override]
+        """The mean number of strikes over all placements."""
+        count = len(self.placements)
+        meaning = f"mean strikes over all {count} placements"
+        return ExactScore(lambda policy_for: score(self, policy_for(count)), meaning, fewer_is_better=True)
 
     def reset(self, key: jax.Array) -> tuple[PlaneStrikeState, jax.Array]:
         """Places the plane and empties the board.

@@ -6,17 +6,21 @@ likeliest to be hit scores 12.08, and the model in the published app scores 13.1
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.actors import actors_at
 from jaxrl.environment import episode_from
-from jaxrl.envs.plane_strike import PlaneStrike
-from jaxrl.rollout import Policy, Step, actors_at, play_episodes
+from jaxrl.rollout import Policy, Step, play_episodes
+
+if TYPE_CHECKING:
+    from jaxrl.envs.plane_strike import PlaneStrike
 
 
-def strikes(env: PlaneStrike, policy: Policy) -> jax.Array:
+def strikes(env: "PlaneStrike", policy: Policy) -> jax.Array:
     """Plays every placement of `env` once: i32[placements], in the order of `env.placements`.
 
     May be jitted, and batched over policies by `jax.vmap`. The rewards and `max_steps` of `env` play no part.
@@ -39,7 +43,7 @@ def strikes(env: PlaneStrike, policy: Policy) -> jax.Array:
     return play_episodes(env, actors, policy, count, None, unused_key, add, jnp.zeros(count, jnp.int32))[0]
 
 
-def score(env: PlaneStrike, policy: Policy) -> jax.Array:
+def score(env: "PlaneStrike", policy: Policy) -> jax.Array:
     """The expected number of strikes of a policy in one game of `env`: f32[], lower is better.
 
     Exact to rounding: the mean of `strikes` over the placements, each weighted by its probability

@@ -116,8 +116,8 @@ class Tabular(Environment):
         drawn = packed.reshape(-1)[index]
         state, kind = drawn >> 4, (drawn >> 1) & 7
         reward = jnp.float32(self.rewards[0])
-        for number, other in enumerate(self.rewards[1:], 1):
-            reward = jnp.where(kind == number, other, reward)
+        for other_kind, other in enumerate(self.rewards[1:], 1):
+            reward = jnp.where(kind == other_kind, other, reward)
         return state, TimeStep(state, reward.astype(jnp.float32), drawn & 1 != 0, jnp.zeros((), bool))
 
     def _outcome(self, key: jax.Array) -> jax.Array | int:
@@ -127,7 +127,7 @@ class Tabular(Environment):
             return 0
         drawn = random_bits.uniform(random_bits.bits(key, ()))
         # As Gymnasium draws: the first outcome whose cumulated probability is above the drawn number.
-        levels = [sum(probabilities[: number + 1]) for number in range(len(probabilities) - 1)]
+        levels = [sum(probabilities[: index + 1]) for index in range(len(probabilities) - 1)]
         return sum((drawn >= level).astype(jnp.int32) for level in levels)
 
 

@@ -3,8 +3,8 @@
 import jaxrl._module_command  # noqa: F401 (before everything that takes time)
 from jaxrl import adapters, wrappers
 from jaxrl.agents import A2C, DDPG, DQN, DRQN, PPO, SAC, TD3, Agent, QLearning, Reinforce
-from jaxrl.checking import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.devices import use_compilation_cache, use_cpu_cores
+from jaxrl.env_checker import EnvironmentCheckError, EnvironmentReport, check_env
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.evaluation import evaluate
 from jaxrl.presets import preset

@@ -1,4 +1,4 @@
-"""Arguments of functions that users call: checked by kind, in words that name argument, value and remedy."""
+"""Validation of the arguments of public functions, with errors that name the argument, the value and the remedy."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ def whole(name: str, value: Any, least: int = 0, most: int = LARGEST_COUNT) -> i
     """An argument that must be a whole number.
 
     Raises:
-      TypeError: it is none.
+      TypeError: it is not.
       ValueError: it is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -46,7 +46,7 @@ def positive(name: str, value: Any, most: int = LARGEST_COUNT) -> int:
     """An argument that must be a positive whole number.
 
     Raises:
-      TypeError: it is no whole number.
+      TypeError: it is not a whole number.
       ValueError: it is out of range.
     """
     return whole(name, value, 1, most)
@@ -56,7 +56,7 @@ def number(name: str, value: Any, least: float | None = None) -> float:
     """An argument that must be one finite number.
 
     Raises:
-      TypeError: it is none.
+      TypeError: it is not.
       ValueError: it is less than `least`, or not finite.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
@@ -84,7 +84,7 @@ def path(name: str, value: Any) -> Path:
     """An argument that must name a file or a folder.
 
     Raises:
-      TypeError: it is no text and no path.
+      TypeError: it is neither text nor a path.
       ValueError: it is empty, or no name that a file can have.
     """
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
@@ -101,8 +101,8 @@ def writable_file(name: str, value: Any) -> Path:
     """An argument that must name a file which can be written.
 
     Raises:
-      TypeError: it is no text and no path.
-      ValueError: it is no name of a file, it is a folder, or its folder is missing or can't be written to.
+      TypeError: it is neither text nor a path.
+      ValueError: it is not a name of a file, it is a folder, or its folder is missing or can't be written to.
     """
     file = path(name, value)
     if file.is_dir():
@@ -118,7 +118,7 @@ def random_key(name: str, value: Any) -> jax.Array:
     """An argument that must be one random key, as of `jax.random.key` or the older `jax.random.PRNGKey`.
 
     Raises:
-      TypeError: it is none.
+      TypeError: it is not.
       ValueError: it is several.
     """
     dtype = getattr(value, "dtype", None)
@@ -136,7 +136,7 @@ def mask(name: str, value: Any, actions: int) -> np.ndarray:
     """An argument that must say which of so many actions are allowed: bool[actions].
 
     Raises:
-      TypeError: it is no array of flags.
+      TypeError: it is not an array of flags.
       ValueError: it is of another length, or allows no action.
     """
     array = array_of(value)
@@ -154,7 +154,7 @@ def observation(name: str, value: Any, space: Any) -> Any:
     or in a tuple, where it has several.
 
     Raises:
-      TypeError: it is of another structure, or an array of it is none of numbers.
+      TypeError: it is of another structure, or an array of it does not hold numbers.
       ValueError: an array is of another shape, or not finite.
     """
     parts = getattr(space, "spaces", None)

@@ -1,36 +1,16 @@
-"""Blocks of members: trained from slot to slot, kept, and joined to a result."""
+"""Trained blocks of members, and the result that they make together."""
 
-import contextlib
 import dataclasses
-import functools
-import gc
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxrl import loop
 from jaxrl.agents.base import FAULT_METRICS, Mean
-from jaxrl.devices import AXIS
 from jaxrl.environment import FAULTS
-from jaxrl.periodic_evaluation import (
-    COLUMN,
-    Evaluations,
-    evaluate_slot,
-    no_evaluations,
-    params_to_act_with,
-    starts_key,
-)
 from jaxrl.plan import Plan
-from jaxrl.progress import Bar
 from jaxrl.result import Result
-
-PAUSE_SECONDS = 0.5
-"""How long the devices run between two looks at the host: the bar, Ctrl-C, checkpoints."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,219 +18,29 @@ class Block:
     """A block that was trained.
 
     Attributes:
-      number: from 0.
+      index: from 0.
       state: what its members keep, `[members, ...]`, the filling of the last block included.
-      log: one `Mean` a metric, f32[members, slots].
+      log: one `Mean` a metric, f32[members, log_points].
       best_params: of every member's best evaluation, `[members, ...]`; None where they are not kept.
-      note: "block", "slot" (slots done), "seconds", "evaluation_seconds", "compile_seconds".
+      note: "block", "log_point" (log points done), "seconds", "evaluation_seconds", "compile_seconds".
     """
 
-    number: int
+    index: int
     state: Any
     log: dict[str, Mean]
     best_params: Any
     note: dict[str, Any]
 
 
-class Store(Protocol):
-    """Where blocks are kept, and go on from; such as a `RunDirectory`."""
-
-    def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
-        """The whole state of a block, its log and evaluations, and its note; None where it is to begin anew."""
-
-    def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
-        """Keeps the whole state of a block, its log and its evaluations."""
-
-    def save_block(self, block: int, tree: Any, note: dict[str, Any]) -> None:
-        """Keeps what outlives the run of a finished block."""
-
-
-class _UnderWay:
-    """A block on the devices, which are busy with one call at a time.
-
-    Attributes:
-      state: whole, `[members, ...]`.
-      log: of training alone.
-      evaluations: None where nothing is evaluated.
-      note: of `Block`.
-    """
-
-    def __init__(self, plan: Plan, agent: Any, tree: Any, note: dict[str, Any]) -> None:
-        """Takes the block's batched agent, and (state, log, evaluations) and the note as they come from a store."""
-        sharding = NamedSharding(plan.mesh, PartitionSpec(AXIS))
-        self.state, self.log, self.evaluations = jax.device_put(tree, sharding)
-        self.note = {"evaluation_seconds": 0.0, **note}
-        members = {"varied": tuple(plan.vary), "mesh": plan.mesh}
-        edges = loop.slot_edges(plan.iterations, plan.slots)
-        self._run = functools.partial(loop.run, agent, edges=edges, **members)
-        if plan.evaluation is not None:
-            episodes = plan.evaluation.episodes
-            self._play = functools.partial(evaluate_slot, agent, key=starts_key(), episodes=episodes, **members)
-
-    @property
-    def slot(self) -> int:
-        """The slots that are done."""
-        return self.note["slot"]
-
-    @property
-    def tree(self) -> Any:
-        """What a checkpoint holds."""
-        return self.state, self.log, self.evaluations
-
-    def compile(self) -> None:
-        """Makes the programs run on nothing, so that compiling and running are timed apart."""
-        self.train(self.slot)
-        if self.evaluations is not None:
-            self._evaluate(-1)
-
-    def train(self, last: int) -> float:
-        """Trains up to, and without, slot `last`: the seconds that it took."""
-        begin = time.monotonic()
-        self.state, self.log = self._run(self.state, self.log, np.int32(self.slot), np.int32(last))
-        jax.block_until_ready(self.log)
-        self.note["slot"] = last
-        return time.monotonic() - begin
-
-    def evaluate(self) -> None:
-        """Evaluates the members at the end of the slot that was trained last."""
-        begin = time.monotonic()
-        self._evaluate(self.slot - 1)
-        self.note["evaluation_seconds"] += time.monotonic() - begin
-
-    def _evaluate(self, slot: int) -> None:
-        self.evaluations = jax.block_until_ready(self._play(self.state, self.evaluations, np.int32(slot)))
-
-
-class Trainer:
-    """Trains the blocks of a plan, with one progress bar and checkpoints."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store | None,
-        checkpoint_seconds: float,
-        bar: Bar,
-        interrupted: Callable[[], bool],
-        until: int | None = None,
-    ) -> None:
-        """Prepares to train blocks up to, and without, the slot `until`, by default to the end."""
-        self._plan = plan
-        self._store = store
-        self._checkpoint_seconds = checkpoint_seconds
-        self._interrupted = interrupted
-        self._until = plan.slots if until is None else until
-        self._evaluated = plan.evaluated
-        self._last_checkpoint = time.monotonic()
-        self._slots_a_call = 1
-        self._bar = bar
-
-    def train_block(self, number: int) -> Block:
-        """Trains a block, from its checkpoint where there is one, to its end or to an interruption."""
-        begin = time.monotonic()
-        with no_garbage_collection():
-            block = self._begin(number)
-            block.compile()
-        block.note["compile_seconds"] += time.monotonic() - begin
-        while block.slot < self._until and not self._interrupted():
-            first, last = block.slot, self._next_pause(block.slot)
-            seconds = block.train(last)
-            block.note["seconds"] += seconds
-            # At most twice as many as before: slots before learning starts are much shorter than later ones.
-            fitting = int((last - first) * PAUSE_SECONDS / max(seconds, 1e-6))
-            self._slots_a_call = max(1, min(fitting, 2 * (last - first)))
-            if self._evaluated[last - 1]:
-                block.evaluate()
-            self._show(block.log, first, last, seconds)
-            if last < self._until and time.monotonic() - self._last_checkpoint >= self._checkpoint_seconds:
-                self._checkpoint(block)
-        return self._end(block)
-
-    def _next_pause(self, slot: int) -> int:
-        """The end of the next call of the training program: no later than the next evaluation."""
-        last = min(slot + self._slots_a_call, self._until)
-        due = np.flatnonzero(self._evaluated[slot:last])
-        return slot + int(due[0]) + 1 if due.size else last
-
-    def _begin(self, number: int) -> _UnderWay:
-        plan = self._plan
-        agent = plan.batched_agent(plan.chosen(number))
-        init = _init(plan, number, agent)
-        # Without a store or evaluations nobody asks for the shapes, which would take a moment.
-        beginning = None if self._store is None and plan.evaluation is None else _template(plan, init)
-        found = None
-        if self._store is not None:
-            found = self._store.load_checkpoint(number, beginning)
-        if found is None:
-            evaluations = None if beginning is None else beginning[2]
-            note = {"block": number, "slot": 0, "seconds": 0.0, "compile_seconds": 0.0}
-            return _UnderWay(plan, agent, (init(), _empty_log(plan), evaluations), note)
-        self._bar.skip(found[1]["slot"])
-        return _UnderWay(plan, agent, *found)
-
-    def _show(self, log: Any, first: int, last: int, seconds: float) -> None:
-        if not self._bar.drawn:
-            return
-        steps, (total, count) = log["steps"].total, dataclasses.astuple(log["episode_return"])
-        steps, total, count = (float(np.sum(np.asarray(x)[:, first:last], dtype=float)) for x in (steps, total, count))
-        self._bar.advance(last - first, steps, seconds, total / count if count else float("nan"))
-
-    def _checkpoint(self, block: _UnderWay) -> None:
-        if self._store is not None:
-            self._store.save_checkpoint(block.tree, block.note)
-        self._last_checkpoint = time.monotonic()
-
-    def _end(self, block: _UnderWay) -> Block:
-        agent = self._plan.agent
-        state, log, evaluations = host((agent.kept(block.state), block.log, block.evaluations))
-        params = None
-        if evaluations is not None:
-            log |= {COLUMN: evaluations.returns}
-            if evaluations.best is not None:
-                params = params_to_act_with(evaluations.best, agent.params(state))
-        if self._store is not None:
-            if block.slot == self._plan.slots:
-                self._store.save_block(block.note["block"], (state, log, params), block.note)
-            else:
-                self._checkpoint(block)
-        return Block(block.note["block"], state, log, params, block.note)
-
-
-@contextlib.contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Holds Python's garbage collector, which takes a third of the time of tracing a program and finds little."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def whole_template(plan: Plan) -> tuple[Any, dict[str, Mean], Evaluations | None]:
-    """The shapes of a block under way: (state, log, evaluations)."""
-    return _template(plan, _init(plan, 0, plan.batched_agent(plan.chosen(0))))
-
-
-def kept_template(plan: Plan) -> Any:
-    """The shapes of what a finished block has on disk: (state, log, best parameters)."""
-    state, log, evaluations = whole_template(plan)
-    params = None
-    if evaluations is not None:
-        log |= {COLUMN: evaluations.returns}
-        params = None if evaluations.best is None else evaluations.best.params
-    return plan.agent.kept(state), log, params
-
-
 def join(plan: Plan, blocks: list[Block]) -> Result:
     """The result of the blocks that were trained, their filling taken out."""
     if not blocks:
         raise KeyboardInterrupt("interrupted before anything was trained")
-    states = [jax.tree.map(lambda x, b=block: x[: plan.real(b.number)], block.state) for block in blocks]
-    logs = [jax.tree.map(lambda x, b=block: x[: plan.real(b.number)], block.log) for block in blocks]
-    members = np.concatenate([plan.chosen(b.number)[: plan.real(b.number)] for b in blocks])
-    params = [jax.tree.map(lambda x, b=block: x[: plan.real(b.number)], block.best_params) for block in blocks]
-    complete = len(blocks) == plan.blocks and all(block.note["slot"] == plan.slots for block in blocks)
+    states = [jax.tree.map(lambda x, b=block: x[: plan.real(b.index)], block.state) for block in blocks]
+    logs = [jax.tree.map(lambda x, b=block: x[: plan.real(b.index)], block.log) for block in blocks]
+    members = np.concatenate([plan.chosen(b.index)[: plan.real(b.index)] for b in blocks])
+    params = [jax.tree.map(lambda x, b=block: x[: plan.real(b.index)], block.best_params) for block in blocks]
+    complete = len(blocks) == plan.blocks and all(block.note["log_point"] == plan.log_points for block in blocks)
     return Result(
         agent=plan.agent,
         vary={path: values[members] for path, values in plan.vary.items()},
@@ -289,13 +79,13 @@ def finished_log(sums: dict[str, Mean]) -> dict[str, np.ndarray]:
 
 
 def _lost(loss: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Where a member learns from a loss that is not finite, and was not in any slot either: bool[members, slots].
+    """Where a member learns from a loss that is finite at no log point: bool[members, log_points].
 
     Clipped gradients may keep its parameters finite.
 
     Args:
-      loss: f32[members, slots].
-      counted: bool[members, slots], where there was one.
+      loss: f32[members, log_points].
+      counted: bool[members, log_points], where there was one.
     """
     finite = (counted & np.isfinite(loss)).any(axis=1)
     return counted & ~finite[:, None]
@@ -323,25 +113,3 @@ def concatenated(*parts: Any) -> Any:
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     return jax.random.wrap_key_data(jnp.concatenate([jax.random.key_data(part) for part in parts]))
-
-
-def _init(plan: Plan, number: int, agent: Any) -> Callable[[], Any]:
-    """What makes the states of a block's members before training, of the block's batched agent."""
-    seeds = plan.seeds[plan.chosen(number)].astype(np.uint32)
-    # Named here, because the default may change while compiled programs stay as they are.
-    impl = jax.config.jax_default_prng_impl  # type: ignore[attr-defined]
-    return functools.partial(loop.init, agent, seeds, varied=tuple(plan.vary), mesh=plan.mesh, impl=impl)
-
-
-def _template(plan: Plan, init: Callable[[], Any]) -> tuple[Any, dict[str, Mean], Evaluations | None]:
-    state = jax.eval_shape(init)
-    evaluations = None
-    if plan.evaluation is not None:
-        # Members have the axis that the agent's methods do not see.
-        params = jax.eval_shape(jax.vmap(plan.agent.params), state)
-        evaluations = no_evaluations(plan.evaluation, params, plan.slots)
-    return state, _empty_log(plan), evaluations
-
-
-def _empty_log(plan: Plan) -> dict[str, Mean]:
-    return loop.empty_log(plan.agent, plan.block, plan.slots)

@@ -10,8 +10,8 @@ from jaxrl import registry
 from jaxrl.config import to_config
 from jaxrl.environment import name_of
 from jaxrl.periodic_evaluation import COLUMN
-from jaxrl.reports import median_steps, solved_return
-from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.run_report import median_steps, solved_return
+from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 from jaxrl.storage import new_file
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#4D4D4D"  # Okabe and Ito, safe for the colour-blind
@@ -24,7 +24,7 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
     """Writes the learning curves as a PNG, 300 dots an inch.
 
     The first panel is the episode return over environment steps: median and interquartile band over
-    members, unsmoothed; a member that ended no episode in a slot keeps its last value there. Where members
+    members, unsmoothed; a member that ended no episode in a log point keeps its last value there. Where members
     were evaluated in training, the interquartile mean over members of their mean greedy return stands beside
     it, with its 95% bootstrap interval. Where the length of episodes is not the return itself, a panel shows
     it in the same way as the return in training. The last panel is the distribution of the final return over
@@ -93,7 +93,7 @@ def _draw_curve(axes: Any, result: Any, name: str, label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     (x, million), members = _steps_drawn(result), len(result.seeds)
-    lower, median, upper = quartiles(held(result.log[name]))
+    lower, median, upper = quartiles(forward_fill(result.log[name]))
     evaluated = name == "episode_return" and COLUMN in result.log
     named = ("training, median", "training") if evaluated else ("median over members", None)
     line = named[0] if members > 1 else named[1]
@@ -117,7 +117,7 @@ def _draw_curve(axes: Any, result: Any, name: str, label: str) -> None:
 
 
 def _steps_drawn(result: Any) -> tuple[np.ndarray, bool]:
-    """Environment steps at the end of every slot, f64[slots], and whether they are in millions."""
+    """Environment steps at the end of every log point, f64[log_points], and whether they are in millions."""
     steps = median_steps(result)
     million = bool(np.nanmax(steps, initial=0) >= 2e6)
     return steps / 1e6 if million else steps, million
@@ -126,23 +126,23 @@ def _steps_drawn(result: Any) -> tuple[np.ndarray, bool]:
 def _draw_evaluations(axes: Any, result: Any, x: np.ndarray) -> None:
     """The interquartile mean over members of the greedy return, and its interval, at every evaluation."""
     returns = np.asarray(result.log[COLUMN], np.float64)
-    slots = np.flatnonzero(np.isfinite(returns).any(0) & np.isfinite(x))
-    columns = [returns[np.isfinite(returns[:, slot]), slot] for slot in slots]
+    log_points = np.flatnonzero(np.isfinite(returns).any(0) & np.isfinite(x))
+    columns = [returns[np.isfinite(returns[:, log_point]), log_point] for log_point in log_points]
     members = len(result.seeds)
     label = "greedy, interquartile mean" if members > 1 else "greedy"
     means = [float(interquartile_mean(column)) for column in columns]
-    axes.plot(x[slots], means, "o-", color=_ORANGE, lw=1.2, ms=2.5, label=label, zorder=4, clip_on=False)
+    axes.plot(x[log_points], means, "o-", color=_ORANGE, lw=1.2, ms=2.5, label=label, zorder=4, clip_on=False)
     if members > 1:
         ends = np.asarray([bootstrap_interval(column, resamples=_CURVE_RESAMPLES) for column in columns])
         band = {"color": _ORANGE, "alpha": 0.25, "linewidth": 0, "zorder": 3}
-        axes.fill_between(x[slots], *ends.reshape(-1, 2).T, label="95% interval", **band)
+        axes.fill_between(x[log_points], *ends.reshape(-1, 2).T, label="95% interval", **band)
 
 
 def _draw_distribution(axes: Any, beside: Any, result: Any, returns: Any) -> None:
     """A histogram on its side of the final returns, a tick a member, the interquartile mean and its interval."""
     from matplotlib.ticker import MaxNLocator
 
-    values = np.asarray(held(result.log["episode_return"])[:, -1] if returns is None else returns, np.float64)
+    values = np.asarray(forward_fill(result.log["episode_return"])[:, -1] if returns is None else returns, np.float64)
     unit = "members" if len(values) > 1 or returns is None else "episodes"
     if values.ndim == 2:
         values = values.mean(1) if unit == "members" else values[0]

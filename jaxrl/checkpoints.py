@@ -87,7 +87,7 @@ def read_checksums(path: Path) -> dict[str, int]:
 
 def _read(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
     if not path.is_file():  # Reading a pipe might never end.
-        raise DamagedCheckpointError(f"{path} can't be read back: it is no file")
+        raise DamagedCheckpointError(f"{path} can't be read back: it is not a file")
     try:
         return read_arrays(path, names)
     except Exception as error:  # zipfile, zlib and numpy each have their own; damaged sizes give a MemoryError.
@@ -134,8 +134,8 @@ def from_named(template: Any, arrays: Any) -> Any:
       KeyError: one is missing.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(template)
-    found = [(arrays[jax.tree_util.keystr(path)], leaf) for path, leaf in paths]
-    leaves = [_as_leaf(_typed(array, _stored_form(leaf)[1]), leaf) for array, leaf in found]
+    stored = [(arrays[jax.tree_util.keystr(path)], leaf) for path, leaf in paths]
+    leaves = [_as_leaf(_typed(array, _stored_form(leaf)[1]), leaf) for array, leaf in stored]
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 

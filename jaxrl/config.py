@@ -146,7 +146,7 @@ def _store_array(value: Any, path: str) -> dict[str, Any]:
     ]
     kind = "jax" if isinstance(value, jax.Array) else "numpy" if isinstance(value, np.ndarray) else "numpy scalar"
     stored: dict[str, Any] = {"array": items, "shape": list(array.shape), "dtype": name, "of": kind}
-    # A weak type decides what dtypes a program computes in, and whether it is compiled anew.
+    # A weak type decides what dtypes a program computes in, and whether it is compiled again.
     return stored | {"weak": True} if kind == "jax" and value.weak_type else stored
 
 

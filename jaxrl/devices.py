@@ -24,7 +24,7 @@ AXIS = "members"
 
 
 def use_cpu_cores(cores: int | None = None) -> None:
-    """Makes every CPU core a device of its own, so that blocks of members run on all of them.
+    """Makes every CPU core a separate device, so that blocks of members run on all of them.
 
     Call it before anything else that uses JAX: it changes the setting `jax_num_cpu_devices` of the whole
     process. Without a CPU backend in use it has no effect.
@@ -105,12 +105,12 @@ def bytes_of(shapes: Any) -> int:
 
 
 def mebibytes(count: int) -> str:
-    """Bytes in words."""
+    """Bytes as text, in MiB."""
     return f"{count / 2**20:,.3f} MiB"
 
 
 def free_device_memory(mesh: Mesh) -> int:
-    """Bytes that are free on the mesh's devices in all; the host's where they do not tell."""
+    """Bytes that are free on the mesh's devices in all; the host's where they do not report it."""
     total = 0
     for device in mesh.devices.flat:
         stats = device.memory_stats()

@@ -1,21 +1,22 @@
 """The environment contract, and the only place that ends episodes.
 
-An environment is pure and unbatched, and never resets itself. `take` adds the time limit for every environment
+An environment is pure and unbatched, and never resets itself. `step_episode` adds the time limit for every environment
 alike, and `jaxrl.rollout` the automatic reset: the transition that an agent learns from holds the *true* successor
 observation, from before the reset, and the next decision is made from the observation after it.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.checks import check_static
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
+from jaxrl.validation import check_static
 
 FAULTS = {"reward": 1, "observation": 2, "mask": 4}
 """What an environment may do wrong in a step: a reward or an observation that is not finite, a mask that allows no
@@ -42,6 +43,22 @@ class TimeStep:
     info: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class ExactScore:
+    """How good a policy is in an environment whose episodes can all be played.
+
+    Attributes:
+      score: f32[] of a function that gives the policy (`jaxrl.rollout.Policy`) for so many environments; it can be
+        traced, and batched over policies.
+      meaning: what the number is, for tables, such as "mean strikes over all 120 placements".
+      fewer_is_better: whether a lower score is better.
+    """
+
+    score: Callable[[Callable[[int], Any]], jax.Array]
+    meaning: str
+    fewer_is_better: bool = False
+
+
 class Environment:
     """Base class of environments: subclass it, decorate with `jaxrl.pytree`, define the methods.
 
@@ -60,6 +77,8 @@ class Environment:
     distinct_starts: int | None = None
     """How many different starts there are, each of which many episodes may share; None: no two episodes share one,
     unless the reset ignores its key."""
+    exact_score: ExactScore | None = None
+    """How to score policies by all episodes that there may be, for an environment with few; may be a property."""
     agent_fields: ClassVar[tuple[str, ...]] = ()
     """Leaves that must be those of the agent that learns here, by the same names; None there takes the agent's."""
 
@@ -94,7 +113,7 @@ class Environment:
         return None
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
-        """The allowed actions, bool[n], where an observation tells them; else None.
+        """The allowed actions, bool[n], where an observation shows them; else None.
 
         Exported policies read the mask off the observation by it, and need no input for it.
         """
@@ -180,7 +199,7 @@ class Transition:
         return self.terminated | self.truncated
 
 
-def start(env: Environment, key: jax.Array) -> Episode:
+def start_episode(env: Environment, key: jax.Array) -> Episode:
     """Starts an episode of `env`."""
     return episode_from(env, *env.reset(key))
 
@@ -196,7 +215,7 @@ def episode_from(env: Environment, state: Any, obs: Any) -> Episode:
     )
 
 
-def take(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
+def step_episode(env: Environment, episode: Episode, action: Any, key: jax.Array) -> tuple[Episode, Transition]:
     """Takes one step without any reset: the time limit is applied, the episode may be over."""
     state, step = env.step(episode.state, action, key)
     length = episode.length + 1

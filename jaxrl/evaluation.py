@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxrl.actors import reserve_size, start_actors
 from jaxrl.agents.base import Agent, policy_of
 from jaxrl.arguments import LARGEST_SEED, positive, shown, whole
 from jaxrl.devices import (
@@ -20,10 +21,10 @@ from jaxrl.devices import (
     member_keys,
     member_mesh,
 )
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.loop import AXIS, member_axes, over_members, specs
-from jaxrl.pytree import once_a_structure
-from jaxrl.rollout import Step, play_episodes, reserve_size, start_actors
+from jaxrl.pytree import cache_by_structure, with_array_leaves
+from jaxrl.rollout import Step, play_episodes
 
 MOST_EPISODES = 2**31 - 1
 """As many episodes as 32 bits count."""
@@ -44,13 +45,13 @@ class _Sizes(NamedTuple):
     params: int
 
 
-@once_a_structure
+@cache_by_structure
 def _sizes(agent: Agent) -> _Sizes:
     key = jax.random.key(0)
     params = jax.eval_shape(lambda: agent.params(agent.init(key)))
     # The outputs of every layer: those of its products, which are as wide as its weights.
     widths = sum(x.shape[-1] for x in jax.tree.leaves(params) if len(x.shape) > 1)
-    episode, carry = jax.eval_shape(lambda: (start(agent.env, key), agent.initial_carry(1)))
+    episode, carry = jax.eval_shape(lambda: (start_episode(agent.env, key), agent.initial_carry(1)))
     return _Sizes(bytes_of(episode), bytes_of(carry), widths * np.dtype(np.float32).itemsize, bytes_of(params))
 
 
@@ -117,20 +118,37 @@ def evaluation_key(seed: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), RESERVED_SEED)
 
 
-def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED_AT_ONCE) -> np.ndarray:
+def exact_scores(agent: Agent, params: Any) -> np.ndarray | None:
+    """The environment's exact score of every member, f64[members], by parameters `[members, ...]`; None without one."""
+    exact = agent.env.exact_score
+    if exact is None:
+        return None
+    agent = with_array_leaves(agent)
+
+    @jax.jit
+    @jax.vmap
+    def scores(params: Any) -> jax.Array:
+        return exact.score(lambda count: policy_of(agent, params, count))
+
+    members = len(jax.tree.leaves(params)[0])
+    parts = [slice(first, first + PLAYED_AT_ONCE) for first in range(0, members, PLAYED_AT_ONCE)]
+    return np.concatenate([np.asarray(scores(jax.tree.map(lambda x, p=p: x[p], params)), np.float64) for p in parts])
+
+
+def evaluate(result: Any, episodes: int = 32, seed: int = 0, block_size: int = PLAYED_AT_ONCE) -> np.ndarray:
     """Plays greedy episodes with every member of a result, on the device.
 
     Args:
       result: what `jaxrl.train` or `jaxrl.load` gave.
       episodes: episodes a member.
       seed: of the episodes; the same seed gives the same starts again.
-      block: the most members that play at once; fewer where memory is short.
+      block_size: the most members that play at once; fewer where memory is short.
 
     Returns:
       Undiscounted returns, f32[members, episodes].
 
     Raises:
-      TypeError: `result` is none, or another argument no whole number.
+      TypeError: `result` is not a result, or another argument is not a whole number.
       ValueError: an argument is out of range.
       NotEnoughMemoryError: not even one member can play so many episodes side by side.
     """
@@ -138,14 +156,14 @@ def evaluate(result: Any, episodes: int = 32, seed: int = 0, block: int = PLAYED
         raise TypeError(f"result = {shown(result)} must be a result of jaxrl.train or jaxrl.load")
     episodes = positive("episodes", episodes, MOST_EPISODES)
     base = evaluation_key(whole("seed", seed, 0, LARGEST_SEED))
-    block = min(positive("block", block), len(result.seeds))
-    block = players(result.agent, episodes, block, free_device_memory(member_mesh(block)))
-    mesh = member_mesh(block)
-    block = -(-block // mesh.size) * mesh.size
+    block_size = min(positive("block_size", block_size), len(result.seeds))
+    block_size = players(result.agent, episodes, block_size, free_device_memory(member_mesh(block_size)))
+    mesh = member_mesh(block_size)
+    block_size = -(-block_size // mesh.size) * mesh.size
     returns = []
-    for first in range(0, len(result.seeds), block):
+    for first in range(0, len(result.seeds), block_size):
         # The last block is filled up with the last member, so that all blocks share one compilation.
-        chosen = np.minimum(np.arange(first, first + block), len(result.seeds) - 1)
+        chosen = np.minimum(np.arange(first, first + block_size), len(result.seeds) - 1)
         params = jax.tree.map(lambda x, chosen=chosen: x[chosen], result.params)
         keys = member_keys(base, result.seeds[chosen])
         played = _block_returns(result.batched_agent(chosen), params, keys, episodes, tuple(result.vary), mesh)

@@ -1,7 +1,7 @@
 """The training loop: pure, and the only one.
 
-One call trains every member of a block from one slot of the log to another, in one compiled
-program: a loop over slots, in it a loop over iterations, in it all members side by side. The bounds
+One call trains every member of a block from one log point to another, in one compiled
+program: a loop over log points, in it a loop over iterations, in it all members side by side. The bounds
 are traced, so that other lengths and other places to pause need no new compilation, and pausing
 changes no number.
 """
@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxrl.agents.base import Agent, Clock, Mean
 from jaxrl.devices import AXIS, member_keys
-from jaxrl.pytree import concrete, placeholders, replace_at
+from jaxrl.pytree import placeholders, replace_at, with_array_leaves
 
 BASE_SEED = 0
 """The seed that every member's own seed is folded into."""
@@ -25,9 +25,9 @@ BASE_SEED = 0
 _NONE = Mean(np.zeros((), np.float32), np.zeros((), np.float32))
 
 
-def slot_edges(iterations: int, slots: int) -> np.ndarray:
-    """The first iteration of every slot, and the end: i32[slots + 1]."""
-    return np.asarray([slot * iterations // slots for slot in range(slots + 1)], np.int32)
+def log_point_edges(iterations: int, log_points: int) -> np.ndarray:
+    """The first iteration of every log point, and the end: i32[log_points + 1]."""
+    return np.asarray([log_point * iterations // log_points for log_point in range(log_points + 1)], np.int32)
 
 
 def member_axes(agent: Agent, varied: tuple[str, ...]) -> Agent:
@@ -45,7 +45,7 @@ def member_axes(agent: Agent, varied: tuple[str, ...]) -> Agent:
 
 def batched_agent(agent: Agent, vary: dict[str, np.ndarray], chosen: np.ndarray) -> Agent:
     """The agent with definite dtypes, and with the chosen members' values `[members, ...]` in its varied leaves."""
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     for path, values in vary.items():
         agent = replace_at(agent, path, values[chosen])
     return agent
@@ -87,30 +87,30 @@ def run(
     varied: tuple[str, ...],
     mesh: Mesh,
 ) -> tuple[Any, dict[str, Mean]]:
-    """Trains a block from slot `first` up to, and without, slot `last`.
+    """Trains a block from log point `first` up to, and without, log point `last`.
 
     Args:
       agent: leaves of shape `[members, ...]` where varied, shared by all members elsewhere.
       state: leaves `[members, ...]`; donated.
-      log: leaves f32[members, slots]; donated.
+      log: leaves f32[members, log_points]; donated.
       first: i32[].
       last: i32[].
-      edges: i32[slots + 1], as by `slot_edges`.
+      edges: i32[log_points + 1], as by `log_point_edges`.
       varied: paths of the agent's batched leaves.
       mesh: the devices that share the members.
 
     Returns:
-      (state, log) after the slots.
+      (state, log) after the log points.
     """
     axes = member_axes(agent, varied)
 
     def block(agent: Agent, state: Any, log: Any, first: Any, last: Any, edges: Any) -> tuple[Any, Any]:
-        def slot(number: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        def log_point(index: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
             state, log = carry
-            state, row = _slot(agent, axes, state, log, edges[number], edges[number + 1], edges[-1])
-            return state, jax.tree.map(lambda whole, part: whole.at[:, number].set(part), log, row)
+            state, row = _log_point(agent, axes, state, log, edges[index], edges[index + 1], edges[-1])
+            return state, jax.tree.map(lambda whole, part: whole.at[:, index].set(part), log, row)
 
-        return jax.lax.fori_loop(first, last, slot, (state, log))
+        return jax.lax.fori_loop(first, last, log_point, (state, log))
 
     members, shared = PartitionSpec(AXIS), PartitionSpec()
     return over_members(block, mesh, (specs(axes, agent), members, members, shared, shared, shared))(
@@ -118,15 +118,15 @@ def run(
     )
 
 
-def _slot(
+def _log_point(
     agent: Agent, axes: Agent, state: Any, log: dict[str, Mean], begin: Any, end: Any, iterations: Any
 ) -> tuple[Any, dict[str, Mean]]:
-    """The iterations of one slot: returns the state and the slot's row, leaves f32[members]."""
+    """The iterations of one log point: returns the state and the log point's row, leaves f32[members]."""
     iterate = jax.vmap(lambda agent, state, clock: agent.iterate(state, clock), in_axes=(axes, 0, None))
 
-    def iteration(number: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+    def iteration(index: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         state, row = carry
-        state, metrics = iterate(agent, state, Clock(number, iterations))
+        state, metrics = iterate(agent, state, Clock(index, iterations))
         # An agent need not count what its environment does wrong.
         return state, jax.tree.map(jnp.add, row, {name: metrics.get(name, _NONE) for name in row})
 
@@ -144,17 +144,17 @@ def all_finite(tree: Any) -> jax.Array:
     return functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x), axis=tuple(range(1, x.ndim))) for x in leaves])
 
 
-def empty_log(agent: Agent, members: int, slots: int) -> dict[str, Mean]:
-    """A log of zeros for a block: one `Mean` a metric, leaves f32[members, slots].
+def empty_log(agent: Agent, members: int, log_points: int) -> dict[str, Mean]:
+    """A log of zeros for a block: one `Mean` a metric, leaves f32[members, log_points].
 
     Args:
       agent: the agent of one member, or of many (only its structure is looked at).
       members: of the block.
-      slots: rows of the log.
+      log_points: rows of the log.
     """
 
     def zeros() -> np.ndarray:
-        return np.zeros((members, slots), np.float32)
+        return np.zeros((members, log_points), np.float32)
 
     return {name: Mean(zeros(), zeros()) for name in (*agent.metrics, "diverged")}
 

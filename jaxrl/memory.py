@@ -22,7 +22,7 @@ from jaxrl.devices import (
 )
 from jaxrl.evaluation import episode_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import once_a_structure
+from jaxrl.pytree import cache_by_structure
 
 CPU_CACHE = 4 * 2**20
 """Bytes that the members which a CPU device trains at once should work on: about the caches of a core."""
@@ -39,9 +39,9 @@ class Pool:
     working: int
     kept: int
 
-    def need(self, block: int, members: int) -> int:
+    def need(self, block_size: int, members: int) -> int:
         """Bytes of a run of so many members in blocks of that size."""
-        return block * self.working + members * self.kept
+        return block_size * self.working + members * self.kept
 
     def most(self, members: int) -> int:
         """How many members a block may have."""
@@ -50,17 +50,17 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True)
 class MemberBytes:
-    """Bytes of one member: its state, its scratch and its log while it is trained, and what is kept of its state."""
+    """Bytes of one member: its state, its workspace and its log while it is trained, and what is kept of its state."""
 
     state: int
-    scratch: int
+    workspace: int
     log: int
     kept: int
 
     @property
     def training(self) -> int:
         """What a member needs while it is trained."""
-        return self.state + self.scratch + self.log
+        return self.state + self.workspace + self.log
 
     @property
     def result(self) -> int:
@@ -71,7 +71,7 @@ class MemberBytes:
 def choose_block(
     agent: Agent,
     members: int,
-    slots: int,
+    log_points: int,
     *,
     requested: int | None,
     devices: int | None,
@@ -85,7 +85,7 @@ def choose_block(
     Args:
       agent: of all members.
       members: of the whole run.
-      slots: rows of the log.
+      log_points: rows of the log.
       requested: members of a block, or None for what suits the devices.
       devices: how many devices to use, or None for all.
       limit: bytes that may be used, or None for what is free.
@@ -97,19 +97,19 @@ def choose_block(
       NotEnoughMemoryError: the run can't fit.
     """
     mesh = member_mesh(min(members, requested or members), devices)
-    pools = _pools(member_bytes(agent, slots, evaluation), mesh, limit, stored)
+    pools = _pools(member_bytes(agent, log_points, evaluation), mesh, limit, stored)
     if not keep_all:
         pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
     if requested is None:
         suiting = _cpu_block(agent) * mesh.size if _is_cpu(mesh) else members
         # The members that fit beside all results, in equal shares for the devices; at least one for each.
         most = max(min(pool.most(members) for pool in pools) // mesh.size, 1) * mesh.size
-        block = min(suiting, members, most)
+        block_size = min(suiting, members, most)
         # As many blocks as that makes, but of even size, so that little of the last one is filling.
-        block = -(-members // -(-members // block))
+        block_size = -(-members // -(-members // block_size))
     else:
-        block = min(requested, members)
-    block = -(-block // mesh.size) * mesh.size
+        block_size = min(requested, members)
+    block_size = -(-block_size // mesh.size) * mesh.size
 
     def least(members: int, pool: Pool) -> int:
         """Bytes that a run of so many members needs, in the smallest blocks that there may be."""
@@ -117,16 +117,16 @@ def choose_block(
         return pool.need(-(-min(requested or shares, members) // shares) * shares, members)
 
     for pool in pools:
-        total = pool.need(block, members)
+        total = pool.need(block_size, members)
         if total > pool.free:
             fits = bisect.bisect_right(range(1, members), pool.free, key=functools.partial(least, pool=pool))
             raise NotEnoughMemoryError(
                 f"seeds = {members} members need {mebibytes(total)} of {pool.name} memory ({mebibytes(pool.working)} "
-                f"for each of {block} trained at once, {mebibytes(pool.kept)} to keep each), and "
+                f"for each of {block_size} trained at once, {mebibytes(pool.kept)} to keep each), and "
                 f"{mebibytes(pool.free)} may be used: "
                 + (f"at most seeds = {fits} would fit" if fits else "not even one member fits")
             )
-    return block, mesh
+    return block_size, mesh
 
 
 def _cpu_block(agent: Agent) -> int:
@@ -136,7 +136,7 @@ def _cpu_block(agent: Agent) -> int:
     """
     shapes = _shapes(agent)
     least, most = CPU_BLOCKS
-    member = 4 * bytes_of(shapes.params) + bytes_of((shapes.scratch, shapes.gradient_scratch))
+    member = 4 * bytes_of(shapes.params) + bytes_of((shapes.workspace, shapes.gradient_workspace))
     return min(max(CPU_CACHE // member, least), most)
 
 
@@ -152,33 +152,35 @@ def _pools(member: MemberBytes, mesh: Mesh, limit: int | None, stored: bool) -> 
 
 
 class _Shapes(NamedTuple):
-    """Shapes of one member: its state, its scratch of both kinds, what is kept of its state, its parameters."""
+    """Shapes of one member: its state, its workspace of both kinds, what is kept of its state, its parameters."""
 
     state: Any
-    scratch: Any
-    gradient_scratch: Any
+    workspace: Any
+    gradient_workspace: Any
     kept: Any
     params: Any
 
 
-def member_bytes(agent: Agent, slots: int, evaluation: EvaluationPlan | None = None) -> MemberBytes:
+def member_bytes(agent: Agent, log_points: int, evaluation: EvaluationPlan | None = None) -> MemberBytes:
     """What one member needs."""
-    state, scratch, gradient_scratch, kept, params = map(bytes_of, _shapes(agent))
-    scratch += gradient_scratch
-    log = bytes_of(loop.empty_log(agent, 1, slots))
+    state, workspace, gradient_workspace, kept, params = map(bytes_of, _shapes(agent))
+    workspace += gradient_workspace
+    log = bytes_of(loop.empty_log(agent, 1, log_points))
     if evaluation is None:
-        return MemberBytes(state, scratch, log, kept)
+        return MemberBytes(state, workspace, log, kept)
     best = params if evaluation.keep_best else 0
-    column = 2 * slots * np.dtype(np.float32).itemsize
+    column = 2 * log_points * np.dtype(np.float32).itemsize
     # Nothing is trained while it is evaluated.
-    return MemberBytes(state + best, max(scratch, episode_bytes(agent, evaluation.episodes)), log + column, kept + best)
+    return MemberBytes(
+        state + best, max(workspace, episode_bytes(agent, evaluation.episodes)), log + column, kept + best
+    )
 
 
-@once_a_structure
+@cache_by_structure
 def _shapes(agent: Agent) -> _Shapes:
     state = jax.eval_shape(lambda: agent.init(jax.random.key(0)))
-    kept, params = jax.eval_shape(agent.kept, state), jax.eval_shape(agent.params, state)
-    return _Shapes(state, agent.scratch(), agent.gradient_scratch(), kept, params)
+    kept, params = jax.eval_shape(agent.final_state, state), jax.eval_shape(agent.params, state)
+    return _Shapes(state, agent.workspace(), agent.gradient_workspace(), kept, params)
 
 
 def _is_cpu(mesh: Mesh) -> bool:

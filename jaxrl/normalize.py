@@ -105,7 +105,7 @@ def observation_moments(space: Space) -> Moments | None:
 class RewardScale:
     """The running deviation of discounted returns, by which rewards are divided (Engstrom et al., 2020, section 3).
 
-    The return of an environment is the discounted sum of the rewards up to now, and starts anew after *any* end of an
+    The return of an environment is the discounted sum of the rewards up to now, and restarts after *any* end of an
     episode. (Gymnasium's wrapper takes what came before off the return of a step that terminates, and in its usual
     mode carries a truncated episode's return over into the next.)
 

@@ -1,6 +1,6 @@
 """Greedy episodes between rows of the log: how good members are while they are trained.
 
-They are played by a compiled program of their own, called between two calls of the training program. So
+They are played by a separate compiled program, called between two calls of the training program. So
 evaluating changes no number of the training.
 """
 
@@ -21,7 +21,7 @@ from jaxrl.loop import all_finite, member_axes, over_members, specs
 from jaxrl.pytree import pytree
 
 DEFAULT_EPISODES = 8
-"""Episodes of an evaluation where nothing is said of them."""
+"""Default number of episodes of an evaluation."""
 COLUMN = "evaluation_return"
 """The log's column of mean greedy returns."""
 
@@ -41,13 +41,13 @@ class EvaluationPlan:
     keep_best: bool
 
     def due(self, ends: np.ndarray) -> np.ndarray:
-        """The slots at whose end to evaluate: those in which a multiple of `every` is reached, and the last one.
+        """The log points at whose end to evaluate: those in which a multiple of `every` is reached, and the last one.
 
         Args:
-          ends: i64[slots], environment steps of one member at the end of every slot.
+          ends: i64[log_points], environment steps of one member at the end of every log point.
 
         Returns:
-          bool[slots].
+          bool[log_points].
         """
         due: np.ndarray = np.diff(ends // self.every, prepend=0) > 0
         due[-1] = True
@@ -88,7 +88,7 @@ class Evaluations:
     """What the evaluations of a block have given so far.
 
     Attributes:
-      returns: of the log's column: f32[members, slots] each.
+      returns: of the log's column: f32[members, log_points] each.
       best: None where it is not kept.
     """
 
@@ -96,20 +96,20 @@ class Evaluations:
     best: Best | None
 
 
-def no_evaluations(plan: EvaluationPlan, params: Any, slots: int) -> Evaluations:
+def no_evaluations(plan: EvaluationPlan, params: Any, log_points: int) -> Evaluations:
     """What there is before the first evaluation.
 
     Args:
       plan: of the evaluations.
       params: the parameters to act with, or their shapes: [members, ...].
-      slots: rows of the log.
+      log_points: rows of the log.
     """
     members = len(jax.tree.leaves(params)[0])
     best = None
     if plan.keep_best:
         zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), params)
         best = Best(np.full(members, -np.inf, np.float32), zeros)
-    return Evaluations(Mean(*(np.zeros((members, slots), np.float32) for _ in range(2))), best)
+    return Evaluations(Mean(*(np.zeros((members, log_points), np.float32) for _ in range(2))), best)
 
 
 def starts_key() -> jax.Array:
@@ -118,11 +118,11 @@ def starts_key() -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("episodes", "varied", "mesh"), donate_argnames=("evaluations",))
-def evaluate_slot(
+def evaluate_log_point(
     agent: Agent,
     state: Any,
     evaluations: Evaluations,
-    slot: jax.Array,
+    log_point: jax.Array,
     key: jax.Array,
     episodes: int,
     varied: tuple[str, ...],
@@ -134,7 +134,7 @@ def evaluate_slot(
       agent: leaves of shape `[members, ...]` where varied, shared by all members elsewhere.
       state: of the members, leaves `[members, ...]`; not donated.
       evaluations: those before; donated.
-      slot: i32[], the slot that has just ended; -1 plays nothing, and only compiles.
+      log_point: i32[], the log point that has just ended; -1 plays nothing, and only compiles.
       key: of the episodes.
       episodes: of one member.
       varied: paths of the agent's batched leaves.
@@ -145,30 +145,30 @@ def evaluate_slot(
     """
     axes = member_axes(agent, varied)
 
-    def block(agent: Agent, params: Any, evaluations: Any, slot: Any, key: Any) -> Evaluations:
+    def block(agent: Agent, params: Any, evaluations: Any, log_point: Any, key: Any) -> Evaluations:
         def play() -> Evaluations:
             # JAX does not compile Threefry for an unbatched key with a batched counter, so every member has a copy.
             keys = jnp.broadcast_to(key, len(jax.tree.leaves(params)[0]))
             returns = jax.vmap(lambda a, p, k: greedy_returns(a, p, k, episodes), in_axes=(axes, 0, 0))(
                 agent, params, keys
             )
-            return _noted(evaluations, params, returns, slot)
+            return _noted(evaluations, params, returns, log_point)
 
-        return jax.lax.cond(slot >= 0, play, lambda: evaluations)
+        return jax.lax.cond(log_point >= 0, play, lambda: evaluations)
 
     members, shared = PartitionSpec(AXIS), PartitionSpec()
     # Taken out of the state here, so that the program has no other parts of it as arguments.
     params = jax.vmap(agent.params)(state)
     return over_members(block, mesh, (specs(axes, agent), members, members, shared, shared))(
-        agent, params, evaluations, slot, key
+        agent, params, evaluations, log_point, key
     )
 
 
-def _noted(evaluations: Evaluations, params: Any, returns: jax.Array, slot: jax.Array) -> Evaluations:
+def _noted(evaluations: Evaluations, params: Any, returns: jax.Array, log_point: jax.Array) -> Evaluations:
     """The evaluations with another one, of returns f32[members, episodes]."""
     total, count = jnp.sum(returns, axis=1), jnp.full(len(returns), returns.shape[1], jnp.float32)
     log = evaluations.returns
-    log = Mean(log.total.at[:, slot].set(total), log.count.at[:, slot].set(count))  # type: ignore[union-attr]
+    log = Mean(log.total.at[:, log_point].set(total), log.count.at[:, log_point].set(count))  # type: ignore[union-attr]
     if evaluations.best is None:
         return Evaluations(log, None)
     score, best = total / count, evaluations.best

@@ -11,20 +11,21 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrl import loop
+from jaxrl.agents import ALGORITHMS
 from jaxrl.agents.base import Agent
+from jaxrl.agents.validation import check_agent, check_iteration
 from jaxrl.arguments import array_of, positive, shown
-from jaxrl.checking import check_environment
-from jaxrl.checks import check_at, check_values, is_finite
-from jaxrl.contracts import check_agent, check_iteration
+from jaxrl.env_checker import check_environment
 from jaxrl.environment import Environment
 from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.memory import choose_block
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete, field_at, get_at, is_pytree, is_static, leaf_paths
+from jaxrl.pytree import field_at, get_at, is_pytree, is_static, leaf_paths, with_array_leaves
 from jaxrl.registry import nearest
 from jaxrl.ties import tie_agent, tie_varied
+from jaxrl.validation import check_at, check_values, is_finite
 
-_SLOT_STEPS = 2**24
+_LOG_POINT_STEPS = 2**24
 """Up to here a float32 counts without a gap, and the log's sums are float32."""
 
 
@@ -37,8 +38,8 @@ class Plan:
       vary: values with a leading member axis for some of the agent's leaves, by dotted path.
       seeds: i64[members].
       iterations: of every member.
-      slots: rows of the log.
-      block: members of one block, a multiple of the mesh's devices.
+      log_points: rows of the log.
+      block_size: members of one block, a multiple of the mesh's devices.
       mesh: the devices.
       evaluation: between rows of the log; None where nothing is evaluated.
     """
@@ -47,8 +48,8 @@ class Plan:
     vary: dict[str, np.ndarray]
     seeds: np.ndarray
     iterations: int
-    slots: int
-    block: int
+    log_points: int
+    block_size: int
     mesh: Mesh
     evaluation: EvaluationPlan | None = None
 
@@ -60,23 +61,23 @@ class Plan:
     @property
     def blocks(self) -> int:
         """Blocks of the whole run."""
-        return -(-self.members // self.block)
+        return -(-self.members // self.block_size)
 
     @property
     def evaluated(self) -> np.ndarray:
-        """At the end of which slots the members are evaluated: bool[slots]."""
+        """At the end of which log points the members are evaluated: bool[log_points]."""
         if self.evaluation is None:
-            return np.zeros(self.slots, bool)
-        ends = loop.slot_edges(self.iterations, self.slots)[1:].astype(np.int64)
+            return np.zeros(self.log_points, bool)
+        ends = loop.log_point_edges(self.iterations, self.log_points)[1:].astype(np.int64)
         return self.evaluation.due(ends * self.agent.steps_per_iteration)
 
     def chosen(self, block: int) -> np.ndarray:
         """The members of a block: i64[block]; the last block is filled up with the last member."""
-        return np.minimum(np.arange(block * self.block, (block + 1) * self.block), self.members - 1)
+        return np.minimum(np.arange(block * self.block_size, (block + 1) * self.block_size), self.members - 1)
 
     def real(self, block: int) -> int:
         """How many members of a block are no filling."""
-        return min(self.block, self.members - block * self.block)
+        return min(self.block_size, self.members - block * self.block_size)
 
     def batched_agent(self, chosen: np.ndarray) -> Agent:
         """The agent with the varied leaves of the chosen members in it: leaves `[members, ...]`."""
@@ -90,8 +91,8 @@ def make_plan(
     iterations: int | None,
     seeds: Any,
     vary: dict[str, Any] | None,
-    slots: int,
-    block: int | None,
+    log_points: int,
+    block_size: int | None,
     devices: int | None,
     memory_limit: int | None,
     evaluation: EvaluationPlan | None = None,
@@ -103,7 +104,7 @@ def make_plan(
     `evaluation` is what `checked_evaluation` made of its arguments. `stored` says whether the run is kept on disk,
     which takes memory for copies; `keep_all` whether all trained members stay in memory, or only the block under way.
     """
-    jax.local_devices()  # So that a backend that can't start says so itself.
+    jax.local_devices()  # So that a backend that can't start raises its own error.
     if not isinstance(agent, Agent):
         raise TypeError(f"agent = {shown(agent)} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))")
     if not isinstance(agent.env, Environment):
@@ -119,25 +120,25 @@ def make_plan(
     agent.check()
     count = _iterations(agent, steps, iterations)
     agent.check_run(count)
-    if type(agent).__module__.partition(".")[0] != "jaxrl":  # Our own are tested, and tracing them takes a while.
+    if type(agent) not in ALGORITHMS.values():  # Those are tested for it, and tracing them takes a while.
         check_iteration(agent)
     members = checked_seeds(seeds, repeats=bool(vary))
     varied = tie_varied(agent, _vary(agent, vary or {}, len(members)))
-    slots = _slots(slots, count, agent.steps_per_iteration)
+    log_points = _log_points(log_points, count, agent.steps_per_iteration)
     if evaluation is not None:
         _check_evaluation(evaluation, count * agent.steps_per_iteration if steps is None else steps)
     size, mesh = choose_block(
         agent,
         len(members),
-        slots,
-        requested=None if block is None else positive("block", block),
+        log_points,
+        requested=None if block_size is None else positive("block_size", block_size),
         devices=None if devices is None else positive("devices", devices),
         limit=None if memory_limit is None else positive("memory_limit", memory_limit),
         evaluation=evaluation,
         stored=stored,
         keep_all=keep_all,
     )
-    return Plan(agent, varied, np.asarray(members), count, slots, size, mesh, evaluation)
+    return Plan(agent, varied, np.asarray(members), count, log_points, size, mesh, evaluation)
 
 
 def _iterations(agent: Agent, steps: int | None, iterations: int | None) -> int:
@@ -163,15 +164,15 @@ def _iterations(agent: Agent, steps: int | None, iterations: int | None) -> int:
     return count
 
 
-def _slots(slots: Any, iterations: int, steps_per_iteration: int) -> int:
-    slots = min(positive("slots", slots), iterations)
-    most = max(_SLOT_STEPS // steps_per_iteration, 1)
-    if -(-iterations // slots) > most:
+def _log_points(log_points: Any, iterations: int, steps_per_iteration: int) -> int:
+    log_points = min(positive("log_points", log_points), iterations)
+    most = max(_LOG_POINT_STEPS // steps_per_iteration, 1)
+    if -(-iterations // log_points) > most:
         raise ValueError(
-            f"slots = {slots} of {iterations} iterations would hold more than {_SLOT_STEPS:,} environment steps each, "
-            f"which the log can't count: give at least slots = {-(-iterations // most)}"
+            f"log_points = {log_points} of {iterations} iterations would hold more than {_LOG_POINT_STEPS:,} "
+            f"environment steps each, which the log can't count: give at least log_points = {-(-iterations // most)}"
         )
-    return slots
+    return log_points
 
 
 def _check_evaluation(evaluation: EvaluationPlan, steps: int) -> None:
@@ -220,7 +221,7 @@ def _vary(agent: Agent, vary: dict[str, Any], members: int) -> dict[str, np.ndar
             f"vary = {shown(vary)} must be a dict of values by leaf, such as {{'learning_rate': [1e-3, 1e-4]}}"
         )
     known = leaf_paths(agent)
-    template = concrete(agent)
+    template = with_array_leaves(agent)
     varied = {}
     for path, values in vary.items():
         if not isinstance(path, str):

@@ -119,7 +119,7 @@ def pytree(cls: type[_T]) -> type[_T]:
 
 
 def is_pytree_class(value: Any) -> bool:
-    """Whether something is a class that `pytree` made; no code of its own runs."""
+    """Whether something is a class that `pytree` made; its code does not run."""
     return inspect.isclass(value) and value in _classes
 
 
@@ -145,7 +145,7 @@ def field_bounds(field: dataclasses.Field) -> Bounds:
 
 @contextlib.contextmanager
 def placeholders() -> Iterator[None]:
-    """While pytrees are built with other things in place of their numbers, such as axes, `has_numbers` says so."""
+    """Marks that pytrees are built with other things in place of numbers, such as axes: `has_numbers` is then False."""
     token = _placeholders.set(True)
     try:
         yield
@@ -212,20 +212,20 @@ class _Seen:
     node: Any = dataclasses.field(compare=False)
 
 
-def once_a_structure(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
-    """Keeps what a function gave for a pytree dataclass made `concrete`, for all that differ in numbers alone."""
+def cache_by_structure(function: Callable[[Any], _R]) -> Callable[[Any], _R]:
+    """Caches a function of a pytree dataclass `with_array_leaves` by structure, shapes and dtypes, not by values."""
     known = functools.lru_cache(maxsize=64)(lambda seen: function(seen.node))
 
     @functools.wraps(function)
     def call(node: Any) -> _R:
-        node = concrete(node)
+        node = with_array_leaves(node)
         leaves, structure = jax.tree.flatten(node)
         return known(_Seen(structure, tuple(map(jax.typeof, leaves)), node))
 
     return call
 
 
-def concrete(node: Any) -> Any:
+def with_array_leaves(node: Any) -> Any:
     """The same pytree dataclass with arrays of definite dtypes in place of numbers.
 
     One number becomes f32, i32 or bool as its field is annotated: the dtype never depends on how the number
@@ -238,7 +238,7 @@ def concrete(node: Any) -> Any:
         if is_static(field) or value is None:
             continue
         if dataclasses.is_dataclass(value):
-            changes[field.name] = concrete(value)
+            changes[field.name] = with_array_leaves(value)
         elif isinstance(value, bool | int | float) or (np.ndim(value) == 0 and annotation(field) in _DTYPES):
             changes[field.name] = np.asarray(value, _DTYPES.get(annotation(field), np.float32))
         else:

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 
 from jaxrl.arguments import shown
-from jaxrl.checks import check_values
 from jaxrl.environment import Environment
+from jaxrl.validation import check_values
 
 LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx")
 """The libraries whose environments go by "library:name"; `jaxrl.adapters` has a module of that name for each."""
@@ -91,7 +91,7 @@ def make(name: str, **parameters: Any) -> Environment:
 def _check_parameters(name: str, factory: Callable[..., Environment], parameters: dict[str, Any]) -> None:
     try:
         accepted = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # Some callables written in C tell nothing of their parameters.
+    except (TypeError, ValueError):  # Some callables written in C do not describe their parameters.
         return
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     for parameter in parameters:
@@ -102,7 +102,7 @@ def _check_parameters(name: str, factory: Callable[..., Environment], parameters
 
 
 def _check_complete(name: str, factory: Callable[..., Environment], parameters: dict[str, Any]) -> None:
-    with contextlib.suppress(ValueError):  # Some callables written in C tell nothing of their parameters.
+    with contextlib.suppress(ValueError):  # Some callables written in C do not describe their parameters.
         try:
             inspect.signature(factory).bind(**parameters)
         except TypeError as error:

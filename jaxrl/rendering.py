@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from jaxrl import arguments
+from jaxrl.actors import start_actors
 from jaxrl.environment import Environment
-from jaxrl.rollout import Policy, Step, blank_rows, play_episodes, start_actors
+from jaxrl.rollout import Policy, Step, blank_rows, play_episodes
 from jaxrl.storage import new_file
 
 Color = tuple[int, int, int]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxrl import arguments, loop, random_bits
 from jaxrl.agents.base import Agent
 from jaxrl.evaluation import evaluate
-from jaxrl.pytree import concrete, replace_at
+from jaxrl.pytree import replace_at, with_array_leaves
 from jaxrl.spaces import Discrete
 
 
@@ -23,14 +23,14 @@ class Result:
       vary: values f32[members, ...] in which they differ, by dotted path; empty where only seeds differ.
       seeds: i64[members].
       iterations: of every member.
-      log: f32[members, slots] each: "episode_return", "episode_length" and "loss" (means over the slot,
-        NaN where there was none), and others by algorithm; also "step" f64[members, slots] (environment
-        steps at the slot's end, NaN where a stopped run did not come to it), "fault" u8[members, slots]
-        (what the environment did wrong in the slot: a sum of 1 for a reward and 2 for an observation that is
-        not finite, and 4 for a mask that allows no action; 0 for none) and "diverged" bool[members, slots]
+      log: f32[members, log_points] each: "episode_return", "episode_length" and "loss" (means over the log point,
+        NaN where there was none), and others by algorithm; also "step" f64[members, log_points] (environment
+        steps at the log point's end, NaN where a stopped run did not come to it), "fault" u8[members, log_points]
+        (what the environment did wrong in the log point: a sum of 1 for a reward and 2 for an observation that is
+        not finite, and 4 for a mask that allows no action; 0 for none) and "diverged" bool[members, log_points]
         (a parameter was not finite, or no loss in the whole run was, and no fault came before). Where members
-        were evaluated in training also "evaluation_return": the mean return of greedy episodes at the slot's end,
-        NaN in slots without.
+        were evaluated in training also "evaluation_return": the mean return of greedy episodes at the log point's end,
+        NaN in log points without.
       state: what the agent keeps of every member's state, NumPy arrays `[members, ...]`; random keys are
         JAX arrays.
       best_params: with `keep_best`, NumPy arrays `[members, ...]`: the parameters of every member's best
@@ -39,6 +39,7 @@ class Result:
       evaluation_seconds: of evaluating in training.
       compile_seconds: of compiling; near 0 where the program was compiled before.
       complete: whether every member was trained to the end.
+      greedy_returns: f32[members, episodes] that were played before; None until then.
     """
 
     agent: Agent
@@ -52,6 +53,7 @@ class Result:
     complete: bool = True
     best_params: Any = None
     evaluation_seconds: float = 0.0
+    greedy_returns: np.ndarray | None = None
 
     @property
     def members(self) -> int:
@@ -69,39 +71,35 @@ class Result:
 
     @functools.cached_property
     def returns(self) -> np.ndarray:
-        """Greedy returns f32[members, 32], as by `jaxrl.evaluate`; played at the first use."""
-        return evaluate(self)
-
-    def remember_returns(self, returns: np.ndarray) -> None:
-        """Takes greedy returns that were played before, f32[members, episodes]."""
-        self.__dict__["returns"] = returns
+        """Greedy returns f32[members, 32], as by `jaxrl.evaluate`; played at the first use, or by `jaxrl.train`."""
+        return evaluate(self) if self.greedy_returns is None else self.greedy_returns
 
     @property
     def failed(self) -> np.ndarray:
         """The members that diverged, or whose environment committed a fault: bool[members]."""
         return np.any(self.log["diverged"] | (self.log["fault"] > 0), axis=1)
 
-    def member(self, number: int) -> "Member":
+    def member(self, index: int) -> "Member":
         """One member by its place, from 0.
 
         Raises:
           IndexError: there is no such member.
         """
-        if not -self.members <= arguments.whole("number", number, least=-(2**63)) < self.members:
-            raise IndexError(f"member {number} is not there: the result has members 0 to {self.members - 1}")
-        number %= self.members
+        if not -self.members <= arguments.whole("index", index, least=-(2**63)) < self.members:
+            raise IndexError(f"member {index} is not there: the result has members 0 to {self.members - 1}")
+        index %= self.members
         agent = self.agent
         for path, values in self.vary.items():
-            agent = replace_at(agent, path, values[number].item() if values.ndim == 1 else values[number])
-        params = jax.tree.map(lambda x: x[number], self.params)
-        log = {name: values[number] for name, values in self.log.items()}
-        return Member(agent, number, int(self.seeds[number]), params, log)
+            agent = replace_at(agent, path, values[index].item() if values.ndim == 1 else values[index])
+        params = jax.tree.map(lambda x: x[index], self.params)
+        log = {name: values[index] for name, values in self.log.items()}
+        return Member(agent, index, int(self.seeds[index]), params, log)
 
     def best(self) -> "Member":
         """The member with the greatest mean greedy return; one that has failed only where all have."""
-        return self.member(self.best_number(self.returns))
+        return self.member(self.best_index(self.returns))
 
-    def best_number(self, returns: np.ndarray) -> int:
+    def best_index(self, returns: np.ndarray) -> int:
         """The place of the member that `best` gives, by greedy returns f32[members, episodes]."""
         mean = returns.mean(axis=1)
         return int(np.argmax(np.where(self.failed | np.isnan(mean), -np.inf, mean)))
@@ -109,10 +107,10 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One trained agent: its hyperparameters, parameters and log ([slots] each, as `Result.log`)."""
+    """One trained agent: its hyperparameters, parameters and log ([log_points] each, as `Result.log`)."""
 
     agent: Agent
-    number: int
+    index: int
     seed: int
     params: Any
     log: dict[str, np.ndarray]
@@ -162,7 +160,7 @@ class Member:
             mask = arguments.mask("mask", mask, actions.n)
         if key is not None:
             key = arguments.random_key("key", key)
-        return _act(concrete(self.agent), self.params, carry, obs, key, mask)
+        return _act(with_array_leaves(self.agent), self.params, carry, obs, key, mask)
 
 
 def _shapes(tree: Any) -> str:

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.arguments import shown
-from jaxrl.checks import check_static
 from jaxrl.pytree import pytree, static
 from jaxrl.random_bits import integers
+from jaxrl.validation import check_static
 
 
 @pytree
@@ -96,7 +96,7 @@ class MultiDiscrete:
 
 @pytree
 class Dict:
-    """Dictionaries of arrays, each of a space of its own: `Dict({"position": Box(...), "level": Discrete(3)})`."""
+    """Dictionaries of arrays, each with its own space: `Dict({"position": Box(...), "level": Discrete(3)})`."""
 
     spaces: dict[str, Any]
 
@@ -118,7 +118,7 @@ class Dict:
 
 @pytree
 class Tuple:
-    """Tuples of arrays, each of a space of its own: `Tuple((Box(...), Discrete(3)))`."""
+    """Tuples of arrays, each with its own space: `Tuple((Box(...), Discrete(3)))`."""
 
     spaces: tuple[Any, ...]
 

@@ -88,10 +88,10 @@ def quartiles(values: Any) -> np.ndarray:
     """Lower quartile, median and upper quartile over members.
 
     Args:
-      values: [members, slots]; what is not finite is left out.
+      values: [members, log_points]; what is not finite is left out.
 
     Returns:
-      f64[3, slots], NaN in slots without a finite value.
+      f64[3, log_points], NaN in log points without a finite value.
     """
     array = _finite(values)
     result = np.full((3, array.shape[1]), np.nan)
@@ -101,17 +101,17 @@ def quartiles(values: Any) -> np.ndarray:
     return result
 
 
-def held(values: Any) -> np.ndarray:
-    """Fills gaps along slots with the last finite value before them, so that no member leaves a curve.
+def forward_fill(values: Any) -> np.ndarray:
+    """Fills gaps along log points with the last finite value before them, so that no member leaves a curve.
 
-    Without it, a slot's median is over the members whose episodes happened to end there, which are
+    Without it, a log point's median is over the members whose episodes happened to end there, which are
     mostly those with short episodes.
 
     Args:
-      values: [members, slots].
+      values: [members, log_points].
 
     Returns:
-      f64[members, slots], NaN only before a member's first finite value.
+      f64[members, log_points], NaN only before a member's first finite value.
     """
     array = _finite(values)
     last = np.maximum.accumulate(np.where(np.isnan(array), -1, np.arange(array.shape[1])), axis=1)

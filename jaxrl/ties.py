@@ -18,12 +18,12 @@ def tie_agent(agent: Agent) -> Agent:
       ValueError: the environment has another number there.
     """
     for path, source in _ties(agent).items():
-        number, tied = getattr(agent, source), get_at(agent, path)
+        value, tied = getattr(agent, source), get_at(agent, path)
         if tied is None:
-            agent = replace_at(agent, path, number)
-        elif not np.array_equal(np.float32(tied), np.float32(number)):
+            agent = replace_at(agent, path, value)
+        elif not np.array_equal(np.float32(tied), np.float32(value)):
             raise ValueError(
-                f"{path} = {shown(tied)} must be the {source} of {type(agent).__name__}, which is {shown(number)}: "
+                f"{path} = {shown(tied)} must be the {source} of {type(agent).__name__}, which is {shown(value)}: "
                 "leave it out in the environment, so that it is the agent's"
             )
     return agent

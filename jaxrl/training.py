@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from jaxrl import arguments, charts, reports
+from jaxrl import arguments, charts, run_report
 from jaxrl.agents.base import Agent
-from jaxrl.blocks import Block, Trainer, join, kept_template
+from jaxrl.blocks import Block, join
 from jaxrl.devices import member_mesh
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
 from jaxrl.plan import Plan, make_plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import RunDirectory
+from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.trainer import Trainer, final_template
 from jaxrl.trust import checked_trust
 
 
@@ -31,11 +32,11 @@ def train(
     vary: dict[str, Any] | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    slots: int = 100,
+    log_points: int = 100,
     evaluate_every: int | None = None,
     evaluation_episodes: int = DEFAULT_EPISODES,
     keep_best: bool = False,
-    block: int | None = None,
+    block_size: int | None = None,
     devices: int | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = True,
@@ -43,7 +44,7 @@ def train(
 ) -> Result:
     """Trains many members of one agent at once.
 
-    Ctrl-C ends the run at the next slot of the log and gives back what is done; a second one stops
+    Ctrl-C ends the run at the next log point and gives back what is done; a second one stops
     at once. With `out`, a run that was stopped or killed goes on with `resume=True`, to bit for bit the
     numbers that it would have had.
 
@@ -58,15 +59,15 @@ def train(
         ("learning_rate", "env.length"). Seeds may then repeat.
       out: folder of the run; new or empty.
       resume: go on with the run in `out`, or start it if it is not there yet.
-      slots: rows of the log, at least one for every 2^24 steps.
+      log_points: rows of the log, at least one for every 2^24 steps.
       evaluate_every: environment steps of a member after which greedy episodes are played on the device, at the end
         of the log's row in which a multiple of it is reached, and at the end of the run. Their mean return is the
         log's "evaluation_return". All members begin them with the same keys every time. It changes no number of
-        the training. None plays nothing.
+        the training. None never evaluates.
       evaluation_episodes: greedy episodes of a member each time.
       keep_best: act with the parameters of every member's best evaluation (of equal ones the earlier; one of
         parameters or returns that are not finite never counts) in place of the last ones: `Result.params`.
-      block: members trained at once; by default what suits the devices. A run that goes on keeps its own.
+      block_size: members trained at once; by default what suits the devices. A run that goes on keeps its own.
       devices: how many devices to use; by default all that JAX sees here.
       checkpoint_seconds: least time between two checkpoints of a run with `out`.
       progress: whether to draw a progress bar.
@@ -84,7 +85,7 @@ def train(
     """
     out = None if out is None else arguments.path("out", out)
     if arguments.flag("resume", resume) and out is None:
-        raise ValueError("resume=True needs out, the folder of the run to go on with")
+        raise ValueError("resume=True (--resume) needs out, the folder of the run to go on with")
     arguments.flag("progress", progress)
     checkpoint_seconds = arguments.number("checkpoint_seconds", checkpoint_seconds, least=0)
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
@@ -95,8 +96,8 @@ def train(
         iterations=iterations,
         seeds=seeds,
         vary=vary,
-        slots=slots,
-        block=stored or block,
+        log_points=log_points,
+        block_size=stored or block_size,
         devices=devices,
         memory_limit=memory_limit,
         evaluation=evaluation,
@@ -108,26 +109,26 @@ def train(
         run = None
         if out is not None:
             run = RunDirectory.resume(out, plan) if resume else RunDirectory.create(out, plan)
-        bar = Bar(plan.blocks * plan.slots, f"{type(agent).__name__}, {plan.members} members", progress)
+        bar = Bar(plan.blocks * plan.log_points, f"{type(agent).__name__}, {plan.members} members", progress)
         with interrupts() as interrupted:
             trainer = Trainer(plan, run, checkpoint_seconds, bar, interrupted)
             result = _run_blocks(plan, run, trainer, bar, interrupted)
         if run is not None and result.complete:
-            _report(run, result)
-    for text in reports.fault_texts(result):
+            result = _report(run, result)
+    for text in run_report.fault_texts(result):
         warnings.warn(text, stacklevel=2)
     return result
 
 
-def _as_begun(plan: Plan, block: int) -> Plan:
+def _as_begun(plan: Plan, block_size: int) -> Plan:
     """The plan with the block size of the run on disk, which also fits where members do not fill whole blocks."""
-    if block % plan.mesh.size:
-        fitting = max(count for count in range(1, plan.mesh.size) if block % count == 0)
+    if block_size % plan.mesh.size:
+        fitting = max(count for count in range(1, plan.mesh.size) if block_size % count == 0)
         raise RunDirectoryError(
-            f"the run was begun with blocks of {block} members, which {plan.mesh.size} devices can't share evenly: "
-            f"pass devices={fitting}"
+            f"the run was begun with blocks of {block_size} members, which {plan.mesh.size} devices can't share "
+            f"evenly: pass devices={fitting}"
         )
-    return dataclasses.replace(plan, block=block)
+    return dataclasses.replace(plan, block_size=block_size)
 
 
 def _run_blocks(
@@ -135,20 +136,20 @@ def _run_blocks(
 ) -> Result:
     blocks: list[Block] = []
     template: Any = None
-    for number in range(plan.blocks):
-        if run is not None and run.has_block(number):
+    for index in range(plan.blocks):
+        if run is not None and run.has_block(index):
             # Made once, because tracing the agent for every block would take longer than reading them.
-            template = template or kept_template(plan)
-            blocks.append(_read_block(run, template, number))
-            bar.skip(plan.slots)
+            template = template or final_template(plan)
+            blocks.append(_read_block(run, template, index))
+            bar.skip(plan.log_points)
         elif not interrupted():
-            blocks.append(trainer.train_block(number))
+            blocks.append(trainer.train_block(index))
     return join(plan, blocks)
 
 
-def _read_block(run: RunDirectory, template: Any, number: int) -> Block:
-    (state, log, params), note = run.load_block(number, template)
-    return Block(number, state, log, params, {"evaluation_seconds": 0.0, **note})
+def _read_block(run: RunDirectory, template: Any, index: int) -> Block:
+    (state, log, params), note = run.load_block(index, template)
+    return Block(index, state, log, params, {"evaluation_seconds": 0.0, **note})
 
 
 def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
@@ -166,36 +167,34 @@ def load(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Result:
     place = arguments.path("path", path)
     trusted = checked_trust(trust, place)
     run = RunDirectory.open(place)
-    plan = Plan(**run.request(trusted), block=run.block_size(), mesh=member_mesh(1))
-    finished = [number for number in range(plan.blocks) if run.has_block(number)]
+    plan = Plan(**run.request(trusted), block_size=run.block_size(), mesh=member_mesh(1))
+    finished = [index for index in range(plan.blocks) if run.has_block(index)]
     if not finished:
-        raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True to go on")
-    template = kept_template(plan)
-    result = join(plan, [_read_block(run, template, number) for number in finished])
+        raise RunDirectoryError(f"{path} has no finished block yet: train with resume=True (--resume) to go on")
+    template = final_template(plan)
+    result = join(plan, [_read_block(run, template, index) for index in finished])
     if result.complete and run.has_reports() and (damaged := run.damaged_reports()):
-        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True to write it again", stacklevel=3)
+        warnings.warn(f"{path}: {_names(damaged)}: train with resume=True (--resume) to write it again", stacklevel=3)
     returns = run.load_returns(result.members) if result.complete else None
-    if returns is not None:
-        result.remember_returns(returns)
-    return result
+    return dataclasses.replace(result, greedy_returns=returns)
 
 
-def _report(run: RunDirectory, result: Result) -> None:
-    """Writes what people look at; everything that it is made from is on disk already."""
+def _report(run: RunDirectory, result: Result) -> Result:
+    """Writes the report files of a run; everything that they are made from is on disk already."""
     stored = run.load_returns(result.members)
     if stored is None:
         run.save_returns(result.returns)
-    else:
-        result.remember_returns(stored)
+    result = dataclasses.replace(result, greedy_returns=result.returns if stored is None else stored)
     damaged = run.damaged_reports()
     if damaged and run.has_reports():
         warnings.warn(f"{run.path}: {_names(damaged)}, and is written again", stacklevel=3)
     if damaged:
-        reports.write_metrics(result, run.path / "metrics.parquet")
-        reports.write_tensorboard(result, run.path / "tensorboard")
+        run_report.write_metrics(result, run.path / "metrics.parquet")
+        run_report.write_tensorboard(result, run.path / "tensorboard")
         charts.write_curves(result, run.path / "curves.png", result.returns)
         run.note_reports()
     run.tidy()
+    return result
 
 
 def _names(damaged: list[str]) -> str:
@@ -212,7 +211,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         return
     previous = signal.getsignal(signal.SIGINT)
 
-    def interrupt(number: int, frame: Any) -> None:
+    def interrupt(signal_number: int, frame: Any) -> None:
         if flag.is_set():
             raise KeyboardInterrupt
         flag.set()

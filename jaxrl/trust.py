@@ -56,7 +56,7 @@ def checked_trust(modules: Any, folder: Path) -> Trust:
     """What a user trusts, for a folder that is read.
 
     Raises:
-      TypeError: it is no list of names of modules.
+      TypeError: it is not a list of names of modules.
     """
     if isinstance(modules, str) or not isinstance(modules, Iterable):
         raise TypeError(f"trust = {modules!r} must be a list of names of modules, such as trust=['my_package']")
@@ -71,25 +71,25 @@ def load_class(path: str, trust: Trust) -> type:
     """The class at an import path, which must be one made by `jaxrl.pytree`.
 
     Raises:
-      ValueError: it can't be imported, its module is not trusted, or it is no such class.
+      ValueError: it can't be imported, its module is not trusted, or it is not a such class.
     """
     parts, shown = path.split("."), printable(path)
     if "<locals>" in parts or not all(part.isidentifier() for part in parts) or len(parts) < 2:
         raise ValueError(f"class {shown} can't be imported: define it in a module, outside of any function")
     module, rest = _module_of(path, parts, trust)
-    found: Any = module
+    target: Any = module
     for name in rest:
-        scope = vars(found)
+        scope = vars(target)
         if name not in scope:
             known = [key for key, value in scope.items() if is_pytree_class(value)]
             advice = ": define it in a module" if module.__name__ == "__main__" else nearest(name, known)
-            raise ValueError(f"class {path} can't be imported: {found.__name__} has no class {name!r}{advice}")
-        found = scope[name]
-        if not inspect.isclass(found):
+            raise ValueError(f"class {path} can't be imported: {target.__name__} has no class {name!r}{advice}")
+        target = scope[name]
+        if not inspect.isclass(target):
             break
-    if not is_pytree_class(found):
+    if not is_pytree_class(target):
         raise ValueError(f"{path} is no class made by jaxrl.pytree, so it is not built from a configuration")
-    return found
+    return target
 
 
 _NUMERICAL = ("jax.numpy", "jax.nn")
@@ -116,7 +116,7 @@ def load_function(path: str, trust: Trust) -> Callable[..., Any]:
     """The function at "module:name".
 
     Raises:
-      ValueError: it can't be imported, its module is not trusted, or it is no function.
+      ValueError: it can't be imported, its module is not trusted, or it is not a function.
     """
     module_name, _, name = path.partition(":")
     parts = module_name.split(".")
@@ -125,7 +125,7 @@ def load_function(path: str, trust: Trust) -> Callable[..., Any]:
     if not (trust.names(module_name) or module_name in _NUMERICAL):
         raise ValueError(
             f"function {path} is not loaded: its module is not jaxrl's, and calling it runs its code. If you trust it, "
-            f"add trust=[{module_name!r}]"
+            f"add trust=[{module_name!r}] (--trust {module_name})"
         )
     module: ModuleType | None = None
     for count in range(1, len(parts) + 1):
@@ -159,9 +159,10 @@ def _module(name: str, parent: ModuleType | None, what: str, trust: Trust) -> Mo
     if parent is not None and "__path__" not in vars(parent):
         raise ValueError(f"{what} can't be imported: {parent.__name__} has no class {name.rpartition('.')[2]!r}")
     if not trust.imports(name):
+        module = what.rpartition(" ")[2].rpartition(".")[0]
         raise ValueError(
             f"{what} is not loaded: its module is neither jaxrl's nor imported, and importing it runs its code. "
-            f"If you trust it, add trust=[{what.rpartition(' ')[2].rpartition('.')[0]!r}]"
+            f"If you trust it, add trust=[{module!r}] (--trust {module})"
         )
     try:
         spec = importlib.util.find_spec(name)
@@ -202,4 +203,4 @@ def _is_own(name: str) -> bool:
 
 def _submodules(package: ModuleType | None) -> list[str]:
     places = [] if package is None else vars(package).get("__path__", [])
-    return [found.name for found in pkgutil.iter_modules(places)]
+    return [module.name for module in pkgutil.iter_modules(places)]

@@ -1,7 +1,5 @@
 """Arguments of functions that users call: wild numbers and wrong objects are named before anything else happens."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_runs import a2c, cart_pole, dqn, ppo, train
-from tiny_environments import Walk
 
 import jaxrl
-from jaxrl import arguments, registry
-from jaxrl.checks import check_values
+from jaxrl import arguments
+from jaxrl.validation import check_values
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 HUGE = 10**5000
@@ -50,7 +47,7 @@ def test_an_object_that_can_t_be_shown_is_shown_by_its_type() -> None:
 
 
 NUMBERS = [10**30, 2**63, 2**64, HUGE]
-COUNTS = ("slots", "block", "memory_limit", "evaluation_episodes", "steps", "seeds", "devices")
+COUNTS = ("log_points", "block_size", "memory_limit", "evaluation_episodes", "steps", "seeds", "devices")
 
 
 @pytest.mark.parametrize("value", NUMBERS, ids=["1e30", "2^63", "2^64", "digits"])
@@ -146,7 +143,7 @@ def test_evaluating_a_member_or_parameters(result: jaxrl.Result) -> None:
         ({"seed": 2**32}, ValueError, "seed = 4294967296 must be at most 4294967295"),
         ({"seed": HUGE}, ValueError, "seed = an int of .* must be at most 4294967295"),
         ({"seed": 1.0}, TypeError, r"seed = 1\.0 must be a whole number"),
-        ({"block": 2**64}, ValueError, "block = 18446744073709551616 must be at most"),
+        ({"block_size": 2**64}, ValueError, "block_size = 18446744073709551616 must be at most"),
     ],
     ids=arguments.shown,
 )
@@ -204,91 +201,10 @@ def test_right_arguments_of_a_policy(result: jaxrl.Result) -> None:
     assert int(policy(OBS, key=key)) == int(policy(OBS, key=jax.random.key_data(key)))
 
 
-@pytest.mark.parametrize("number", ["a", None, 1.5, True])
-def test_a_member_is_named_by_a_whole_number(number: Any, result: jaxrl.Result) -> None:
-    with pytest.raises(TypeError, match=r"number = .* must be a whole number"):
-        result.member(number)
-
-
-# Environments by name.
-
-
-@pytest.fixture
-def registered() -> Any:
-    registry.names()
-    before = dict(registry._factories)
-    yield
-    registry._factories.clear()
-    registry._factories.update(before)
-
-
-@pytest.mark.parametrize(
-    ("name", "factory", "error", "words"),
-    [
-        (3, Walk, TypeError, "name = 3 must be text"),
-        (None, Walk, TypeError, "name = None must be text"),
-        ("", Walk, ValueError, "name = '' must be text without a colon"),
-        ("walk:v0", Walk, ValueError, "name = 'walk:v0' must be text without a colon"),
-        ("walk", 3, TypeError, r"factory = 3 must be a subclass of jaxrl\.Environment"),
-        ("walk", Walk(), TypeError, "factory = Walk.* must be a subclass"),
-        ("walk", jaxrl.DQN, TypeError, "must be a subclass"),
-        ("CartPole-v1", Walk, ValueError, "'CartPole-v1' is taken"),
-    ],
-    ids=arguments.shown,
-)
-def test_a_registration_that_would_spoil_the_register(
-    name: Any, factory: Any, error: Any, words: str, registered: None
-) -> None:
-    with pytest.raises(error, match=words):
-        jaxrl.register(name, factory)
-    assert jaxrl.make("CartPole-v1").max_steps == 500
-
-
-def test_a_name_of_jaxrl_s_own_is_taken_before_it_is_first_used() -> None:
-    code = "import jaxrl; jaxrl.register('CartPole-v1', type('Mine', (jaxrl.Environment,), {}))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "the environment name 'CartPole-v1' is taken: register under another name" in found.stderr
-
-
-def test_a_registration_with_an_unknown_parameter(registered: None) -> None:
-    with pytest.raises(ValueError, match=r"walk has no parameter 'limt'.*did you mean 'limit'"):
-        jaxrl.register("walk", Walk, limt=3)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "error", "words"),
-    [
-        (3, {}, TypeError, "name = 3 must be the name of an environment"),
-        (["CartPole-v1"], {}, TypeError, "must be the name of an environment"),
-        (
-            "json:loads",
-            {},
-            TypeError,
-            "'json:loads' can't be made by <function loads.*missing a required argument: 's'",
-        ),
-        ("json:JSONDecoder", {}, ValueError, r"must be a subclass of jaxrl\.Environment"),
-        ("builtins:int", {}, ValueError, "must be a subclass"),
-        ("os:getcwd", {}, ValueError, "made '.*', and must make a jaxrl.Environment"),
-        (".json:loads", {}, ValueError, "can't be imported"),
-        (":x", {}, ValueError, "can't be imported"),
-        ("CartPole-v1", {"length": float("nan")}, ValueError, r"CartPole\.length = nan must be > 0"),
-        ("CartPole-v1", {"length": float("inf")}, ValueError, r"CartPole\.length = inf must be > 0 and finite"),
-        ("CartPole-v1", {"length": -1}, ValueError, r"CartPole\.length = -1 must be > 0"),
-        ("CartPole-v1", {"length": None}, TypeError, r"CartPole\.length = None must be one number"),
-        ("CartPole-v1", {"length": "long"}, TypeError, r"CartPole\.length = 'long' must be a number"),
-        ("CartPole-v1", {"gravity": HUGE}, ValueError, r"CartPole\.gravity = .* must be finite"),
-        ("CartPole-v1", {"max_steps": 10**30}, ValueError, r"CartPole\.max_steps = .* must be at most 2,147,483,647"),
-    ],
-    ids=arguments.shown,
-)
-def test_what_can_t_be_made(name: Any, parameters: Any, error: Any, words: str) -> None:
-    with pytest.raises(error, match=words):
-        jaxrl.make(name, **parameters)
-
-
-def test_an_environment_may_be_made_with_traced_numbers() -> None:
-    length = jax.jit(lambda length: jaxrl.make("CartPole-v1", length=length).length)(0.25)
-    assert float(length) == 0.25
+@pytest.mark.parametrize("index", ["a", None, 1.5, True])
+def test_a_member_is_named_by_a_whole_number(index: Any, result: jaxrl.Result) -> None:
+    with pytest.raises(TypeError, match=r"index = .* must be a whole number"):
+        result.member(index)
 
 
 # Checks, devices, folders.
@@ -324,75 +240,6 @@ def test_wrong_paths(path: Any) -> None:
         jaxrl.load(path)
 
 
-# Sweeps.
-
-
-def sweep(space: Any = None, **changes: Any) -> Any:
-    plain = {"steps": 120, "seeds": 1, "slots": 8, "trials": 2, "progress": False}
-    return jaxrl.sweep(dqn(), space or {"discount": jaxrl.uniform(0.9, 0.99)}, **{**plain, **changes})
-
-
-@pytest.mark.parametrize("value", NUMBERS, ids=["1e30", "2^63", "2^64", "digits"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("trials", "seeds", "sample_seed", "rungs", "eta", "episodes", "slots", "block"),
-        *("memory_limit", "max_compilations", "steps", "evaluation_episodes"),
-    ],
-    ids=arguments.shown,
-)
-def test_counts_of_a_sweep_beyond_64_bits(name: str, value: int, never_compiled: None) -> None:
-    with pytest.raises(ValueError, match=rf"{name} = .* (must be|are more than)"):
-        sweep(**{name: value})
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "words"),
-    [
-        ({"trials": 10**9}, ValueError, "trials = 1000000000 are more than a sweep can have"),
-        ({"seeds": 10**9}, ValueError, "2 trials x 1,000,000,000 seeds need .* MiB"),
-        ({"eta": 1}, ValueError, "eta = 1 must be at least 2"),
-        ({"keep": "best:3"}, ValueError, "keep = 'best:3' is more than the 2 trials of the sweep"),
-        ({"keep": "best:" + "9" * 5000}, ValueError, "keep = 'best:999.* must be 'none', 'all', or 'best:N'"),
-        ({"keep": 3}, ValueError, "keep = 3 must be"),
-        ({"threshold": HUGE}, ValueError, "threshold = an int of .* must be a finite number"),
-        ({"threshold": "high"}, TypeError, "threshold = 'high' must be a number"),
-        ({"engine": 3}, ValueError, "engine = 3 must be one of"),
-        ({"out": 3}, TypeError, "out = 3 must be a path"),
-        ({"out": ""}, ValueError, "out = '' must name"),
-        ({"progress": 3}, TypeError, "progress = 3 must be True or False"),
-    ],
-    ids=arguments.shown,
-)
-def test_wrong_arguments_of_a_sweep(changes: Any, error: Any, words: str, never_compiled: None) -> None:
-    with pytest.raises(error, match=words):
-        sweep(**changes)
-
-
-@pytest.mark.parametrize(
-    ("build", "words"),
-    [
-        (lambda: jaxrl.uniform(0, HUGE), r"uniform\(0, an int of .*both ends must be finite numbers"),
-        (lambda: jaxrl.log_uniform(1e-4, 1e39), "both ends must be finite numbers, as float32 too"),
-        (lambda: jaxrl.uniform("a", 1), "both ends must be finite"),
-        (lambda: jaxrl.integers(0, HUGE), "both ends must be whole"),
-        (lambda: jaxrl.choice(3), r"choice\(3\) must have a list of values"),
-        (lambda: jaxrl.choice("abc"), r"choice\('abc'\) must have a list"),
-    ],
-)
-def test_wrong_ends_of_distributions(build: Any, words: str) -> None:
-    with pytest.raises(jaxrl.SpaceError, match=words):
-        build()
-
-
-def test_a_static_field_with_more_values_than_can_be_listed(never_compiled: None) -> None:
-    pytest.importorskip("optuna")
-    with pytest.raises(
-        jaxrl.SpaceError, match=r"compiles 1073741824 programs, one for each combination of target_period"
-    ):
-        sweep({"target_period": jaxrl.integers(1, 2**30)}, sampler="tpe")
-
-
 # Files.
 
 
@@ -407,7 +254,7 @@ def test_a_static_field_with_more_values_than_can_be_listed(never_compiled: None
 def test_a_file_is_played_by_ordinary_numbers_only(fields: Any, episodes: int, words: str) -> None:
     pytest.importorskip("ai_edge_litert")
     from jaxrl.envs import PlaneStrike
-    from jaxrl.litert import PolicyFile, evaluate_file
+    from jaxrl.export.tflite_file import PolicyFile, evaluate_file
 
     file = PolicyFile(Path(__file__).parent / "data" / "planestrike_tf.tflite")
     with pytest.raises(ValueError, match=words):

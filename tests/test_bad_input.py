@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import SLOTS, STEPS, a2c, cart_pole, dqn, ppo, reinforce, train
+from small_runs import LOG_POINTS, STEPS, a2c, cart_pole, dqn, ppo, reinforce, train
 
 import jaxrl
 from jaxrl.plan import make_plan
@@ -287,9 +287,9 @@ ARGUMENTS = [
     ({"seeds": [0, -1]}, ValueError, r"between 0 and 4294967294, and \[0, -1\] are not"),
     ({"seeds": [2**32 - 1]}, ValueError, "between 0 and 4294967294"),
     ({"seeds": 2**32}, ValueError, "seeds = 4294967296 are more than there can be"),
-    ({"slots": 0}, ValueError, "slots = 0 must be at least 1"),
-    ({"slots": 2.5}, TypeError, "slots = 2.5 must be a whole number"),
-    ({"block": 0}, ValueError, "block = 0 must be at least 1"),
+    ({"log_points": 0}, ValueError, "log_points = 0 must be at least 1"),
+    ({"log_points": 2.5}, TypeError, "log_points = 2.5 must be a whole number"),
+    ({"block_size": 0}, ValueError, "block_size = 0 must be at least 1"),
     ({"devices": 0}, ValueError, "devices = 0 must be at least 1"),
     ({"devices": "2"}, TypeError, "devices = '2' must be a whole number"),
     ({"memory_limit": "8GB"}, TypeError, "memory_limit = '8GB' must be a whole number"),
@@ -297,7 +297,7 @@ ARGUMENTS = [
     ({"checkpoint_seconds": float("nan")}, ValueError, "checkpoint_seconds = nan must be at least 0"),
     ({"steps": 7}, ValueError, "DQN.learning_starts = 8 must be at most the run's 7 steps"),
     ({"devices": 4096}, ValueError, "devices = 4096 must be between 1 and"),
-    ({"resume": True}, ValueError, "resume=True needs out"),
+    ({"resume": True}, ValueError, "resume=True .--resume. needs out"),
     ({"vary": [1]}, TypeError, r"vary = \[1\] must be a dict"),
     ({"vary": {"learning_rat": [1, 2]}}, ValueError, "'learning_rat' .did you mean 'learning_rate'"),
     ({"vary": {"env.lenght": [1, 2]}}, ValueError, "'env.lenght' .did you mean 'env.length'"),
@@ -345,7 +345,7 @@ def test_what_is_no_agent(agent: Any, never_compiled: None) -> None:
     [
         ({"episodes": 0}, ValueError, "episodes = 0 must be at least 1"),
         ({"episodes": 2.5}, TypeError, "episodes = 2.5 must be a whole number"),
-        ({"block": 0}, ValueError, "block = 0 must be at least 1"),
+        ({"block_size": 0}, ValueError, "block_size = 0 must be at least 1"),
         ({"seed": "a"}, TypeError, "seed = 'a' must be a whole number"),
     ],
 )
@@ -357,19 +357,26 @@ def test_bad_arguments_of_evaluate(arguments: Any, error: Any, words: str, resul
 # Memory.
 
 
-@pytest.mark.parametrize("block", [None, 3])
+@pytest.mark.parametrize("block_size", [None, 3])
 @pytest.mark.parametrize("limit", [2 * 2**20, 123_456, 80_000])
 def test_a_run_that_cannot_fit_is_refused_with_the_number_that_fits(
-    limit: int, block: int | None, never_compiled: None
+    limit: int, block_size: int | None, never_compiled: None
 ) -> None:
     agent = dqn(buffer_size=500)
     with pytest.raises(ValueError, match=r"seeds = 100000 members need .* MiB") as caught:
-        train(agent, seeds=100_000, memory_limit=limit, block=block)
+        train(agent, seeds=100_000, memory_limit=limit, block_size=block_size)
     message = str(caught.value)
     fits = int(re.search(r"at most seeds = (\d+) would fit", message).group(1))
     assert len(re.findall(r"[\d,.]+ MiB", message)) == 4
     assert 0 < fits < 100_000
-    sizes = {"vary": None, "iterations": None, "slots": SLOTS, "block": block, "devices": 1, "memory_limit": limit}
+    sizes = {
+        "vary": None,
+        "iterations": None,
+        "log_points": LOG_POINTS,
+        "block_size": block_size,
+        "devices": 1,
+        "memory_limit": limit,
+    }
     assert make_plan(agent, steps=STEPS, seeds=fits, **sizes).members == fits
     with pytest.raises(ValueError, match=f"at most seeds = {fits} would fit"):
         make_plan(agent, steps=STEPS, seeds=fits + 1, **sizes)
@@ -384,12 +391,12 @@ def test_not_even_one_member_fits(never_compiled: None) -> None:
 
 
 def test_blocks_shrink_before_a_run_is_refused() -> None:
-    sizes = {"vary": None, "iterations": None, "slots": SLOTS, "block": None, "devices": 1}
+    sizes = {"vary": None, "iterations": None, "log_points": LOG_POINTS, "block_size": None, "devices": 1}
     agent = dqn(buffer_size=2_000)
     roomy = make_plan(agent, steps=STEPS, seeds=32, memory_limit=2**30, **sizes)
     tight = make_plan(agent, steps=STEPS, seeds=32, memory_limit=1_200_000, **sizes)
-    assert roomy.block == 16
-    assert 1 < tight.block < 16
+    assert roomy.block_size == 16
+    assert 1 < tight.block_size < 16
 
 
 def test_integer_boxes_are_refused_by_agents_of_real_actions() -> None:

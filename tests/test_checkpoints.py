@@ -11,10 +11,10 @@ from jaxrl import checkpoints
 
 def test_a_checkpoint_comes_back_with_its_note(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "checkpoint.npz"
-    for slot in (1, 2):
-        checkpoints.save(file, {"x": np.arange(5) + slot}, {"slot": slot})
+    for log_point in (1, 2):
+        checkpoints.save(file, {"x": np.arange(5) + log_point}, {"log_point": log_point})
         tree, note = checkpoints.restore(file, {"x": np.arange(5)})
-        assert (tree["x"].tolist(), note) == ([slot + i for i in range(5)], {"slot": slot})
+        assert (tree["x"].tolist(), note) == ([log_point + i for i in range(5)], {"log_point": log_point})
         assert checkpoints.read_note(file) == note
     assert [path.name for path in file.parent.iterdir()] == ["checkpoint.npz"]
 
@@ -32,7 +32,7 @@ def test_numbers_that_the_format_does_not_know_come_back(tmp_path: Path) -> None
 def test_arrays_of_another_checkpoint(tmp_path: Path) -> None:
     parts = []
     for value in (1.0, 2.0):
-        checkpoints.save(tmp_path / "file", {"x": np.full(3, value)}, {"slot": 1})
+        checkpoints.save(tmp_path / "file", {"x": np.full(3, value)}, {"log_point": 1})
         parts.append(checkpoints.read_arrays(tmp_path / "file"))
     with open(tmp_path / "file", "wb") as file:
         checkpoints.write_arrays(file, parts[0] | {"manifest": parts[1]["manifest"]})

@@ -207,11 +207,11 @@ def test_differences_are_named(agent):
 
 
 def test_differences_of_dicts_around_configurations(agent):
-    there = {"agent": to_config(agent), "vary": to_config({"discount": np.array([0.9, 1.0])}), "slots": 100}
+    there = {"agent": to_config(agent), "vary": to_config({"discount": np.array([0.9, 1.0])}), "log_points": 100}
     here = {"agent": to_config(agent), "vary": to_config({"discount": np.array([0.9, 0.5])}), "seeds": [0]}
     assert differences(there, here) == [
         "vary.discount: float64 [0.9, 1.0] there, float64 [0.9, 0.5] here",
-        "slots: 100 there, missing here",
+        "log_points: 100 there, missing here",
         "seeds: missing there, (0,) here",
     ]
     assert differences({"a": 1}, {"a": 1.0}) == ["a: 1 there, 1.0 here"]

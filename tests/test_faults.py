@@ -6,42 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import plain
+from faulty_environments import Faulty
 from small_runs import a2c, cart_pole, dqn, ppo, reinforce, train
-from test_cli import plain
 
 import jaxrl
 from jaxrl import loop
 from jaxrl.blocks import finished_log
-from jaxrl.checking import CODES
 from jaxrl.cli import main
+from jaxrl.env_checker import CODES
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
-
-
-@jaxrl.pytree
-class Faulty(jaxrl.Environment):
-    """Episodes of 5 steps, in whose third one something goes wrong."""
-
-    kind: int = 0
-    """0: nothing; 1: the reward is NaN; 2: it is infinite; 3: the observation is NaN; 4: that of the reset is; 5: the
-    mask allows nothing; 6: all of that."""
-    max_steps: int = jaxrl.static(default=5)
-    observation_space, action_space = jaxrl.Box(shape=(2,)), jaxrl.Discrete(2)
-
-    def wrong(self, state: Any, *kinds: int) -> Any:
-        return (state == 3) & jnp.isin(self.kind, jnp.asarray((*kinds, 6)))
-
-    def reset(self, key: Any) -> Any:
-        return jnp.int32(0), jnp.where(self.kind == 4, jnp.nan, jnp.zeros(2))
-
-    def step(self, state: Any, action: Any, key: Any) -> Any:
-        state = state + 1
-        obs = jnp.where(self.wrong(state, 3), jnp.nan, jnp.full(2, state / 5))
-        reward = jnp.where(self.wrong(state, 1), jnp.nan, jnp.where(self.wrong(state, 2), -jnp.inf, 1))
-        return state, jaxrl.TimeStep(obs, reward.astype(jnp.float32), jnp.bool_(False))
-
-    def action_mask(self, state: Any) -> Any:
-        return jnp.repeat(~self.wrong(state, 5), 2)
 
 
 FAULTS = [0, 1, 1, 2, 2, 4, 7]
@@ -51,11 +26,11 @@ FAULTS = [0, 1, 1, 2, 2, 4, 7]
 @pytest.mark.parametrize("build", [dqn, ppo, a2c, reinforce], ids=["dqn", "ppo", "a2c", "reinforce"])
 def test_a_fault_is_named_and_is_no_divergence(build: Any) -> None:
     with pytest.warns(UserWarning, match="gave") as warned:
-        result = train(build(env=Faulty()), 60, seeds=7, vary={"env.kind": np.arange(7)}, slots=4)
+        result = train(build(env=Faulty()), 60, seeds=7, vary={"env.kind": np.arange(7)}, log_points=4)
     assert result.log["fault"].tolist() == [[fault] * 4 for fault in FAULTS]
     assert not result.log["diverged"].any()
     assert result.failed.tolist() == [False] + [True] * 6
-    assert result.best().number == 0
+    assert result.best().index == 0
     texts = [str(warning.message) for warning in warned if "gave" in str(warning.message)]
     for text, what, first, code in zip(
         texts,
@@ -97,7 +72,7 @@ class NothingAllowedLater(WrongLater):
 
 def test_the_first_row_is_the_one_in_which_it_happens() -> None:
     with pytest.warns(UserWarning, match=r"rewards .*: 1 of 1 members, first in row 4 .* by step 50 of"):
-        result = train(dqn(env=WrongLater()), 120, slots=12)
+        result = train(dqn(env=WrongLater()), 120, log_points=12)
     assert result.log["fault"][0].tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     # Whatever the parameters became since is no divergence of the learning.
     assert not np.isfinite(result.log["loss"][0, -1])
@@ -106,13 +81,13 @@ def test_the_first_row_is_the_one_in_which_it_happens() -> None:
 
 def test_the_first_row_is_the_one_in_which_a_mask_allows_nothing() -> None:
     with pytest.warns(UserWarning, match=r"masks .*: 1 of 1 members, first in row 4 .* by step 50 of"):
-        result = train(dqn(env=NothingAllowedLater()), 120, slots=12)
+        result = train(dqn(env=NothingAllowedLater()), 120, log_points=12)
     assert result.log["fault"][0].tolist() == [0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_what_diverged_before_a_fault_has_diverged() -> None:
-    members, slots = 2, 5
-    sums = loop.empty_log(dqn(), members, slots)
+    members, log_points = 2, 5
+    sums = loop.empty_log(dqn(), members, log_points)
     for mean in sums.values():
         mean.count[:] = 1
     sums["diverged"].total[:, 1:] = 1
@@ -126,43 +101,45 @@ def test_what_diverged_before_a_fault_has_diverged() -> None:
 
 def test_actions_that_are_not_finite_are_no_fault_of_the_environment() -> None:
     env = jaxrl.make("Pendulum-v1", max_steps=20)
-    result = train(ppo(env=env, learning_rate=3e38, max_grad_norm=None), 400, slots=10)
+    result = train(ppo(env=env, learning_rate=3e38, max_grad_norm=None), 400, log_points=10)
     assert result.log["diverged"][0, -1]
     assert not result.log["fault"].any()
 
 
 def test_sound_environments_have_none() -> None:
     for agent in (dqn(), reinforce(env=jaxrl.make("PlaneStrike-v0"))):
-        assert not train(agent, None, iterations=20, slots=4).log["fault"].any()
+        assert not train(agent, None, iterations=20, log_points=4).log["fault"].any()
 
 
 def test_the_table_and_the_files_have_it(tmp_path: Any) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     with pytest.warns(UserWarning, match="not finite"):
-        train(dqn(env=WrongLater()), 120, slots=12, out=tmp_path / "run")
+        train(dqn(env=WrongLater()), 120, log_points=12, out=tmp_path / "run")
     columns = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pydict()
     assert columns["fault"] == [0] * 4 + [1] + [0] * 7
     assert columns["diverged"] == [False] * 12
     loaded = jaxrl.load(tmp_path / "run")
     assert loaded.log["fault"][0, 4] == 1
-    assert any("rewards that are not finite" in value for _, value in jaxrl.reports.summary_rows(loaded))
+    assert any("rewards that are not finite" in value for _, value in jaxrl.run_report.summary_rows(loaded))
 
 
 def test_a_sweep_names_it_and_prefers_what_is_sound() -> None:
     space = {"env.kind": [3, 0]}
-    found = jaxrl.sweep(dqn(env=Faulty()), space, steps=60, seeds=2, slots=4, episodes=2, keep="all", progress=False)
-    table = found.table()
+    result = jaxrl.sweep(
+        dqn(env=Faulty()), space, steps=60, seeds=2, log_points=4, episodes=2, keep="all", progress=False
+    )
+    table = result.table()
     assert table["fault"].tolist() == [2, 2, 0, 0]
     assert not table["diverged"].any()
     assert ("the environment gave observations that are not finite", "2 of 4 members") in [
-        (what, value.partition(";")[0]) for what, value in found.facts()
+        (what, value.partition(";")[0]) for what, value in result.facts()
     ]
-    assert set(found.curves([0])["fault"]) == {2}
+    assert set(result.curves([0])["fault"]) == {2}
 
 
 MODULE = """
 import jax.numpy as jnp, jaxrl
-from test_faults import Faulty
+from faulty_environments import Faulty
 
 @jaxrl.pytree
 class Wrong(Faulty):
@@ -184,7 +161,8 @@ def test_the_command_line_names_it(tmp_path: Any, monkeypatch: Any, capsys: Any)
 
 def test_nothing_is_computed_where_nobody_looks() -> None:
     """Random play, which keeps no fault, is the same program as before there were any."""
-    from jaxrl.rollout import random_rollout, start_actors
+    from jaxrl.actors import start_actors
+    from jaxrl.rollout import random_rollout
 
     env = cart_pole()
 

@@ -15,7 +15,7 @@ from jaxrl.devices import NotEnoughMemoryError, bytes_of
 from jaxrl.evaluation import episode_bytes, greedy_returns
 from jaxrl.memory import member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 MEBI = 2**20
@@ -48,15 +48,15 @@ def temporary_bytes(function: Any, *arguments: Any) -> int:
         dqn(batch_size=20_000, hidden=(128,), dueling=True, double=False),
         dqn(env=jaxrl.make("PlaneStrike-v0"), batch_size=20_000, hidden=(64,)),
         dqn(num_envs=20_000, buffer_size=20_000, hidden=(64, 64)),
-        reinforce(num_envs=500, episodes_per_update=500, learn_rows=20, hidden=(64, 64)),
+        reinforce(num_envs=500, episodes_per_update=500, gradient_chunk=20, hidden=(64, 64)),
     ],
     ids=["batch", "dueling", "masked", "environments", "episodes"],
 )
 def test_the_scratch_of_an_iteration_covers_what_xla_needs(agent: Any) -> None:
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     state = jax.eval_shape(agent.init, jax.random.key(0))
     needed = temporary_bytes(lambda state: agent.iterate(state, Clock(jnp.int32(9), jnp.int32(100))), state)
-    planned = bytes_of((agent.scratch(), agent.gradient_scratch())) + bytes_of(state)
+    planned = bytes_of((agent.workspace(), agent.gradient_workspace())) + bytes_of(state)
     assert needed < 1.1 * planned < 6 * needed
 
 
@@ -71,7 +71,7 @@ def test_the_scratch_of_an_iteration_covers_what_xla_needs(agent: Any) -> None:
     ids=["plain", "masked", "continuous", "memory"],
 )
 def test_the_bytes_of_episodes_cover_what_xla_needs(agent: Any) -> None:
-    agent, episodes = concrete(agent), 10_000
+    agent, episodes = with_array_leaves(agent), 10_000
     params = jax.eval_shape(lambda key: agent.params(agent.init(key)), jax.random.key(0))
     needed = temporary_bytes(lambda p, k: greedy_returns(agent, p, k, episodes), params, jax.random.key(0))
     assert needed < 1.1 * episode_bytes(agent, episodes) < 5 * needed
@@ -86,7 +86,7 @@ def test_a_batch_that_can_t_fit_is_refused(never_played: None) -> None:
 
 def test_evaluation_in_training_counts_spares_and_carries() -> None:
     agent = ppo(memory="lstm", memory_size=32, num_envs=4)
-    few, many = (member_bytes(agent, 10, EvaluationPlan(10, episodes, False)).scratch for episodes in (1_000, 2_000))
+    few, many = (member_bytes(agent, 10, EvaluationPlan(10, episodes, False)).workspace for episodes in (1_000, 2_000))
     # Observation, state and counters of an episode and of the spare start, and the carry: read and written.
     least = 2 * (2 * (4 + 4 + 1 + 1) + 2 * 32) * 4
     assert (many - few) / 1_000 > least
@@ -127,7 +127,7 @@ def test_fewer_members_play_at_once_where_memory_is_short(
 
 
 def test_episodes_of_a_sweep_are_planned(never_played: None) -> None:
-    arguments = {"steps": 120, "seeds": 1, "slots": 8, "progress": False}
+    arguments = {"steps": 120, "seeds": 1, "log_points": 8, "progress": False}
     with pytest.raises(ValueError, match="episodes = 99999999999 must be at most 2147483647"):
         jaxrl.sweep(dqn(), {"discount": [0.9]}, episodes=99_999_999_999, **arguments)
     with pytest.raises(NotEnoughMemoryError, match="episodes = 1000000 played side by side need"):

@@ -34,16 +34,16 @@ def test_nothing_drifts_over_millions_of_rows_far_from_zero(size):
     offset, deviation = np.float32([0, 1e3, -1e5, 7]), np.float32([1, 1, 10, 1e-3])
     updates = 2**22 // size
     rows = jax.random.normal(jax.random.key(0), (updates, size, 4)) * deviation + offset
-    found, _ = jax.jit(lambda m, x: jax.lax.scan(lambda m, x: (m.update(x), None), m, x))(
+    result, _ = jax.jit(lambda m, x: jax.lax.scan(lambda m, x: (m.update(x), None), m, x))(
         RunningMoments.empty((4,)), rows
     )
     everything = np.asarray(rows, np.float64).reshape(-1, 4)
-    assert float(found.count) == len(everything)
+    assert float(result.count) == len(everything)
     # Changes below half a unit in the mean's last place are lost: the last ones that still matter come to this.
-    error = np.abs(found.mean - everything.mean(axis=0))
-    assert (error < 2 * np.spacing(np.abs(found.mean)) + 1e-3 * deviation).all()
+    error = np.abs(result.mean - everything.mean(axis=0))
+    assert (error < 2 * np.spacing(np.abs(result.mean)) + 1e-3 * deviation).all()
     assert error[0] < 1e-7
-    np.testing.assert_allclose(found.variance, everything.var(axis=0), rtol=2e-5)
+    np.testing.assert_allclose(result.variance, everything.var(axis=0), rtol=2e-5)
 
 
 def test_what_never_changes_becomes_zero():
@@ -118,8 +118,8 @@ def test_a_folded_layer_takes_raw_observations():
     observations = jnp.asarray(RNG.normal(size=(50, 2, 3)) * 4 + 20, jnp.float32)
     normalized = moments.normalize(observations).reshape(50, 6)
     folded = fold(moments, layer)
-    found = observations.reshape(50, 6) @ folded["w"] + folded["b"]
-    np.testing.assert_allclose(found, normalized @ layer["w"] + layer["b"], rtol=1e-4, atol=1e-4)
+    result = observations.reshape(50, 6) @ folded["w"] + folded["b"]
+    np.testing.assert_allclose(result, normalized @ layer["w"] + layer["b"], rtol=1e-4, atol=1e-4)
 
 
 def test_members_keep_moments_of_their_own():

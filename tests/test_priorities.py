@@ -79,9 +79,9 @@ def test_draws_are_in_proportion_and_never_of_priority_zero(items):
     np.testing.assert_allclose(shares, probabilities[np.asarray(indices)], rtol=1e-5)
     # In a hundred groups of items, which have enough draws each for a normal deviation.
     groups = np.arange(items) * min(items, 100) // items
-    found = np.bincount(groups[np.asarray(indices)], minlength=groups[-1] + 1)
+    result = np.bincount(groups[np.asarray(indices)], minlength=groups[-1] + 1)
     expected = draws * np.bincount(groups, probabilities)
-    assert np.all(np.abs(found - expected) <= 5 * np.sqrt(expected) + 1e-6)
+    assert np.all(np.abs(result - expected) <= 5 * np.sqrt(expected) + 1e-6)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0])

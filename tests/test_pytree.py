@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.checks import check_values
-from jaxrl.pytree import concrete, get_at, leaf_paths, replace_at
+from jaxrl.pytree import get_at, leaf_paths, replace_at, with_array_leaves
+from jaxrl.validation import check_values
 
 
 @jaxrl.pytree
@@ -55,9 +55,9 @@ def test_nodes_are_frozen():
 
 @pytest.mark.parametrize("number", [2, 2.0, np.float64(2), np.int64(2), jnp.float16(2), np.asarray(2)])
 def test_dtypes_follow_the_annotation_not_the_spelling(number):
-    found = concrete(Outer(Inner(number), number, number, True, number))
-    assert [x.dtype.name for x in jax.tree.leaves(found)] == ["float32", "float32", "int32", "bool", "float32"]
-    assert [float(x) for x in jax.tree.leaves(found)] == [2, 2, 2, 1, 2]
+    result = with_array_leaves(Outer(Inner(number), number, number, True, number))
+    assert [x.dtype.name for x in jax.tree.leaves(result)] == ["float32", "float32", "int32", "bool", "float32"]
+    assert [float(x) for x in jax.tree.leaves(result)] == [2, 2, 2, 1, 2]
 
 
 def test_paths_lead_to_leaves():

@@ -115,11 +115,11 @@ def test_normal_numbers_are_normal():
 
 def test_normal_numbers_are_symmetric_and_finite_to_the_ends():
     lower = np.concatenate([np.arange(1000), np.geomspace(1000, 2**23 - 1, 2000).astype(np.int64), [2**23 - 1]])
-    found = np.asarray(random_bits.normal(jnp.asarray(lower << 8, jnp.uint32)))
+    result = np.asarray(random_bits.normal(jnp.asarray(lower << 8, jnp.uint32)))
     # XLA's erf_inv in float32, by polynomials, is exact to 6e-6 of the number.
-    np.testing.assert_allclose(found, stats.norm.ppf((lower + 0.5) / 2**24), rtol=1e-5)
+    np.testing.assert_allclose(result, stats.norm.ppf((lower + 0.5) / 2**24), rtol=1e-5)
     mirrored = jnp.asarray((2**24 - 1 - lower) << 8 | 255, jnp.uint32)
-    np.testing.assert_array_equal(random_bits.normal(mirrored), -found)
+    np.testing.assert_array_equal(random_bits.normal(mirrored), -result)
 
 
 @pytest.mark.parametrize(("base", "each"), [(1, 0), (2, 32), (3, 1), (4, 16), (8, 10), (64, 5), (6, 1)])

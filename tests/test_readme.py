@@ -43,9 +43,9 @@ def test_the_toml_of_a_sweep_is_one(tmp_path, monkeypatch, capsys):
     (content,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
     (tmp_path / "sweep.toml").write_text(content)
     assert main(["sweep", "sweep.toml", "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "64 trials x 8 seeds = 512" in said
-    assert "4 (by batch_size, hidden)" in said
+    output = capsys.readouterr().out
+    assert "64 trials x 8 seeds = 512" in output
+    assert "4 (by batch_size, hidden)" in output
 
 
 def test_two_processes_share_the_work(tmp_path):
@@ -58,10 +58,10 @@ def test_two_processes_share_the_work(tmp_path):
     shares = [
         subprocess.Popen([*command, str(place)], cwd=tmp_path, stdout=subprocess.PIPE, text=True) for place in range(2)
     ]
-    said = [share.communicate(timeout=300)[0] for share in shares]
+    output = [share.communicate(timeout=300)[0] for share in shares]
     assert [share.returncode for share in shares] == [0, 0]
     parts = [jaxrl.load(tmp_path / "runs" / f"share-{place}") for place in range(2)]
     assert [part.seeds.tolist() for part in parts] == [[0, 2, 4], [1, 3, 5]]
     mean = np.concatenate([part.returns for part in parts]).mean()
     # JAX's own library for messages between processes says a line too.
-    assert [line for text in said for line in text.splitlines() if "Gloo" not in line] == [f"{mean:.2f}"]
+    assert [line for text in output for line in text.splitlines() if "Gloo" not in line] == [f"{mean:.2f}"]

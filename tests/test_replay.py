@@ -161,8 +161,8 @@ def test_sequences_begin_with_their_carries_and_know_where_old_data_begin():
 def test_targets_of_sequences_are_those_computed_by_hand(n, targets):
     steps = stored([0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0])
     known, values = jnp.ones((6, 1), bool), jnp.full((6, 1), 100.0)
-    found, counts = replay.sequence_targets(steps, known, values, n, 0.5)
-    np.testing.assert_allclose(jnp.where(counts, found, jnp.nan)[:, 0], targets)
+    result, counts = replay.sequence_targets(steps, known, values, n, 0.5)
+    np.testing.assert_allclose(jnp.where(counts, result, jnp.nan)[:, 0], targets)
     # Behind the newest row, 1, nothing is known: row 1 has no successor, and row 0 bootstraps from row 1.
-    found, counts = replay.sequence_targets(steps, known.at[2:].set(False), values, n, 0.5)
-    np.testing.assert_allclose(jnp.where(counts, found, jnp.nan)[:, 0], [1 + 50, *[np.nan] * 4])
+    result, counts = replay.sequence_targets(steps, known.at[2:].set(False), values, n, 0.5)
+    np.testing.assert_allclose(jnp.where(counts, result, jnp.nan)[:, 0], [1 + 50, *[np.nan] * 4])

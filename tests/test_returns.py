@@ -70,13 +70,15 @@ HAND = {
 def test_lambda_returns_by_hand(case):
     terminated, truncated, expected = HAND[case]
     reward, next_value = column(1, 2, 4, 8), column(16, 32, 64, 128)
-    found = returns.lambda_returns(reward, next_value, flags(*terminated), flags(*truncated), discount=0.5, lambda_=0.5)
-    np.testing.assert_array_equal(found, column(*expected))
+    result = returns.lambda_returns(
+        reward, next_value, flags(*terminated), flags(*truncated), discount=0.5, lambda_=0.5
+    )
+    np.testing.assert_array_equal(result, column(*expected))
     value = column(3, 5, 7, 9)
-    found = returns.generalised_advantages(
+    result = returns.generalised_advantages(
         reward, value, next_value, flags(*terminated), flags(*truncated), discount=0.5, lambda_=0.5
     )
-    np.testing.assert_array_equal(found, column(*expected) - value)
+    np.testing.assert_array_equal(result, column(*expected) - value)
 
 
 @pytest.mark.parametrize(
@@ -90,34 +92,34 @@ def test_lambda_returns_by_hand(case):
     ],
 )
 def test_two_step_returns_by_hand(terminated, truncated, expected):
-    found = returns.n_step_returns(
+    result = returns.n_step_returns(
         column(1, 2, 4, 8), column(16, 32, 64, 128), flags(*terminated), flags(*truncated), discount=0.5, n=2
     )
-    np.testing.assert_array_equal(found, column(*expected))
+    np.testing.assert_array_equal(result, column(*expected))
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 0.9, 1.0])
 @pytest.mark.parametrize("discount", [0.0, 0.97, 1.0])
 def test_lambda_returns_are_the_definition(discount, lambda_):
-    found = returns.lambda_returns(*ROLLOUT, discount=discount, lambda_=lambda_)
+    result = returns.lambda_returns(*ROLLOUT, discount=discount, lambda_=lambda_)
     expected = [[lambda_return(time, env, discount, lambda_) for env in range(ENVS)] for time in range(TIME)]
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, TIME, TIME + 7])
 def test_n_step_returns_are_the_definition(n):
-    found = returns.n_step_returns(*ROLLOUT, discount=0.9, n=n)
+    result = returns.n_step_returns(*ROLLOUT, discount=0.9, n=n)
     expected = [[n_step_return(time, env, n, 0.9) for env in range(ENVS)] for time in range(TIME)]
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_advantages_are_rlax_s_where_nothing_is_truncated():
     never = np.zeros_like(TRUNCATED)
     values = np.concatenate([VALUE, RESET_VALUE[:1]])
-    found = returns.generalised_advantages(REWARD, VALUE, values[1:], TERMINATED, never, discount=0.97, lambda_=0.9)
+    result = returns.generalised_advantages(REWARD, VALUE, values[1:], TERMINATED, never, discount=0.97, lambda_=0.9)
     discounts = jnp.where(TERMINATED, 0, jnp.float32(0.97))
     estimate = jax.vmap(rlax().truncated_generalized_advantage_estimation, (1, 1, None, 1), 1)
-    np.testing.assert_allclose(found, estimate(REWARD, discounts, 0.9, values), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, estimate(REWARD, discounts, 0.9, values), rtol=1e-5, atol=1e-6)
 
 
 def test_the_usual_bugs_give_other_numbers():
@@ -140,10 +142,10 @@ def test_the_usual_bugs_give_other_numbers():
 def test_episode_returns_are_lambda_returns_of_the_rows_played():
     time = 13
     bootstrap = np.where(TRUNCATED & ~TERMINATED, NEXT_VALUE, 0)
-    found = jax.jit(returns.episode_returns)(REWARD, TERMINATED | TRUNCATED, bootstrap, time, discount=0.97)
+    result = jax.jit(returns.episode_returns)(REWARD, TERMINATED | TRUNCATED, bootstrap, time, discount=0.97)
     played = [x[:time] for x in (REWARD, np.where(TRUNCATED, NEXT_VALUE, 0).astype(np.float32), *ENDS)]
-    np.testing.assert_allclose(found[:time], returns.lambda_returns(*played, discount=0.97, lambda_=1.0), rtol=1e-5)
-    np.testing.assert_array_equal(found[time:], 0)
+    np.testing.assert_allclose(result[:time], returns.lambda_returns(*played, discount=0.97, lambda_=1.0), rtol=1e-5)
+    np.testing.assert_array_equal(result[time:], 0)
     by_hand = returns.episode_returns(
         column(1, 2, 4, 8), flags(1, 2), column(0, 64, 0, 0), 4, discount=jnp.float32(0.5)
     )
@@ -164,13 +166,13 @@ def test_no_gradient_flows_into_targets():
 def test_members_have_discounts_of_their_own():
     discount, lambda_ = jnp.float32([0.9, 0.99, 1.0]), jnp.float32([0.5, 0.95, 1.0])
     members = [jnp.stack([jnp.roll(x, k, axis=1) for k in range(3)]) for x in ROLLOUT]
-    found = jax.jit(jax.vmap(lambda d, trace, *x: returns.lambda_returns(*x, discount=d, lambda_=trace)))(
+    result = jax.jit(jax.vmap(lambda d, trace, *x: returns.lambda_returns(*x, discount=d, lambda_=trace)))(
         discount, lambda_, *members
     )
     for member in range(3):
         rollout = [x[member] for x in members]
         alone = returns.lambda_returns(*rollout, discount=float(discount[member]), lambda_=float(lambda_[member]))
-        np.testing.assert_allclose(found[member], alone, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(result[member], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_wrong_shapes_dtypes_and_lengths_are_refused():

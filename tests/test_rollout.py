@@ -15,9 +15,10 @@ from scipy import stats
 
 import jaxrl
 from jaxrl import random_bits
+from jaxrl.actors import actors_at, start_actors
 from jaxrl.environment import episode_from
 from jaxrl.envs import CartPole
-from jaxrl.rollout import Policy, actors_at, random_rollout, rollout, start_actors
+from jaxrl.rollout import Policy, random_rollout, rollout
 
 KEY = jax.random.key(5)
 STILL = Policy(lambda carry, episodes, row: (row, carry, ()))
@@ -133,9 +134,9 @@ def test_members_are_played_as_if_alone_and_the_branch_stays_one(resets):
     together = jax.jit(jax.vmap(one)).lower(members).compile()
     # Of drawing spares, and of drawing a reserve.
     assert together.as_text().count(" conditional(") == (2 if resets else 1)
-    found = together(members)
+    result = together(members)
     for number, key in enumerate(members):
-        for a, b in zip(jax.tree.leaves(found[1]), jax.tree.leaves(jax.jit(one)(key)[1]), strict=True):
+        for a, b in zip(jax.tree.leaves(result[1]), jax.tree.leaves(jax.jit(one)(key)[1]), strict=True):
             np.testing.assert_array_equal(a[number], b)
 
 

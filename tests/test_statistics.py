@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from jaxrl.statistics import bootstrap_interval, held, interquartile_mean, quartiles
+from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 
 
 def numpy_interquartile_mean(values):
@@ -29,8 +29,8 @@ def test_interquartile_mean_against_numpy(count):
 
 
 def test_nan_is_not_cut_off_as_if_it_were_the_best():
-    found = interquartile_mean([[1, 2, 3, np.nan], [1, 2, 3, 9]])
-    np.testing.assert_array_equal(found, [np.nan, 2.5])
+    result = interquartile_mean([[1, 2, 3, np.nan], [1, 2, 3, 9]])
+    np.testing.assert_array_equal(result, [np.nan, 2.5])
 
 
 def test_a_bad_member_counts_with_its_value():
@@ -84,11 +84,11 @@ def test_quartiles_leave_out_what_is_not_finite_without_warnings():
     values = np.array([[1.0, np.nan, 4.0], [2.0, np.nan, np.inf], [3.0, np.nan, 8.0]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = quartiles(values)
-    np.testing.assert_array_equal(found, [[1.5, np.nan, 5.0], [2.0, np.nan, 6.0], [2.5, np.nan, 7.0]])
+        result = quartiles(values)
+    np.testing.assert_array_equal(result, [[1.5, np.nan, 5.0], [2.0, np.nan, 6.0], [2.5, np.nan, 7.0]])
 
 
 def test_held_fills_gaps_with_the_value_before():
     values = [[np.nan, 1.0, np.nan, np.inf, 2.0], [3.0, np.nan, np.nan, 4.0, np.nan]]
     expected = [[np.nan, 1.0, 1.0, 1.0, 2.0], [3.0, 3.0, 3.0, 4.0, 4.0]]
-    np.testing.assert_array_equal(held(values), expected)
+    np.testing.assert_array_equal(forward_fill(values), expected)

@@ -11,8 +11,8 @@ import pytest
 
 from jaxrl.cli import main
 from jaxrl.cli.tables import print_rows
-from jaxrl.litert import PolicyFile, PolicyFileError, write_metadata
-from jaxrl.litert.metadata import require_initial
+from jaxrl.export.tflite_file import PolicyFile, PolicyFileError, write_metadata
+from jaxrl.export.tflite_file.metadata import require_initial
 from jaxrl.text import printable
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\x00\u202egnp.exe\u2028"
@@ -34,9 +34,9 @@ def test_control_characters_are_written_as_in_python() -> None:
 
 def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(NASTY, [(NASTY, NASTY)])
-    said = capsys.readouterr().out
-    assert_tame(said)
-    assert said.count("owned") == 3
+    output = capsys.readouterr().out
+    assert_tame(output)
+    assert output.count("owned") == 3
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_error_lines(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("jaxrl: error: ")
-    assert said.err.count("\n") == 1
-    assert_tame(said.err + said.out)
+    output = capsys.readouterr()
+    assert output.err.startswith("jaxrl: error: ")
+    assert output.err.count("\n") == 1
+    assert_tame(output.err + output.out)
 
 
 def test_names_in_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,9 +77,9 @@ def test_metadata_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     carry = [{"input": NASTY, "output": NASTY, "shape": [1], "dtype": NASTY, "initial": 0}]
     file = noted({"environment": NASTY, NASTY: [NASTY], "output": NASTY, "carry": carry}, tmp_path)
     assert main(["inspect", str(file)]) == 0
-    said = capsys.readouterr().out
-    assert_tame(said)
-    assert len(re.findall("own", said)) > 4
+    output = capsys.readouterr().out
+    assert_tame(output)
+    assert len(re.findall("own", output)) > 4
 
 
 CARRY = {"input": "carry_0", "output": "next_carry_0", "shape": [2], "dtype": "float32", "initial": 0}
@@ -121,6 +121,6 @@ def test_metadata_of_the_wrong_type_is_one_line(
         PolicyFile(file)
     for command in (["inspect", str(file)], ["evaluate", str(file), "--env", "PlaneStrike-v0"]):
         assert main(command) == 2
-        said = capsys.readouterr().err
-        assert words in said
-        assert said.count("\n") == 1
+        output = capsys.readouterr().err
+        assert words in output
+        assert output.count("\n") == 1

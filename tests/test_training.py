@@ -1,4 +1,4 @@
-"""`jaxrl.train`: members, blocks, devices, the log, interruptions and results.
+"""`jaxrl.train`: members, blocks, devices, the log and interruptions.
 
 Runs are tiny and short. Members that should have equal numbers are compared with a tolerance of
 1e-5 (relative and absolute): other batch sizes add up in another order, in the last of float32's 24
@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import SEEDS, SLOTS, STEPS, cart_pole, dqn, reinforce, train
+from small_runs import SEEDS, STEPS, cart_pole, dqn, reinforce, train
 
 import jaxrl
 from jaxrl import loop
-from jaxrl.evaluation import RESERVED_SEED
 from jaxrl.plan import make_plan
 from jaxrl.progress import Progress
 
@@ -47,10 +45,10 @@ def numbers(result: Any, member: int) -> dict[str, np.ndarray]:
     state = jax.tree.map(
         lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x, result.state
     )
-    found = {
+    actual = {
         jax.tree_util.keystr(path): np.asarray(x)[member] for path, x in jax.tree_util.tree_leaves_with_path(state)
     }
-    return found | {name: values[member] for name, values in result.log.items()}
+    return actual | {name: values[member] for name, values in result.log.items()}
 
 
 def assert_close(result: Any, member: int, other: Any, other_member: int) -> None:
@@ -94,8 +92,8 @@ def test_a_member_alone_equals_itself_among_others(result: jaxrl.Result) -> None
 
 def test_a_reinforce_member_alone_equals_itself_among_others() -> None:
     agent = reinforce()
-    together = train(agent, None, iterations=6, slots=6, seeds=SEEDS)
-    alone = train(agent, None, iterations=6, slots=6, seeds=[3])
+    together = train(agent, None, iterations=6, log_points=6, seeds=SEEDS)
+    alone = train(agent, None, iterations=6, log_points=6, seeds=[3])
     # All members collect until the last one has its episodes, so this share is of the block, not of the member.
     for result in (together, alone):
         assert (result.log.pop("used_fraction") > 0).all()
@@ -103,10 +101,10 @@ def test_a_reinforce_member_alone_equals_itself_among_others() -> None:
     assert len(np.unique(together.log["episode_length"][:, -1])) > 1
 
 
-@pytest.mark.parametrize("block", [1, 2, 64])
-def test_the_size_of_blocks_changes_nothing(result: jaxrl.Result, block: int) -> None:
+@pytest.mark.parametrize("block_size", [1, 2, 64])
+def test_the_size_of_blocks_changes_nothing(result: jaxrl.Result, block_size: int) -> None:
     # Blocks of 2 leave one member in the last one, which is filled up; the filling must not be reported.
-    other = train(seeds=SEEDS, block=block)
+    other = train(seeds=SEEDS, block_size=block_size)
     assert other.members == 3
     assert all(values.shape[0] == 3 for values in [*other.log.values(), *jax.tree.leaves(other.state)])
     for member in range(3):
@@ -130,7 +128,7 @@ def compare_devices() -> str:
     members = {"seeds": [7, 3, 11, 0, 5], "vary": {"learning_rate": np.linspace(1e-3, 5e-3, 5)}}
     one = train(**members, devices=1)
     # A whole block of 4, a member to a device, and another with one member and three to fill it up.
-    four = train(**members, block=4, devices=None)
+    four = train(**members, block_size=4, devices=None)
     assert {values.shape[0] for values in [*four.log.values(), *jax.tree.leaves(four.state)]} == {5}
     for member in range(5):
         assert_close(one, member, four, member)
@@ -179,21 +177,21 @@ def test_a_diverging_member_is_flagged_and_changes_no_other(varied: jaxrl.Result
     assert not varied.log["diverged"].any()
     for member in (0, 2):
         assert_identical(varied, member, broken, member)
-    broken.remember_returns(np.array([[1], [9], [2]], np.float32))
-    assert broken.best().number == 2
+    broken = dataclasses.replace(broken, greedy_returns=np.array([[1], [9], [2]], np.float32))
+    assert broken.best().index == 2
 
 
 # Compilation.
 
 
 def test_nothing_is_compiled_again(result: jaxrl.Result, compilations: Any) -> None:
-    train(seeds=[*SEEDS, 1, 2], block=3)  # what JAX compiles by the way, such as a slice of keys
+    train(seeds=[*SEEDS, 1, 2], block_size=3)  # what JAX compiles by the way, such as a slice of keys
     before, programs = compilations(), loop.run._cache_size()
     train(seeds=[0, 1, 2])
     train(steps=3 * STEPS + 7, seeds=SEEDS)
     train(dqn(learning_rate=3e-3, tau=0.5, discount=1, env=cart_pole(gravity=np.float64(3), force=7)), seeds=SEEDS)
     train(dqn(hidden=(4 + 4,)), seeds=SEEDS)
-    train(seeds=[*SEEDS, 4, 5], block=3)
+    train(seeds=[*SEEDS, 4, 5], block_size=3)
     assert compilations() == before
     assert loop.run._cache_size() == programs
 
@@ -204,8 +202,8 @@ def test_nothing_is_compiled_again(result: jaxrl.Result, compilations: Any) -> N
 def test_the_log_counts_exactly() -> None:
     # A pole can't fall within 7 steps, so every episode lasts 7; 2 environments play 2 steps an iteration.
     agent = dqn(env=cart_pole(max_steps=7), num_envs=2, train_every=2)
-    result = train(agent, 63, seeds=2, slots=7)
-    edges = np.array([slot * 15 // 7 for slot in range(8)])
+    result = train(agent, 63, seeds=2, log_points=7)
+    edges = np.array([log_point * 15 // 7 for log_point in range(8)])
     assert result.iterations == 15
     assert {values.shape for values in result.log.values()} == {(2, 7)}
     assert result.log["step"].dtype == np.float64
@@ -222,58 +220,58 @@ def test_the_log_counts_exactly() -> None:
     assert result.complete
 
 
-def test_slots_change_no_member(result: jaxrl.Result) -> None:
-    other = train(seeds=SEEDS, slots=5)
+def test_log_points_change_no_member(result: jaxrl.Result) -> None:
+    other = train(seeds=SEEDS, log_points=5)
     other.log.clear()
     kept = dataclasses.replace(result, log={})
     for member in range(3):
         assert_identical(kept, member, other, member)
 
 
-def test_slots_are_no_more_than_iterations() -> None:
+def test_log_points_are_no_more_than_iterations() -> None:
     agent = dqn(env=cart_pole(max_steps=7), num_envs=2, train_every=2)
-    result = train(agent, None, iterations=7, seeds=2, slots=1000)
+    result = train(agent, None, iterations=7, seeds=2, log_points=1000)
     np.testing.assert_array_equal(result.log["step"], np.tile(4 * np.arange(1, 8), (2, 1)))
 
 
 def test_a_log_never_counts_beyond_float32() -> None:
-    sizes = {"steps": None, "seeds": 1, "vary": None, "block": None, "devices": 1, "memory_limit": None}
-    with pytest.raises(ValueError, match=r"slots = 1 of 20000000 iterations .* at least slots = 2"):
-        make_plan(dqn(), iterations=20_000_000, slots=1, **sizes)
-    assert make_plan(dqn(), iterations=20_000_000, slots=2, **sizes).slots == 2
+    sizes = {"steps": None, "seeds": 1, "vary": None, "block_size": None, "devices": 1, "memory_limit": None}
+    with pytest.raises(ValueError, match=r"log_points = 1 of 20000000 iterations .* at least log_points = 2"):
+        make_plan(dqn(), iterations=20_000_000, log_points=1, **sizes)
+    assert make_plan(dqn(), iterations=20_000_000, log_points=2, **sizes).log_points == 2
 
 
 # Interruptions.
 
 
-@pytest.mark.parametrize(("slot", "block"), [(5, None), (17, 1)])
+@pytest.mark.parametrize(("log_point", "block_size"), [(5, None), (17, 1)])
 def test_ctrl_c_keeps_what_is_done(
-    slot: int, block: int | None, result: jaxrl.Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    log_point: int, block_size: int | None, result: jaxrl.Result, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shown = []
 
-    def advance(self: Progress, slots: int, *_: float) -> None:
-        shown.append(slots)
-        if sum(shown) >= slot and len(shown) > 0 and not interrupted:
+    def advance(self: Progress, log_points: int, *_: float) -> None:
+        shown.append(log_points)
+        if sum(shown) >= log_point and len(shown) > 0 and not interrupted:
             interrupted.append(True)
             signal.raise_signal(signal.SIGINT)
 
     interrupted: list[bool] = []
     monkeypatch.setattr(Progress, "advance", advance)
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     handler = signal.getsignal(signal.SIGINT)
-    partial = train(seeds=SEEDS, block=block, progress=True, out=tmp_path / "run")
+    partial = train(seeds=SEEDS, block_size=block_size, progress=True, out=tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is handler
     assert not partial.complete
     # Of three blocks of one member, the first was done and the second was under way.
-    assert partial.seeds.tolist() == (SEEDS if block is None else SEEDS[:2])
+    assert partial.seeds.tolist() == (SEEDS if block_size is None else SEEDS[:2])
     reached = np.isfinite(partial.log["step"])
-    assert reached.sum() == (3 * slot if block is None else slot)
+    assert reached.sum() == (3 * log_point if block_size is None else log_point)
     for name in ("step", "loss", "episode_return"):
         ours, whole = partial.log[name], result.log[name][: partial.members]
         np.testing.assert_allclose(np.where(reached, ours, 0), np.where(reached, whole, 0), **TOLERANCE)
         assert np.isnan(ours[~reached]).all()
-    if block is None:
+    if block_size is None:
         resumed = train(seeds=SEEDS, out=tmp_path / "run", resume=True)
         for member in range(3):
             assert_identical(resumed, member, result, member)
@@ -290,93 +288,6 @@ def test_ctrl_c_before_anything_was_trained(monkeypatch: pytest.MonkeyPatch) -> 
         train(seeds=SEEDS)
 
 
-# Results.
-
-
-def test_a_member_acts_by_its_own_parameters(result: jaxrl.Result) -> None:
-    obs = jnp.array([0.1, -0.2, 0.05, 0.3], jnp.float32)
-    for place in (0, 2, -1):
-        member = result.member(place)
-        assert member.seed == SEEDS[place]
-        values = numpy_network(member.params, np.asarray(obs))
-        assert int(member.policy(obs)) == int(np.argmax(values))
-        np.testing.assert_array_equal(member.log["loss"], result.log["loss"][place])
-    explored = {int(result.member(0).policy(obs, jax.random.key(i))) for i in range(100)}
-    assert explored == {0, 1}
-
-
-@pytest.mark.parametrize("place", [3, -4, 100])
-def test_there_is_no_such_member(result: jaxrl.Result, place: int) -> None:
-    with pytest.raises(IndexError, match=f"member {place} is not there: the result has members 0 to 2"):
-        result.member(place)
-
-
-def test_the_best_member_has_the_greatest_mean_return(result: jaxrl.Result) -> None:
-    other = dataclasses.replace(result)
-    other.remember_returns(np.array([[10, 12], [3, 40], [20, 1]], np.float32))
-    assert other.best().number == 1
-    other.log["diverged"] = np.zeros((3, SLOTS), bool)
-    other.log["diverged"][1, 4:] = True
-    assert other.best().number == 0
-    other.log["diverged"] = np.ones((3, SLOTS), bool)
-    assert other.best().number in range(3)
-
-
-def numpy_network(params: Any, obs: np.ndarray) -> np.ndarray:
-    """The values of the actions, by hand: one hidden ReLU layer and one head."""
-    hidden, head = params["mlp/~/linear_0"], params["head_0"]
-    return np.maximum(obs @ hidden["w"] + hidden["b"], 0) @ head["w"] + head["b"]
-
-
-def numpy_cart_pole(env: Any, state: np.ndarray, action: int) -> np.ndarray:
-    """Barto, Sutton and Anderson's equations, one Euler step, in float64."""
-    _, x_dot, theta, theta_dot = state
-    mass = env.cart_mass + env.pole_mass
-    push = env.force if action == 1 else -env.force
-    common = (push + env.pole_mass * env.length * theta_dot**2 * np.sin(theta)) / mass
-    turning = (env.gravity * np.sin(theta) - np.cos(theta) * common) / (
-        env.length * (4 / 3 - env.pole_mass * np.cos(theta) ** 2 / mass)
-    )
-    moving = common - env.pole_mass * env.length * turning * np.cos(theta) / mass
-    return state + env.tau * np.array([x_dot, moving, theta_dot, turning])
-
-
-def greedy_by_hand(env: Any, params: Any, start: np.ndarray) -> float:
-    state, total = start.astype(np.float64), 0.0
-    for _ in range(env.max_steps):
-        state = numpy_cart_pole(env, state, int(np.argmax(numpy_network(params, state))))
-        total += 1.0
-        if abs(state[0]) > env.x_limit or abs(state[2]) > env.theta_limit:
-            break
-    return total
-
-
-def test_evaluation_plays_what_a_plain_loop_plays(result: jaxrl.Result) -> None:
-    episodes, seed = 6, 5
-    longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=10)))
-    returns = jaxrl.evaluate(longer, episodes, seed)
-    assert returns.shape == (3, episodes)
-    assert returns.dtype == np.float32
-    env = longer.agent.env
-    for member in range(3):
-        params = jax.tree.map(lambda x, member=member: x[member].astype(np.float64), result.params)
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), RESERVED_SEED), SEEDS[member])
-        starts = [np.asarray(env.reset(k)[1]) for k in jax.random.split(jax.random.split(key)[0], episodes)]
-        assert [greedy_by_hand(env, params, start) for start in starts] == returns[member].tolist()
-    assert returns.min() < 10  # some end by falling, some by the limit
-    assert returns.max() == 10
-
-
-def test_equal_seeds_evaluate_to_equal_numbers(result: jaxrl.Result) -> None:
-    longer = dataclasses.replace(result, agent=dqn(env=cart_pole(max_steps=10)))
-    first = jaxrl.evaluate(longer, 6, seed=1)
-    np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1))
-    np.testing.assert_array_equal(first, jaxrl.evaluate(longer, 6, seed=1, block=2))
-    assert not np.array_equal(first, jaxrl.evaluate(longer, 6, seed=2))
-    with pytest.raises(ValueError, match="episodes = 0 must be at least 1"):
-        jaxrl.evaluate(result, 0)
-
-
 def test_iterations_that_vary_in_length_are_told_of() -> None:
     with pytest.warns(UserWarning, match="steps = 130 makes 2 iterations of at most 60 steps each"):
         result = train(reinforce(), 130)
@@ -388,19 +299,6 @@ def test_the_bar_tells_steps_rate_and_return(capfd: pytest.CaptureFixture[str]) 
     last = capfd.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
     steps = f"{np.nanmax(result.log['step'], axis=1).sum():,.0f}"
     assert re.match(rf"Reinforce, 2 members: 100%.*, {steps} steps, [\d,]+ steps/s, return [\d.]+", last)
-
-
-def test_a_policy_takes_an_observation_as_a_list(result: jaxrl.Result) -> None:
-    member = result.member(0)
-    obs = [0.0, 0.1, 0.0, -0.1]
-    values, _ = member.agent.outputs(member.params, (), np.asarray([obs], np.float32))
-    assert int(member.policy(obs)) == int(np.argmax(values))
-    with pytest.raises(ValueError, match=r"obs has shape \(3,\), and one observation has shape \(4,\)"):
-        member.policy(obs[:3])
-
-
-def test_the_best_member_is_none_whose_returns_are_no_numbers(result: jaxrl.Result) -> None:
-    assert result.best_number(np.asarray([[5.0, 5.0], [np.nan, 9.0], [7.0, 1.0]])) == 0
 
 
 def test_seeds_may_repeat_where_members_vary(varied: jaxrl.Result) -> None:

@@ -18,7 +18,7 @@ import jaxrl
 from jaxrl import checkpoints
 from jaxrl.cli import main
 from jaxrl.config import from_config, to_config
-from jaxrl.runs import RunDirectory
+from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, checksum_of, file_checksum, write_checksums
 from jaxrl.sweeps import SweepFolder
 from jaxrl.trust import Trust, checked_trust
@@ -65,7 +65,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _run(folder: Path) -> Path:
-    train(folder / "run", seeds=[7], steps=10, slots=1)
+    train(folder / "run", seeds=[7], steps=10, log_points=1)
     return folder / "run"
 
 
@@ -105,7 +105,7 @@ def test_no_command_runs_what_a_folder_names(
     assert not ran(place)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert f"If you trust it, add --trust {path.rpartition('.')[0]}" in error
+    assert f"(--trust {path.rpartition('.')[0]})" in error
 
 
 @pytest.mark.parametrize("path", ["downloaded.evil.Mine", "evil.Mine"])
@@ -194,13 +194,13 @@ def test_trust_is_a_list_of_names(trust: Any, tmp_path: Path) -> None:
 
 
 def test_sweeps_are_as_careful(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {"seeds": 1, "steps": 20, "slots": 2, "episodes": 1, "devices": 1, "progress": False}
+    settings = {"seeds": 1, "steps": 20, "log_points": 2, "episodes": 1, "devices": 1, "progress": False}
     jaxrl.sweep(dqn(), {"discount": [0.9, 0.99]}, out=place / "sweep", **settings)
     name_class(place / "sweep", "mine.Mine")
     tables = {name: file_checksum(place / "sweep" / name) for name in ("results.parquet", "curves.parquet")}
     write_checksums(place / "sweep", SweepFolder.open(place / "sweep").identity, tables)
     assert main(["sweep-report", "sweep"]) == 2
-    assert "If you trust it, add --trust mine" in capsys.readouterr().err
+    assert "If you trust it, add trust=['mine'] (--trust mine)" in capsys.readouterr().err
     assert not ran(place)
     assert main(["sweep-report", "sweep", "--trust", "mine"]) == 0
     assert ran(place)
@@ -229,5 +229,5 @@ def test_a_link_in_a_folder_is_not_written_through(place: Path, tmp_path: Path) 
         (copy / "checksums.json").unlink()
         (copy / name).symlink_to(outside if name in ("blocks", "tensorboard") else outside / "file")
         with pytest.raises(RunDirectoryError, match=f"{name} is a link that leads out of the folder"):
-            train(copy, seeds=[7], steps=10, slots=1, resume=True)
+            train(copy, seeds=[7], steps=10, log_points=1, resume=True)
     assert [path.name for path in outside.iterdir()] == ["events.out.tfevents.1"]

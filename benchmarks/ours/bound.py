@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 import jaxrl
 from benchmarks.contender import Run, serve
-from benchmarks.facts import jax_facts
+from benchmarks.info import jax_info
 from benchmarks.ours.off_policy_bound import off_policy
 from benchmarks.ours.on_policy_bound import on_policy, recurrent
 from benchmarks.ours.products import Weights, descend, draw_weights, forward, on_devices, over_blocks
@@ -73,7 +73,7 @@ def prepare(kind: str, devices: int, **options: Any) -> tuple[Run, dict[str, Any
     jaxrl.use_cpu_cores(devices)
     begin = time.perf_counter()
     run = KINDS[kind](devices=devices, **options)
-    return run, {"compile_seconds": time.perf_counter() - begin, **jax_facts()}
+    return run, {"compile_seconds": time.perf_counter() - begin, **jax_info()}
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import Any
 import jaxrl
 from benchmarks.contender import Run, serve, sharing
 from benchmarks.curves import learned
-from benchmarks.facts import jax_facts, peak_bytes
+from benchmarks.info import jax_info, peak_bytes
 from jaxrl.memory import member_bytes
 
-SLOTS, SOLVED = 100, 475.0
+LOG_POINTS, SOLVED = 100, 475.0
 
 
 def agent(hidden: tuple[int, ...] = (64, 64), batch_size: int = 32, learning_starts: int = 1_000) -> jaxrl.DQN:
@@ -39,11 +39,11 @@ def prepare(
     members: int,
     steps: int,
     devices: int,
-    block: int | None = None,
+    block_size: int | None = None,
     hidden: list[int] | None = None,
     learning_starts: int = 1_000,
 ) -> tuple[Run, dict[str, Any]]:
-    """Compiles by a short training; `block` is the number of members trained at once, by default jaxrl's choice."""
+    """Compiles by a short training; `block_size` members are trained at once, by default as many as jaxrl chooses."""
     jaxrl.use_cpu_cores(devices)
     trained = agent(tuple(hidden or (64, 64)), learning_starts=learning_starts)
     count = sharing(members, devices)
@@ -51,7 +51,9 @@ def prepare(
 
     def train(first_seed: int, steps: int = steps) -> jaxrl.Result:
         seeds = range(first_seed, first_seed + members)
-        return jaxrl.train(trained, steps, seeds=seeds, devices=count, block=block, slots=SLOTS, progress=False)
+        return jaxrl.train(
+            trained, steps, seeds=seeds, devices=count, block_size=block_size, log_points=LOG_POINTS, progress=False
+        )
 
     result = train(0, learning_starts)  # The same program serves any number of steps.
     seeds = iter(range(members, 1 << 31, members))
@@ -61,13 +63,13 @@ def prepare(
         updates = members * (steps - learning_starts)
         return {"steps": members * steps, "updates": updates, **learned(returns, steps, SOLVED)}
 
-    member = member_bytes(trained, SLOTS)
-    facts = {
+    member = member_bytes(trained, LOG_POINTS)
+    info = {
         "compile_seconds": result.compile_seconds,
         "predicted_bytes_per_member": member.training + member.result,
         "measured_bytes": peak_bytes() - before,
     }
-    return run, {**facts, **jax_facts()}
+    return run, {**info, **jax_info()}
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def prepare(
       evaluations: greedy evaluations that make the learning curve.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
     """
     jaxrl.use_cpu_cores(devices)
     fields = {} if own else SETTINGS[algorithm]

@@ -17,7 +17,7 @@ def off_policy(
     updates: int,
     batch: int,
     delay: int = 1,
-    block: int = 16,
+    block_size: int = 16,
     hidden: tuple[int, ...] = (64, 64),
 ) -> Run:
     """A pass of the policy and of two critics for the targets, the critics' gradients, and those of the policy.
@@ -68,4 +68,4 @@ def off_policy(
         obs = jax.random.normal(keys[3], (batch, OBSERVATION))
         return draw_weights(keys[0], actor_sizes), critics, obs
 
-    return over_blocks(start, updates_of_all, members, steps, updates // delay, devices, block)
+    return over_blocks(start, updates_of_all, members, steps, updates // delay, devices, block_size)

@@ -133,4 +133,4 @@ def recurrent(members: int, steps: int, devices: int, units: int = 128, sizes: d
         batch = jax.random.normal(keys["batch"], (size.batch // size.minibatches, OBSERVATION))
         return networks, obs, jnp.ones((size.num_envs, units)), batch
 
-    return over_blocks(start, iteration, members, steps, -(-steps // size.batch), devices, block=2)
+    return over_blocks(start, iteration, members, steps, -(-steps // size.batch), devices, block_size=2)

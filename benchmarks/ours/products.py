@@ -48,7 +48,7 @@ def over_blocks(
     steps: int,
     updates: int,
     devices: int,
-    block: int = 16,
+    block_size: int = 16,
 ) -> Run:
     """Updates every member so many times, block by block.
 
@@ -59,11 +59,11 @@ def over_blocks(
       steps: what a member's updates count for.
       updates: of each member.
       devices: how many there are.
-      block: members that a CPU device updates at once.
+      block_size: members that a CPU device updates at once.
     """
     count = sharing(members, devices)
     on_cpu = jax.local_devices()[0].platform == "cpu"
-    width = min(members, block * count) if on_cpu else members
+    width = min(members, block_size * count) if on_cpu else members
     mesh = member_mesh(width, count)
 
     def loop(key: jax.Array) -> jax.Array:

@@ -17,9 +17,10 @@ from jax.sharding import PartitionSpec
 
 import jaxrl
 from benchmarks.contender import Run, serve
-from benchmarks.facts import jax_facts
+from benchmarks.info import jax_info
+from jaxrl.actors import Actors, start_actors
 from jaxrl.devices import AXIS, member_mesh
-from jaxrl.rollout import Actors, Step, random_rollout, start_actors
+from jaxrl.rollout import Step, random_rollout
 from jaxrl.wrappers import make_wrapper
 
 STEPS_AT_ONCE = 8
@@ -60,9 +61,9 @@ def prepare(
     def play(keys: jax.Array) -> jax.Array:
         start_key, play_key = jax.random.split(keys[0])
 
-        def some_steps(number: jax.Array, carry: tuple[Actors, jax.Array]) -> tuple[Actors, jax.Array]:
+        def some_steps(index: jax.Array, carry: tuple[Actors, jax.Array]) -> tuple[Actors, jax.Array]:
             actors, sums = carry
-            key = jax.random.fold_in(play_key, number)
+            key = jax.random.fold_in(play_key, index)
             actors, each = random_rollout(game, actors, STEPS_AT_ONCE, key, finished)
             return actors, sums + jnp.sum(each, 0)
 
@@ -80,13 +81,13 @@ def prepare(
         keys = jax.random.split(jax.random.key(next(seeds)), mesh.size)
         episodes, lengths, total, seen = np.asarray(compiled(keys)).sum(0)
         count = max(episodes, 1)
-        found = {"episode_length": float(lengths / count)}
-        found |= {"episode_return": float(total / count)} if returns else {}
+        result = {"episode_length": float(lengths / count)}
+        result |= {"episode_return": float(total / count)} if returns else {}
         played = share * mesh.size * rounds * STEPS_AT_ONCE
-        found |= {"observation": float(seen / played)} if observations else {}
-        return {"steps": played, **found}
+        result |= {"observation": float(seen / played)} if observations else {}
+        return {"steps": played, **result}
 
-    return run, {"compile_seconds": seconds, **jax_facts()}
+    return run, {"compile_seconds": seconds, **jax_info()}
 
 
 if __name__ == "__main__":

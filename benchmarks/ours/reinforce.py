@@ -6,7 +6,7 @@ import numpy as np
 
 import jaxrl
 from benchmarks.contender import Run, serve
-from benchmarks.facts import jax_facts
+from benchmarks.info import jax_info
 
 GAMES = 64
 
@@ -16,7 +16,7 @@ def prepare(members: int, updates: int, devices: int) -> tuple[Run, dict[str, An
     jaxrl.use_cpu_cores(devices)
     game = jaxrl.make("PlaneStrike-v0")
     agent = jaxrl.Reinforce(
-        game, hidden=(128, 64, 64), discount=0.5, num_envs=16, episodes_per_update=GAMES, learn_rows=16
+        game, hidden=(128, 64, 64), discount=0.5, num_envs=16, episodes_per_update=GAMES, gradient_chunk=16
     )
     compile_seconds = jaxrl.train(agent, iterations=updates, seeds=members, progress=False).compile_seconds
     seeds = iter(range(members, 1 << 31, members))
@@ -33,7 +33,7 @@ def prepare(members: int, updates: int, devices: int) -> tuple[Run, dict[str, An
             "final_length": float(np.mean(lengths[:, -1])),
         }
 
-    return run, {"compile_seconds": compile_seconds, **jax_facts()}
+    return run, {"compile_seconds": compile_seconds, **jax_info()}
 
 
 if __name__ == "__main__":

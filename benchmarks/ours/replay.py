@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 import jaxrl
 from benchmarks.contender import Run, serve, sharing
-from benchmarks.facts import jax_facts
-from benchmarks.ours.dqn import SLOTS, agent
+from benchmarks.info import jax_info
+from benchmarks.ours.dqn import LOG_POINTS, agent
 from jaxrl import random_bits
 from jaxrl.priorities import Priorities
 
@@ -34,7 +34,7 @@ def _training(members: int, steps: int, devices: int, replay: str) -> tuple[Run,
 
     def train(steps: int) -> jaxrl.Result:
         return jaxrl.train(
-            trained, steps, seeds=members, devices=sharing(members, devices), slots=SLOTS, progress=False
+            trained, steps, seeds=members, devices=sharing(members, devices), log_points=LOG_POINTS, progress=False
         )
 
     compiling = train(STARTS).compile_seconds
@@ -43,15 +43,15 @@ def _training(members: int, steps: int, devices: int, replay: str) -> tuple[Run,
         train(steps)
         return {"steps": members * steps, "updates": members * (steps - STARTS)}
 
-    return run, {"compile_seconds": compiling, **jax_facts()}
+    return run, {"compile_seconds": compiling, **jax_info()}
 
 
 def _drawing(members: int, steps: int, items: int) -> tuple[Run, dict[str, Any]]:
     tree = Priorities.empty(items).add(jnp.int32(0), items)
 
-    def draw(number: jax.Array, tree: Priorities) -> Priorities:
-        tree = tree.add(number % items, 1)
-        bits = random_bits.bits(jax.random.fold_in(jax.random.key(0), number), (BATCH, tree.draw_bits))
+    def draw(index: jax.Array, tree: Priorities) -> Priorities:
+        tree = tree.add(index % items, 1)
+        bits = random_bits.bits(jax.random.fold_in(jax.random.key(0), index), (BATCH, tree.draw_bits))
         indices, _ = tree.draw(bits, items)
         # A function of the index, so that an item that is drawn twice has one priority.
         return tree.update(indices, 0.5 + random_bits.uniform(indices.astype(jnp.uint32) * jnp.uint32(2654435761)))
@@ -67,7 +67,7 @@ def _drawing(members: int, steps: int, items: int) -> tuple[Run, dict[str, Any]]
         trees[0] = jax.block_until_ready(compiled(trees[0]))
         return {"steps": members * steps}
 
-    return run, {"compile_seconds": seconds, **jax_facts()}
+    return run, {"compile_seconds": seconds, **jax_info()}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import numpy as np
 import jaxrl
 from benchmarks.contender import Run, sharing
 from benchmarks.curves import learned
-from benchmarks.facts import jax_facts, peak_bytes
+from benchmarks.info import jax_info, peak_bytes
 from jaxrl.memory import member_bytes
 
-SLOTS, EPISODES = 100, 32
+LOG_POINTS, EPISODES = 100, 32
 
 
 def contender(
@@ -35,19 +35,21 @@ def contender(
 
     def train(first_seed: int) -> jaxrl.Result:
         seeds = range(first_seed, first_seed + members)
-        return jaxrl.train(agent, steps, seeds=seeds, devices=count, slots=SLOTS, progress=False, **evaluating)
+        return jaxrl.train(
+            agent, steps, seeds=seeds, devices=count, log_points=LOG_POINTS, progress=False, **evaluating
+        )
 
     compile_seconds = train(0).compile_seconds
     seeds = iter(range(members, 1 << 31, members))
 
     def run() -> dict[str, Any]:
         log = train(next(seeds)).log
-        found: dict[str, Any] = {"steps": members * steps, "measured_bytes": peak_bytes() - before}
+        result: dict[str, Any] = {"steps": members * steps, "measured_bytes": peak_bytes() - before}
         returns = log["evaluation_return" if evaluations else "episode_return"]
         if evaluations:
             returns = returns[:, ~np.isnan(returns).all(0)]
-        return found | (learned(returns, steps, agent.env.solved_return) if evaluations or curve else {})
+        return result | (learned(returns, steps, agent.env.solved_return) if evaluations or curve else {})
 
-    member = member_bytes(agent, SLOTS)
-    facts = {"compile_seconds": compile_seconds, "predicted_bytes_per_member": member.training + member.result}
-    return run, {**facts, **jax_facts()}
+    member = member_bytes(agent, LOG_POINTS)
+    info = {"compile_seconds": compile_seconds, "predicted_bytes_per_member": member.training + member.result}
+    return run, {**info, **jax_info()}

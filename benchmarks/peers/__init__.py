@@ -1,1 +1,1 @@
-"""The programs that jaxrl is measured beside, each in a virtual environment of its own (or in ours)."""
+"""The programs that jaxrl is measured beside, each in a separate virtual environment (or in ours)."""

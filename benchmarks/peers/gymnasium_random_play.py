@@ -63,7 +63,7 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
       kind: "vector" for the environment's own vector version, "sync" for `SyncVectorEnv`, "jaxrl" for jaxrl's.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: there is no such kind of this environment.

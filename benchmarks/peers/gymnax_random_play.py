@@ -88,7 +88,7 @@ def prepare(env: str, num_envs: int, steps: int, devices: int = 1, returns: bool
       returns: whether to sum returns.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: the environments cannot be split evenly.
@@ -107,9 +107,9 @@ def prepare(env: str, num_envs: int, steps: int, devices: int = 1, returns: bool
     def run() -> dict[str, Any]:
         episodes, finished, total = (np.asarray(array).sum(dtype=np.float64) for array in play(np.uint32(next(seeds))))
         count = max(episodes, 1)
-        found = {"episodes": int(episodes), "episode_length": float(finished / count)}
-        found |= {"episode_return": float(total / count)} if returns else {}
-        return {"steps": num_envs * steps, **found}
+        result = {"episodes": int(episodes), "episode_length": float(finished / count)}
+        result |= {"episode_return": float(total / count)} if returns else {}
+        return {"steps": num_envs * steps, **result}
 
     versions = {name: importlib.metadata.version(name) for name in ("gymnax", "jax", "jaxlib", "numpy")}
     return run, {

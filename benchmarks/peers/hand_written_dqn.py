@@ -219,7 +219,7 @@ def prepare(members: int, steps: int, devices: int) -> tuple[Run, dict[str, Any]
     devices = sharing(members, devices)
     begin = time.perf_counter()
     train = make_train(members, steps, devices, block)
-    facts = {
+    info = {
         "compile_seconds": time.perf_counter() - begin,
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "optax")},
         "differs": ["one task and one setting, with the gradient written out by hand"],
@@ -229,10 +229,10 @@ def prepare(members: int, steps: int, devices: int) -> tuple[Run, dict[str, Any]
     def run() -> dict[str, Any]:
         totals, counts = np.moveaxis(np.asarray(train(next(seeds) + np.arange(members))[1]), -1, 0)
         returns = np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
-        found = learned(returns, steps, SOLVED)
-        return {"steps": members * steps, "updates": members * max(steps - LEARNING_START, 0), **found}
+        result = learned(returns, steps, SOLVED)
+        return {"steps": members * steps, "updates": members * max(steps - LEARNING_START, 0), **result}
 
-    return run, facts
+    return run, info
 
 
 if __name__ == "__main__":

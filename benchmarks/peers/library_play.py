@@ -80,7 +80,7 @@ def prepare(kind: str, env: str, num_envs: int, steps: int, **options: Any) -> t
       **options: of the environment.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
     """
     import jax
     import jax.numpy as jnp

@@ -113,7 +113,7 @@ def prepare(games: int, player: str = "choice") -> tuple[Run, dict[str, Any]]:
       player: "choice" or "shuffled".
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
     """
     env, play = PlaneStrike(), PLAYERS[player]
 

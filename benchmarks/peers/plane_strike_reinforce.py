@@ -89,14 +89,14 @@ def prepare(updates: int) -> tuple[Run, dict[str, Any]]:
             params, optimizer_state = update(params, optimizer_state, padded(boards, cells, advantages, rows))
         jax.block_until_ready(params)
         total = updates * GAMES
-        found = {"final_length": len(cells) / GAMES, "strikes_a_game": strikes / total}
-        return {"steps": total, "updates": updates, **found}
+        result = {"final_length": len(cells) / GAMES, "strikes_a_game": strikes / total}
+        return {"steps": total, "updates": updates, **result}
 
     begin = time.perf_counter()
     params = new_params()
     update.lower(params, OPTIMIZER.init(params), padded([], [], np.zeros(0), rows)).compile()
-    facts = {"compile_seconds": time.perf_counter() - begin, "differs": ["one member, games played by Python"]}
-    return run, {**facts, "versions": {name: importlib.metadata.version(name) for name in ("jax", "optax")}}
+    info = {"compile_seconds": time.perf_counter() - begin, "differs": ["one member, games played by Python"]}
+    return run, {**info, "versions": {name: importlib.metadata.version(name) for name in ("jax", "optax")}}
 
 
 def padded(boards: list, cells: list, advantages: np.ndarray, rows: int) -> tuple:

@@ -24,8 +24,8 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from benchmarks.contender import Run, serve
-from benchmarks.curves import by_slot, learned
-from benchmarks.facts import peak_bytes
+from benchmarks.curves import by_log_point, learned
+from benchmarks.info import peak_bytes
 from benchmarks.peers.members import compile_members, use_devices
 from benchmarks.peers.sources import PUREJAXRL_COMMIT, purejaxrl
 
@@ -106,7 +106,7 @@ _worker: dict[str, Any] = {}
 
 
 def start(number: int, members: int, devices: int, steps: int, memory: bool) -> float:
-    """Compiles, in a process of its own, the training of its share of the members; returns the seconds it took."""
+    """Compiles, in a separate process, the training of its share of the members; returns the seconds it took."""
     cores = sorted(os.sched_getaffinity(0)) if devices > 1 and hasattr(os, "sched_getaffinity") else []
     if len(cores) >= devices:
         os.sched_setaffinity(0, {cores[number]})
@@ -127,7 +127,9 @@ def train_share(curve: bool) -> tuple[int, Any]:
     grown = peak_bytes() - _worker["before"]
     if not curve:
         return grown, None
-    return grown, by_slot(np.asarray(info["returned_episode"]), np.asarray(info["returned_episode_returns"]), SLOTS)
+    return grown, by_log_point(
+        np.asarray(info["returned_episode"]), np.asarray(info["returned_episode_returns"]), SLOTS
+    )
 
 
 def prepare(
@@ -143,7 +145,7 @@ def prepare(
       curve: whether to summarise what was learned.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: the members or the steps can't be divided evenly.
@@ -162,12 +164,12 @@ def prepare(
         import numpy as np
 
         shares = [each.result() for each in [worker.submit(train_share, curve) for worker in workers]]
-        found = {
+        result = {
             "steps": members * steps,
             "updates": members * steps // batch * EPOCHS * MINIBATCHES,
             "measured_bytes": sum(grown for grown, _ in shares),
         }
-        return found | (learned(np.concatenate([each for _, each in shares]), steps, SOLVED) if curve else {})
+        return result | (learned(np.concatenate([each for _, each in shares]), steps, SOLVED) if curve else {})
 
     return run, {
         "versions": {each: importlib.metadata.version(each) for each in PACKAGES} | {"purejaxrl": PUREJAXRL_COMMIT[:8]},

@@ -71,7 +71,7 @@ def prepare(members: int, steps: int, devices: int, evaluations: int = 0) -> tup
       evaluations: greedy evaluations of 8 episodes each, evenly spaced; 0 for a timed run.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: the members or the steps can't be divided evenly.
@@ -80,10 +80,10 @@ def prepare(members: int, steps: int, devices: int, evaluations: int = 0) -> tup
         raise ValueError(f"{steps=} must be a multiple of {evaluations=}.")
     use_devices(devices)
     algo = make_algorithm(steps, evaluations)
-    found = {"updates": members * max(steps - LEARNING_START - 1, 0)}
+    result = {"updates": members * max(steps - LEARNING_START - 1, 0)}
     solved = SOLVED if evaluations else None
-    run, facts = contender(algo, lambda state: state.q_ts.params, members, devices, found, solved)
-    return run, {**facts, "differs": DIFFERS}
+    run, info = contender(algo, lambda state: state.q_ts.params, members, devices, result, solved)
+    return run, {**info, "differs": DIFFERS}
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def prepare(algorithm: str, members: int, steps: int, devices: int, evaluations:
       evaluations: greedy evaluations of 32 episodes each, evenly spaced; 0 for a timed run.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: the steps can't be divided evenly.
@@ -104,16 +104,16 @@ def prepare(algorithm: str, members: int, steps: int, devices: int, evaluations:
         raise ValueError(f"{steps=} must be a multiple of 2 x {evaluations=}.")
     use_devices(devices)
     algo = make_algorithm(algorithm, steps, evaluations)
-    found = {"updates": members * max(steps - SETTINGS[algorithm]["fill_buffer"] - 1, 0)}
-    run, facts = contender(
+    result = {"updates": members * max(steps - SETTINGS[algorithm]["fill_buffer"] - 1, 0)}
+    run, info = contender(
         algo,
         lambda state: (state.actor_ts.params, state.critic_ts.params),
         members,
         devices,
-        found,
+        result,
         SOLVED if evaluations else None,
     )
-    return run, {**facts, "differs": [*DIFFERS[algorithm], *EVERYWHERE]}
+    return run, {**info, "differs": [*DIFFERS[algorithm], *EVERYWHERE]}
 
 
 if __name__ == "__main__":

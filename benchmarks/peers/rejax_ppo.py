@@ -116,7 +116,7 @@ def prepare(
       evaluations: greedy evaluations of 32 episodes each, evenly spaced; 0 for a timed run.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
 
     Raises:
       ValueError: the members or the steps can't be divided evenly.
@@ -130,7 +130,7 @@ def prepare(
     use_devices(devices)
     algo = make_algorithm(env, activation, settings, steps, evaluations)
     updates = steps // batch * settings["num_epochs"] * settings["num_minibatches"]
-    run, facts = contender(
+    run, info = contender(
         algo,
         lambda state: (state.actor_ts.params, state.critic_ts.params),
         members,
@@ -138,7 +138,7 @@ def prepare(
         {"updates": members * updates},
         solved if evaluations else None,
     )
-    return run, {**facts, "differs": DIFFERS}
+    return run, {**info, "differs": DIFFERS}
 
 
 if __name__ == "__main__":

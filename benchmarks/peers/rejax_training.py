@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.contender import Run
 from benchmarks.curves import learned
-from benchmarks.facts import peak_bytes
+from benchmarks.info import peak_bytes
 from benchmarks.peers.members import compile_members
 
 PACKAGES = ("rejax", "gymnax", "jax", "jaxlib", "flax", "optax", "chex", "distrax", "numpy")
@@ -36,7 +36,7 @@ def with_evaluation(algo: Any, greedy: Callable[[Any, Any, Any], Any], episodes:
 
 
 def contender(
-    algo: Any, params: Callable[[Any], Any], members: int, devices: int, facts: dict[str, Any], solved: float | None
+    algo: Any, params: Callable[[Any], Any], members: int, devices: int, info: dict[str, Any], solved: float | None
 ) -> tuple[Run, dict[str, Any]]:
     """Compiles; every run is a fresh training of other seeds.
 
@@ -45,7 +45,7 @@ def contender(
       params: what a state of training trains: results, without which nothing would be computed.
       members: seeds trained together, a multiple of `devices`.
       devices: devices that the members are split over.
-      facts: what every run reports besides.
+      info: what every run reports besides.
       solved: the return that solves the task; None where nothing is evaluated.
     """
     import numpy as np
@@ -60,8 +60,8 @@ def contender(
 
     def run() -> dict[str, Any]:
         _, returns = train_members()
-        found = {**facts, "steps": members * algo.total_timesteps, "measured_bytes": peak_bytes() - before}
-        return found if solved is None else found | learned(np.asarray(returns), algo.total_timesteps, solved)
+        result = {**info, "steps": members * algo.total_timesteps, "measured_bytes": peak_bytes() - before}
+        return result if solved is None else result | learned(np.asarray(returns), algo.total_timesteps, solved)
 
     return run, {
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contender import Run, serve
-from benchmarks.curves import by_slot, learned
+from benchmarks.curves import by_log_point, learned
 
 LEARNING_START, EXPLORATION = 1_000, 10_000
 PLACES, SOLVED = 20, 475.0
@@ -101,9 +101,9 @@ def curves(steps: int, trainings: list[tuple[np.ndarray, np.ndarray]]) -> np.nda
     rows = []
     for ends, returns in trainings:
         ended, values = np.zeros((2, 1, PLACES, max(ends.size, 1)))
-        slots = np.minimum((ends - 1) * PLACES // steps, PLACES - 1)
-        ended[0, slots, np.arange(ends.size)], values[0, slots, np.arange(ends.size)] = 1, returns
-        rows.append(by_slot(ended > 0, values, PLACES))
+        log_points = np.minimum((ends - 1) * PLACES // steps, PLACES - 1)
+        ended[0, log_points, np.arange(ends.size)], values[0, log_points, np.arange(ends.size)] = 1, returns
+        rows.append(by_log_point(ended > 0, values, PLACES))
     return np.concatenate(rows)
 
 
@@ -117,7 +117,7 @@ def prepare(steps: int, algorithm: str = "dqn", processes: int = 1, curve: bool 
       curve: whether to summarise what was learned, at 20 places.
 
     Returns:
-      The work and facts about it.
+      The work and information about it.
     """
     spawn = multiprocessing.get_context("spawn")
     workers = [ProcessPoolExecutor(1, mp_context=spawn, initializer=start) for _ in range(processes)]

@@ -80,7 +80,7 @@ def memory(devices: int) -> list[Work]:
     """The memory of one block, which is what grows with members that are trained at once."""
     works = []
     for members in (16, 64, 256, 1_024):
-        options = {"members": members, "steps": 200, "devices": devices, "block": members, "learning_starts": 100}
+        options = {"members": members, "steps": 200, "devices": devices, "block_size": members, "learning_starts": 100}
         contender = Contender("jaxrl", "ours.dqn", options, OURS)
         works.append(Work(f"memory-{members}", f"{member_count(members)} in one block", "steps", (contender,), 1))
     return works
@@ -91,7 +91,7 @@ def compiling(devices: int) -> list[Work]:
     sizes = [(members, 64) for members in (1, 16, 256)] + [(16, width) for width in (128, 256, 512)]
     works = []
     for members, width in sizes:
-        options = {"members": members, "steps": 200, "devices": devices, "block": members, "learning_starts": 100}
+        options = {"members": members, "steps": 200, "devices": devices, "block_size": members, "learning_starts": 100}
         contender = Contender("jaxrl", "ours.dqn", {**options, "hidden": [width, width]}, OURS)
         title = f"{member_count(members)} in one block, layers of {width}"
         works.append(Work(f"compile-{members}-{width}", title, "steps", (contender,), 1))

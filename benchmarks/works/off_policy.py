@@ -9,8 +9,8 @@ SIZES = ((1, 4_000), (16, 2_000))
 """Members, and steps of each."""
 LEARNING_STEPS, EVALUATIONS = 10_000, 20
 BOUNDS: dict[str, dict[str, Any]] = {
-    "sac": {"batch": 256, "delay": 1, "block": 2},
-    "td3": {"batch": 100, "delay": 2, "block": 6},
+    "sac": {"batch": 256, "delay": 1, "block_size": 2},
+    "td3": {"batch": 100, "delay": 2, "block_size": 6},
 }
 """Sizes of the updates, and about as many members side by side as jaxrl trains."""
 STARTS = {"sac": 256, "td3": 1_000}

@@ -12,7 +12,13 @@ def speed(devices: int, rounds: int) -> list[Work]:
 
 
 def _speed(env: str, devices: int, rounds: int) -> Work:
-    options = {"env": env, "members": MEMBERS, "steps": STEPS, "devices": devices, "block": BLOCK_A_DEVICE * devices}
+    options = {
+        "env": env,
+        "members": MEMBERS,
+        "steps": STEPS,
+        "devices": devices,
+        "block_size": BLOCK_A_DEVICE * devices,
+    }
     title = f"Q-learning on {env}, {member_count(MEMBERS)} of 16 environments, {STEPS:,} steps each, an update a step"
     short = env.split("-")[0].lower()
     return Work(f"q-{short}", title, "updates", (Contender("jaxrl", "ours.q_learning", options, OURS),), rounds)

@@ -104,7 +104,7 @@ def _plane_strike(devices: int, rounds: int) -> Work:
         (
             Contender("jaxrl", "ours.random_play", _play("PlaneStrike-v0", 65_536, 512, devices), OURS),
             Contender(
-                "Python, a cell chosen anew each step",
+                "Python, a new cell each step",
                 "peers.plane_strike_python",
                 {"games": 1_000, "player": "choice"},
                 note="one core",

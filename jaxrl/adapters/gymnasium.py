@@ -106,10 +106,10 @@ class Host:
     def _reset_call(self) -> Callable[..., Any]:
         def first(seeds: jax.Array) -> np.ndarray:
             with self._lock:
-                numbers = np.asarray(seeds)
-                found = [self._scratch.reset(seed=int(seed))[0] for seed in numbers.reshape(-1)]
-                form = self._obs(numbers.shape)
-                return np.asarray(found, form.dtype).reshape(form.shape)
+                seed_array = np.asarray(seeds)
+                observations = [self._scratch.reset(seed=int(seed))[0] for seed in seed_array.reshape(-1)]
+                form = self._obs(seed_array.shape)
+                return np.asarray(observations, form.dtype).reshape(form.shape)
 
         return one_call_for_all(lambda seed: jax.pure_callback(first, self._obs(seed.shape), seed))
 
@@ -135,17 +135,17 @@ class Host:
 
     def _batch(self, seeds: np.ndarray, counts: np.ndarray) -> "Batch":
         """The environments whose episodes these are, or new ones."""
-        found = next((batch for batch in self._batches if batch.holds(seeds, counts)), None)
-        if found is None:
+        batch_in_use = next((batch for batch in self._batches if batch.holds(seeds, counts)), None)
+        if batch_in_use is None:
             if counts.any():
                 warnings.warn(
                     "episodes of a Python environment that were under way are unknown here, as after resuming: they "
                     "begin anew",
                     stacklevel=2,
                 )
-            found = Batch(self._make, len(seeds), self._max_steps)
-        self._batches = [found, *(batch for batch in self._batches if batch is not found)][:MOST_BATCHES]
-        return found
+            batch_in_use = Batch(self._make, len(seeds), self._max_steps)
+        self._batches = [batch_in_use, *(batch for batch in self._batches if batch is not batch_in_use)][:MOST_BATCHES]
+        return batch_in_use
 
 
 class Batch:

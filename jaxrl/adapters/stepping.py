@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import random_bits, registry
+from jaxrl.actors import Actors, actors_at, start_actors, start_each, where_each
 from jaxrl.arguments import shown
-from jaxrl.checking import check_environment
+from jaxrl.env_checker import check_environment
 from jaxrl.environment import Environment, TimeStep
-from jaxrl.pytree import concrete, pytree
+from jaxrl.pytree import pytree, with_array_leaves
 from jaxrl.random_bits import bits_and_keys, split
-from jaxrl.rollout import Actors, Policy, Step, actors_at, rollout, start_actors, start_each, where_each
+from jaxrl.rollout import Policy, Step, rollout
 from jaxrl.wrappers import StatefulWrapper, WrapperState
 
 
@@ -97,7 +98,7 @@ def checked_environment(env: Any) -> Environment:
     if not isinstance(env, Environment):
         raise TypeError(f"env = {shown(env)} must be a jaxrl.Environment, or the name of one")
     check_environment(env)
-    return concrete(env)
+    return with_array_leaves(env)
 
 
 class Batch:

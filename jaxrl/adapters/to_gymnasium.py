@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from jaxrl.adapters.stepping import Informed, checked_environment
 from jaxrl.arguments import shown
-from jaxrl.environment import Environment, start, take
+from jaxrl.environment import Environment, start_episode, step_episode
 from jaxrl.random_bits import split
 from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
 
@@ -105,13 +105,13 @@ class GymnasiumEnv(gymnasium.Env):
 @jax.jit
 def _start(env: Environment, key: jax.Array) -> tuple[jax.Array, Any]:
     following, start_key = split(key, 2)
-    return following, start(Informed(env), start_key)
+    return following, start_episode(Informed(env), start_key)
 
 
 @jax.jit
 def _step(env: Environment, episode: Any, action: Any, key: jax.Array) -> tuple[jax.Array, Any, Any]:
     following, step_key = split(key, 2)
-    return following, *take(Informed(env), episode, action, step_key)
+    return following, *step_episode(Informed(env), episode, action, step_key)
 
 
 def _with_mask(info: dict[str, Any], mask: Any) -> dict[str, Any]:

@@ -160,8 +160,8 @@ def _mode_of(mode: Any) -> AutoresetMode:
 
 def _objects(rows: Any, where: np.ndarray) -> np.ndarray:
     """An array of objects: a row where bool[n] says so, None elsewhere."""
-    found = np.full(len(where), None, object)
+    objects = np.full(len(where), None, object)
     (places,) = np.nonzero(where)
     for place, row in zip(places.tolist(), np.asarray(rows)[places], strict=True):
-        found[place] = row
-    return found
+        objects[place] = row
+    return objects

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.checking.declarations import require_space
-from jaxrl.checks import check_static
+from jaxrl.env_checker.declarations import require_space
 from jaxrl.environment import FAULTS, Environment, Episode
 from jaxrl.pytree import has_numbers, pytree
 from jaxrl.rollout import Policy
 from jaxrl.spaces import Discrete, Space
+from jaxrl.validation import check_static
 
 
 @pytree
@@ -126,16 +126,16 @@ class Agent:
         """The parameters to act with."""
         return state.params
 
-    def kept(self, state: Any) -> Any:
+    def final_state(self, state: Any) -> Any:
         """What of the state outlives the run; an agent drops here what is large and of no more use."""
         return state
 
-    def scratch(self) -> Any:
+    def workspace(self) -> Any:
         """Shapes of the largest arrays that one iteration needs besides the state; None where they are small."""
         return None
 
-    def gradient_scratch(self) -> Any:
-        """Shapes of large arrays that come on top of `scratch`, but are worked on piece by piece; None for none."""
+    def gradient_workspace(self) -> Any:
+        """Shapes of large arrays that come on top of `workspace`, but are worked on piece by piece; None for none."""
         return None
 
     def initial_carry(self, batch: int) -> Any:

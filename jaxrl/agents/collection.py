@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.actors import Actors, any_member
 from jaxrl.agents.actor_critic import ActorCritic, Params, Previous
 from jaxrl.environment import Environment, Episode
 from jaxrl.normalize import Moments
 from jaxrl.pytree import pytree
-from jaxrl.rollout import Actors, Policy, Step, any_member, rollout
+from jaxrl.rollout import Policy, Step, rollout
 
 
 @pytree

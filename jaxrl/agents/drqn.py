@@ -134,10 +134,10 @@ class DRQN(EpsilonGreedyAgent):
         targets, counts = replay.sequence_targets(learned, batch.known[cut:], following, self.n_step, self.discount)
         errors = jax.lax.stop_gradient(self._scaled(targets)) - _taken(values[:-1], steps.action[cut:-1])
         errors = jnp.where(counts, errors, 0)
-        number = jnp.maximum(jnp.sum(counts, axis=0), 1)
-        each = jnp.sum(0.5 * jnp.square(errors), axis=0) / number
+        count = jnp.maximum(jnp.sum(counts, axis=0), 1)
+        each = jnp.sum(0.5 * jnp.square(errors), axis=0) / count
         size = jnp.abs(jax.lax.stop_gradient(errors))
-        priority = MAX_SHARE * jnp.max(size, axis=0) + (1 - MAX_SHARE) * jnp.sum(size, axis=0) / number
+        priority = MAX_SHARE * jnp.max(size, axis=0) + (1 - MAX_SHARE) * jnp.sum(size, axis=0) / count
         return weighted_mean(each, batch.weight), priority
 
     def _unroll(self, params: Any, carry: Any, batch: Sequences, part: slice) -> tuple[jax.Array, Any]:

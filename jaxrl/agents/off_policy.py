@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import networks, optimizers, random_bits, replay, schedules
+from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.priorities import Priorities, importance_weights, level_lengths
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, Experience
-from jaxrl.rollout import Actors, Policy, rollout, start_actors
+from jaxrl.rollout import Policy, rollout
 
 PRIORITY_EPSILON = 1e-6
 """What is added to an error before it becomes a priority (Schaul et al., 2016, section 3.3)."""
@@ -201,9 +202,9 @@ class OffPolicy(Agent):
     def _row(self, episodes: Episode) -> Experience:
         """An example of one row of the buffer."""
         action = networks.example(self.env.action_space, (self.num_envs,))
-        number, flag = jnp.zeros(self.num_envs, jnp.float32), jnp.zeros(self.num_envs, bool)
+        zeros, flag = jnp.zeros(self.num_envs, jnp.float32), jnp.zeros(self.num_envs, bool)
         obs, mask = episodes.obs, episodes.mask
-        return self._stored(Transition(obs, mask, action, number, obs, mask, flag, flag, episodes.length, number))
+        return self._stored(Transition(obs, mask, action, zeros, obs, mask, flag, flag, episodes.length, zeros))
 
     def _stored(self, played: Transition) -> Experience:
         """What is stored of steps."""
@@ -253,7 +254,7 @@ class OffPolicy(Agent):
         following = OffPolicyState(learner, storage, carries, priorities, actors, state.key)
         return following, {**episode_metrics(played), **learned}
 
-    def scratch(self) -> Any:
+    def workspace(self) -> Any:
         """A batch as it is drawn and as the network reads it, the steps of an iteration, and what a gradient keeps."""
         stored = jax.eval_shape(lambda: self.init(jax.random.key(0))).replay
         learned = self.batch_size * self.sequence_steps
@@ -382,6 +383,6 @@ class OffPolicy(Agent):
         """The parameters to act with."""
         return self.acting_params(state.learner)
 
-    def kept(self, state: OffPolicyState) -> OffPolicyState:
+    def final_state(self, state: OffPolicyState) -> OffPolicyState:
         """The state without its replay buffer, what belongs to that, and its environments."""
         return dataclasses.replace(state, replay=None, carries=None, priorities=None, actors=None)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import optimizers, random_bits, schedules
+from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.actor_critic import ActorCritic, Params, check_action_bounds
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
 from jaxrl.agents.collection import ActingParams, Collector, Rows, initial_carry
@@ -22,7 +23,6 @@ from jaxrl.environment import Environment
 from jaxrl.normalize import Moments, RewardScale, observation_moments
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.returns import generalised_advantages
-from jaxrl.rollout import Actors, start_actors
 from jaxrl.spaces import Box, Discrete, MultiDiscrete
 
 GRADIENT_EPSILON = 1e-5
@@ -199,7 +199,7 @@ class OnPolicy(Agent):
             lambda_=self.gae_lambda,
         )
 
-    def scratch(self) -> Any:
+    def workspace(self) -> Any:
         """A rollout, the batch made of it, its random bits, and what a gradient keeps of a minibatch."""
 
         def one(key: jax.Array) -> Any:
@@ -289,7 +289,7 @@ class OnPolicy(Agent):
         """The model's parameters, and the moments of observations."""
         return ActingParams(state.params, state.moments)
 
-    def kept(self, state: OnPolicyState) -> OnPolicyState:
+    def final_state(self, state: OnPolicyState) -> OnPolicyState:
         """The state without its environments."""
         return dataclasses.replace(state, actors=None)
 

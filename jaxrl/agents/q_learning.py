@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl import lookup, losses, random_bits, schedules
+from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
 from jaxrl.distributions import EpsilonGreedy, masked
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
-from jaxrl.rollout import Actors, Policy, Step, rollout, start_actors
+from jaxrl.rollout import Policy, Step, rollout
 from jaxrl.spaces import Discrete, is_array_space
 
 

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl import networks, optimizers, random_bits, schedules
+from jaxrl.actors import any_member, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics, num_actions
 from jaxrl.distributions import categorical
 from jaxrl.environment import Environment, Episode, Transition
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.returns import episode_returns
-from jaxrl.rollout import Policy, Step, any_member, blank_rows, play_episodes, start_actors
+from jaxrl.rollout import Policy, Step, blank_rows, play_episodes
 
 
 @pytree
@@ -86,7 +87,7 @@ class Reinforce(Agent):
     """The optimizer."""
     schedule: str = static(default="cosine", choices=tuple(schedules.SHAPES))
     """How the step size falls over the run."""
-    learn_rows: int = static(default=8, minimum=1)
+    gradient_chunk: int = static(default=8, minimum=1)
     """Time steps of all environments that one piece of the gradient is computed from."""
 
     def check(self) -> None:
@@ -121,7 +122,7 @@ class Reinforce(Agent):
     def _rows(self) -> int:
         """The most time steps that the episodes of an update can take side by side."""
         rounds = -(-self.episodes_per_update // self.num_envs)
-        return -(-rounds * self.env.max_steps // self.learn_rows) * self.learn_rows
+        return -(-rounds * self.env.max_steps // self.gradient_chunk) * self.gradient_chunk
 
     def init(self, key: jax.Array) -> ReinforceState:
         """Draws parameters."""
@@ -138,7 +139,7 @@ class Reinforce(Agent):
         rate_end = self.learning_rate * self.learning_rate_end_fraction
         rate = schedules.SHAPES[self.schedule](self.learning_rate, rate_end, fraction)
         params, opt_state = optimizers.apply(self._optimizer(rate), gradients, state.opt_state, state.params)
-        # Of the member's own time: how long it waits for other members is no property of its own.
+        # Of the member's own time: waiting for slower members is not part of it.
         own_time = jnp.sum(jnp.any(rollout.valid, axis=1), dtype=jnp.float32)
         used = Mean(jnp.sum(rollout.valid, dtype=jnp.float32), own_time * self.num_envs)
         metrics = {**episode_metrics(rollout.played, rollout.valid), **sums, "used_fraction": used}
@@ -169,15 +170,15 @@ class Reinforce(Agent):
         rows = blank_rows(self.env, actors, policy, noise(0), lambda step: self._row(params, step), self._rows)
         return play_episodes(self.env, actors, policy, self.episodes_per_update, noise, step_key, write, rows)
 
-    def scratch(self) -> Any:
+    def workspace(self) -> Any:
         """The rollout of one update."""
         return jax.eval_shape(lambda key: self.collect(self.init(key).params, key), jax.random.key(0))
 
-    def gradient_scratch(self) -> Any:
+    def gradient_workspace(self) -> Any:
         """Returns and advantages, and what a gradient keeps of one piece of the rollout."""
         numbers = jax.ShapeDtypeStruct((self._rows, self.num_envs, 3), jnp.float32)
         # Before and after the activation of every layer, on the way there and back.
-        kept = jax.ShapeDtypeStruct((self.learn_rows * self.num_envs, 4 * sum(self.hidden)), jnp.float32)
+        kept = jax.ShapeDtypeStruct((self.gradient_chunk * self.num_envs, 4 * sum(self.hidden)), jnp.float32)
         return numbers, kept
 
     def _sampling(self, params: Any) -> Policy:
@@ -214,13 +215,13 @@ class Reinforce(Agent):
         return episode_returns(played.reward, played.ended, rollout.bootstrap, time, discount=self.discount)
 
     def advantages(self, rollout: Rollout, returns: jax.Array) -> jax.Array:
-        """Returns less the baseline, divided by their deviation if so wished: f32[time, envs]."""
+        """Returns less the baseline, divided by their deviation where `normalize`: f32[time, envs]."""
         valid = rollout.valid.astype(jnp.float32)
         advantages = returns - rollout.value
         if self.baseline == "time":
             step = rollout.played.length - 1
-            nothing = jnp.zeros(self.env.max_steps, jnp.float32)
-            totals, counts = nothing.at[step].add(returns * valid), nothing.at[step].add(valid)
+            zeros = jnp.zeros(self.env.max_steps, jnp.float32)
+            totals, counts = zeros.at[step].add(returns * valid), zeros.at[step].add(valid)
             advantages = returns - (totals / jnp.maximum(counts, 1))[step]
         if self.normalize:
             count = jnp.sum(valid)
@@ -237,17 +238,17 @@ class Reinforce(Agent):
         entropy_cost = schedules.linear(self.entropy_cost, 0.0, clock.fraction)
         batch = (rollout, returns, self.advantages(rollout, returns))
 
-        def piece(number: jax.Array, carry: Any) -> Any:
+        def chunk(index: jax.Array, carry: Any) -> Any:
             rows = jax.tree.map(
-                lambda x: jax.lax.dynamic_slice_in_dim(x, number * self.learn_rows, self.learn_rows), batch
+                lambda x: jax.lax.dynamic_slice_in_dim(x, index * self.gradient_chunk, self.gradient_chunk), batch
             )
             (_, metrics), gradients = jax.value_and_grad(self.loss, has_aux=True)(params, *rows, entropy_cost)
             return jax.tree.map(jnp.add, carry, (gradients, metrics))
 
         shapes = jax.eval_shape(jax.grad(self.loss, has_aux=True), params, *batch, entropy_cost)
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        pieces = -(-time // self.learn_rows)
-        gradients, totals = jax.lax.fori_loop(0, pieces, piece, nothing)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        chunks = -(-time // self.gradient_chunk)
+        gradients, totals = jax.lax.fori_loop(0, chunks, chunk, zeros)
         gradients = jax.tree.map(lambda g: g / count, gradients)
         return gradients, {name: Mean(total, count) for name, total in totals.items()}
 

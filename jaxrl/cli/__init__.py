@@ -49,7 +49,6 @@ _USER_ERRORS = (
     *(OverflowError, MemoryError, NotImplementedError),
     jax.errors.JaxRuntimeError,
 )
-_SPELLINGS = {"resume=True": "--resume", "max_compilations": "--yes", "jaxrl.check_env(env)": "jaxrl check NAME"}
 _ABOUT = f"""Trains thousands of reinforcement-learning agents at once, in one compiled JAX program.
 
 Examples:
@@ -59,7 +58,7 @@ Examples:
   jaxrl render runs/first best.gif
   jaxrl check my_module:MyEnvironment
 
-`jaxrl COMMAND --help` tells more, `jaxrl --version` the version.
+`jaxrl COMMAND --help` explains a command, `jaxrl --version` the version.
 Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.
 With {TRACEBACK}=1 in the environment, an error shows where it came from."""
 
@@ -73,7 +72,7 @@ class Command(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Plays greedy episodes with every member of a run, and tells how good they are."""
+    """Plays greedy episodes with every member of a run, and summarizes their returns."""
 
     examples: ClassVar[str] = "jaxrl evaluate runs/first\njaxrl evaluate runs/first --episodes 100 --seed 1"
 
@@ -112,7 +111,7 @@ class Evaluate:
         return 0
 
     def _evaluate_file(self) -> int:
-        from jaxrl.litert import PolicyFile, evaluate_file
+        from jaxrl.export.tflite_file import PolicyFile, evaluate_file
 
         if self.env is None:
             raise ValueError(f"{self.run} is a file: --env NAME says what it shall play")
@@ -145,7 +144,7 @@ class Render:
     def execute(self) -> int:
         """Writes the GIF."""
         from jaxrl.agents.base import policy_of
-        from jaxrl.pytree import concrete
+        from jaxrl.pytree import with_array_leaves
         from jaxrl.rendering import check_rate, episode_frames, save_gif
 
         if self.gif.suffix.lower() != ".gif":
@@ -157,10 +156,10 @@ class Render:
         key = jax.random.key(whole("--seed", self.seed, 0, LARGEST_SEED))
         member, _ = choose_member(self.run, self.member, self.trust)
         env = member.agent.env
-        policy = policy_of(concrete(member.agent), member.params, 1)
+        policy = policy_of(with_array_leaves(member.agent), member.params, 1)
         frames = episode_frames(env, policy, key)
         save_gif(self.gif, frames, min(50.0, max(2.0, len(frames) / 10)) if rate is None else rate)
-        what = f"member {member.number} (seed {member.seed}), {len(frames) - 1} steps"
+        what = f"member {member.index} (seed {member.seed}), {len(frames) - 1} steps"
         console().print(f"{self.gif}: {what}", soft_wrap=True)
         return 0
 
@@ -205,7 +204,7 @@ class Check:
 
     def execute(self) -> int:
         """Prints the findings."""
-        from jaxrl.checking import check_env
+        from jaxrl.env_checker import check_env
 
         env = make_environment(self.env, self.env_parameter, self.wrap)
         report = check_env(env, seed=self.seed, steps=self.steps, raise_errors=False)
@@ -281,7 +280,7 @@ def _parse_and_execute(words: list[str]) -> int:
             command = _parse(words)
     except WordError as error:
         raise ValueError(error.in_words(words)) from None
-    except SystemExit as stop:  # tyro's, after a help text or an error of its own, which it draws in a box.
+    except SystemExit as stop:  # tyro's, after a help text or one of its own errors, which it draws in a box.
         if not stop.code:
             return 0
         raise ValueError(re.sub("[─━│┃╭╮╰╯├┤]", " ", complaint.getvalue())) from None
@@ -300,10 +299,10 @@ def _parse(words: list[str]) -> Command:
         about = "\n".join([f"{kind.__doc__}", "", "Examples:", *(f"  {line}" for line in kind.examples.splitlines())])
         return cli(kind, prog=f"jaxrl {words[0]}", description=about, args=words[1:])
     # An overview, a wrong word, or tyro's own options for completion in the shell.
-    return cli(_everything(), prog="jaxrl", description=_ABOUT, args=words)
+    return cli(_every_command(), prog="jaxrl", description=_ABOUT, args=words)
 
 
-def _everything() -> Any:
+def _every_command() -> Any:
     """All commands as one type."""
 
     def union(kinds: dict[str, Any]) -> Any:
@@ -311,22 +310,16 @@ def _everything() -> Any:
             operator.or_, [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in kinds.items()]
         )
 
-    def train(algorithm: Any) -> Any:
-        """Trains many agents at once; `jaxrl train dqn --help` lists the options."""
-        return algorithm
+    def group(name: str, doc: str) -> Any:
+        flat: Any = tyro.conf.OmitSubcommandPrefixes
+        algorithms = union({each: algorithm_command(_BY_ALGORITHM[name][0], each) for each in ALGORITHMS})
+        return dataclasses.make_dataclass(name, [("algorithm", flat[algorithms])], namespace={"__doc__": doc})
 
-    def sweep(algorithm: Any) -> Any:
-        """Trains many configurations with many seeds; `jaxrl sweep dqn --help` lists the options."""
-        return algorithm
-
-    flat: Any = tyro.conf.OmitSubcommandPrefixes
-    kinds = []
-    for constructor in (train, sweep):
-        kind, _ = _BY_ALGORITHM[constructor.__name__]
-        algorithms = union({name: algorithm_command(kind, name) for name in ALGORITHMS})
-        constructor.__annotations__["algorithm"] = flat[algorithms]
-        kinds.append(Annotated[Any, tyro.conf.subcommand(constructor.__name__, constructor=constructor)])
-    return functools.reduce(operator.or_, [*kinds, union(_COMMANDS)])
+    groups = {
+        "train": group("train", "Trains many agents at once; `jaxrl train dqn --help` lists the options."),
+        "sweep": group("sweep", "Trains many configurations; `jaxrl sweep dqn --help` lists the options."),
+    }
+    return union({**groups, **_COMMANDS})
 
 
 def _one_line(error: BaseException) -> str:
@@ -334,16 +327,8 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
-    return _spelled(text)
-
-
-def _spelled(text: str) -> str:
-    """A message in one line, with the options of the shell for Python's arguments."""
-    for python, shell in _SPELLINGS.items():
-        text = text.replace(python, shell)
-    text = re.sub(r"trust=\['([\w.]+)'\]", r"--trust \1", text)
     return printable(" ".join(text.split()))
 
 
 def _show_warning(message: Any, *place: Any, **more: Any) -> None:
-    print(f"jaxrl: warning: {_spelled(str(message))}", file=sys.stderr)
+    print(f"jaxrl: warning: {_one_line(message)}", file=sys.stderr)

@@ -55,7 +55,7 @@ class Export:
         else:
             batch = 1 if self.batch == "1" else self.batch
             report = to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
-        what = f"member {member.number} (seed {member.seed})"
+        what = f"member {member.index} (seed {member.seed})"
         print_rows(
             f"{report.path}: {what} of {self.run}",
             [
@@ -80,7 +80,7 @@ class Inspect:
 
     def execute(self) -> int:
         """Prints the table."""
-        from jaxrl.litert import PolicyFile
+        from jaxrl.export.tflite_file import PolicyFile
 
         file = PolicyFile(self.file)
         rows = [("input", _tensor(name, detail)) for name, detail in file.inputs.items()]

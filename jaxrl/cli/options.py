@@ -110,7 +110,7 @@ class CommonOptions:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: as --steps says)"),
     ] = None
     """Iterations of every member, in place of --steps; one iteration collects steps and learns from them."""
-    slots: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    log_points: Annotated[int, tyro.conf.arg(metavar="N")] = 100
     """Rows of the log, which are the points of the learning curves."""
     evaluate_every: Annotated[
         int | None,
@@ -122,7 +122,7 @@ class CommonOptions:
     """Greedy episodes of a member each time that --evaluate-every has them played."""
     keep_best: tyro.conf.FlagCreatePairsOff[bool] = False
     """Keep the parameters of every member's best evaluation in place of the last ones; needs --evaluate-every."""
-    block: Annotated[
+    block_size: Annotated[
         int | None,
         tyro.conf.DisallowNone,
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: what suits the devices)"),

@@ -62,7 +62,7 @@ class SweepOptions(CommonOptions):
     ] = None
     """Samples to draw, where anything is to be sampled."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (16,)
-    """Seeds of every trial: one number says how many, several say which."""
+    """Seeds of every trial: one number is a count, several are the seeds themselves."""
     out: OutFolder = None
     """Folder of the sweep; with the same command again, it goes on there."""
     sampler: Annotated[str, tyro.conf.arg(metavar="sobol|random|tpe")] = "sobol"
@@ -110,7 +110,7 @@ class SweepCommand(AlgorithmCommand):
             "seeds": seeds_wanted(options.seeds),
             "max_compilations": 2**31 if options.yes else MAX_COMPILATIONS,
             **{name: getattr(options, name) for name in ("sampler", "sample_seed", "rungs", "eta", "episodes")},
-            **{name: getattr(options, name) for name in ("threshold", "slots", "block", "devices")},
+            **{name: getattr(options, name) for name in ("threshold", "log_points", "block_size", "devices")},
         }
         if options.dry_run:
             check_words(options.keep, options.engine)
@@ -120,7 +120,7 @@ class SweepCommand(AlgorithmCommand):
             check_destination(plan, options.keep, options.out)
             print_rows(f"{type(agent).__name__} on {options.game}: the plan", plan.rows())
             return 0
-        found = sweep(
+        result = sweep(
             agent,
             space,
             **arguments,
@@ -130,11 +130,11 @@ class SweepCommand(AlgorithmCommand):
             engine=options.engine,
             progress=options.progress,
         )
-        print_sweep(f"{type(agent).__name__} on {options.game}", found)
+        print_sweep(f"{type(agent).__name__} on {options.game}", result)
         out = console()
         if options.out is None:
             out.print("Nothing was kept: --out FOLDER keeps the sweep.")
-        elif not found.complete:
+        elif not result.complete:
             out.print(f"To go on: {shlex.join(['jaxrl', 'sweep', *self.words])}", soft_wrap=True)
         else:
             modules = {
@@ -142,7 +142,7 @@ class SweepCommand(AlgorithmCommand):
             }
             own = "".join(f" --trust {name}" for name in sorted(modules))
             out.print(f"To look at it: jaxrl sweep-report {shlex.quote(str(options.out))}{own}", soft_wrap=True)
-        return 0 if found.complete else INTERRUPTED
+        return 0 if result.complete else INTERRUPTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,9 +164,9 @@ class SweepReport:
         from jaxrl.sweeps.sweeping import load_sweep
 
         page = self.page or self.sweep / "report.html"
-        found = load_sweep(self.sweep, trusted(self.trust))
-        found.report(page)
-        console().print(f"{page}: {len(found.ranked.trials):,} trials", soft_wrap=True)
+        result = load_sweep(self.sweep, trusted(self.trust))
+        result.report(page)
+        console().print(f"{page}: {len(result.ranked.trials):,} trials", soft_wrap=True)
         return 0
 
 
@@ -189,7 +189,7 @@ def parse_space(agent: Agent, words: Sequence[str]) -> dict[str, Any]:
 
 
 def refuse_fixed(space: dict[str, Any], words: Sequence[str], wraps: Sequence[str] = ()) -> None:
-    """Checks that no field has both a value of its own on the command line and values to try.
+    """Checks that no field has both a fixed value on the command line and values to try.
 
     Raises:
       SpaceError: one has.
@@ -247,21 +247,21 @@ def expanded(words: Sequence[str]) -> list[str]:
     algorithm = content.pop("agent", None)
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise ValueError(f"{words[0]}: agent = {shown(algorithm)} must be one of {', '.join(ALGORITHMS)}")
-    found = [algorithm]
+    options = [algorithm]
     # What the command line says of a field counts.
-    said = {
+    overridden = {
         word.partition("=")[0] for flag, word in itertools.pairwise(words) if flag in ("--space", "--env-parameter")
     }
     for path, values in _table(words[0], content, "space").items():
-        if path not in said:
-            found += ["--space", f"{path}={_text_of_values(values)}"]
+        if path not in overridden:
+            options += ["--space", f"{path}={_text_of_values(values)}"]
     for name, value in _table(words[0], content, "environment").items():
-        if name not in said:
-            found += ["--env-parameter", f"{name}={tuple(value) if isinstance(value, list) else value}"]
-    found += [word for wrap in _wraps(words[0], content) for word in ("--wrap", wrap)]
+        if name not in overridden:
+            options += ["--env-parameter", f"{name}={tuple(value) if isinstance(value, list) else value}"]
+    options += [word for wrap in _wraps(words[0], content) for word in ("--wrap", wrap)]
     for name, value in content.items():
-        found += _option(words[0], name.replace("_", "-"), value)
-    return [*found, *words[1:]]
+        options += _option(words[0], name.replace("_", "-"), value)
+    return [*options, *words[1:]]
 
 
 def _wraps(file: str, content: dict[str, Any]) -> list[str]:
@@ -306,23 +306,23 @@ def _option(file: str, name: str, value: Any) -> list[str]:
     return [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
 
 
-def print_sweep(title: str, found: Sweep) -> None:
+def print_sweep(title: str, result: Sweep) -> None:
     """Prints what came of a sweep."""
-    print_rows(title if found.complete else f"{title}, interrupted", found.facts())
+    print_rows(title if result.complete else f"{title}, interrupted", result.facts())
     table = Table(
         title="best trials, by interquartile mean of the greedy return", title_justify="left", box=box.ROUNDED
     )
-    lost = ["diverged"] if found.ranked.diverged.any() else []
-    for column in ("trial", *found.values[0], "return (95% interval)", "best in", *lost):
+    lost = ["diverged"] if result.ranked.diverged.any() else []
+    for column in ("trial", *result.values[0], "return (95% interval)", "best in", *lost):
         table.add_column(printable(column), overflow="fold")
-    for place in range(min(_BEST, len(found.ranked.trials))):
-        trial = found.best(place)
+    for place in range(min(_BEST, len(result.ranked.trials))):
+        trial = result.best(place)
         settings = [text_of(value) for value in trial.values.values()]
         several = trial.low == trial.low
         interval = f" ({trial.low:.2f} to {trial.high:.2f})" if several else ""
         sure = f"{trial.probability_best:.0%}" if several else ""
         score = f"{trial.score:.2f}{interval}" if trial.score == trial.score else "none"
-        count = [f"{trial.diverged} of {len(found.seeds)}" for _ in lost]
+        count = [f"{trial.diverged} of {len(result.seeds)}" for _ in lost]
         table.add_row(*map(printable, (trial.number, *settings, score, sure, *count)))
     console().print(table)
 

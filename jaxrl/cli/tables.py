@@ -13,19 +13,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxrl import reports
+from jaxrl import run_report
 from jaxrl.agents.base import policy_of
 from jaxrl.cli.options import field_docs, make_environment, trusted
-from jaxrl.pytree import Bounds, concrete, field_bounds
+from jaxrl.evaluation import exact_scores
+from jaxrl.pytree import Bounds, field_bounds
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
-from jaxrl.statistics import bootstrap_interval, interquartile_mean
 from jaxrl.sweeps import Sweep, SweepFolder, load
 from jaxrl.text import printable
 from jaxrl.wrappers import WRAPPERS
 
 _WIDTH = 110
-_SCORED_AT_ONCE = 256
 
 
 def console() -> Console:
@@ -51,7 +50,7 @@ def load_run(path: Path, trust: Sequence[str] = ()) -> Result:
       ValueError: it is a sweep.
     """
     if SweepFolder.is_sweep(path):
-        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report tells of sweeps")
+        raise ValueError(f"{path} is a sweep, and this needs a run: jaxrl sweep-report reports sweeps")
     result = load(path, trusted(trust))
     if not result.complete:
         print(
@@ -70,97 +69,46 @@ def choose_member(path: Path, name: str, trust: Sequence[str] = ()) -> tuple[Mem
     if SweepFolder.is_sweep(path):
         return _sweep_member(load(path, trusted(trust)), name)
     result = load_run(path, trust)
-    number = int(name) if name.isdecimal() else result.best().number if name == "best" else -1
-    if not 0 <= number < result.members:
+    index = int(name) if name.isdecimal() else result.best().index if name == "best" else -1
+    if not 0 <= index < result.members:
         raise ValueError(f"--member {name!r} must be best, or a number from 0 to {result.members - 1}")
-    return result.member(number), float(result.returns[number].mean())
+    return result.member(index), float(result.returns[index].mean())
 
 
-def _sweep_member(found: Sweep, name: str) -> tuple[Member, float]:
+def _sweep_member(sweep: Sweep, name: str) -> tuple[Member, float]:
     trial, _, seed = name.partition(":")
     if name != "best" and not (trial.isdecimal() and (seed.isdecimal() or not seed)):
         raise ValueError(f"--member {name!r} must be best, TRIAL or TRIAL:SEED, such as 12:3")
-    member = found.member() if name == "best" else found.member(int(trial), int(seed) if seed else None)
-    table = found.table()
-    row = table[(table["trial"] == member.number) & (table["seed"] == member.seed)]
+    member = sweep.member() if name == "best" else sweep.member(int(trial), int(seed) if seed else None)
+    table = sweep.table()
+    row = table[(table["trial"] == member.index) & (table["seed"] == member.seed)]
     return member, float(row["greedy_return"].iloc[0])
 
 
 def file_rows(file: Any, env: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What a TFLite file's greedy returns f32[episodes] say, as (what, value)."""
+    from jaxrl.export.tflite_file import FileAgent
+
     rows = [("episodes", f"{len(returns):,}"), ("greedy return, mean", f"{returns.mean():.2f}")]
-    score = file_score(file, env)
-    return rows if score is None else [*rows, (f"exact score over {len(env.placements)} placements", f"{score:.3f}")]
-
-
-def file_score(file: Any, env: Any) -> float | None:
-    """The exact score of a TFLite file in Plane Strike; None for another environment."""
-    from jaxrl.envs import PlaneStrike
-    from jaxrl.envs.plane_strike_score import score
-    from jaxrl.litert import FileAgent
-
-    if not isinstance(env, PlaneStrike):
-        return None
-    file.check_fits(env)
-    agent = FileAgent(env, file)
-    return float(score(env, policy_of(agent, (), len(env.placements))))
+    if env.exact_score is None:
+        return rows
+    score = float(env.exact_score.score(lambda count: policy_of(FileAgent(env, file), (), count)))
+    return [*rows, (f"exact score, {env.exact_score.meaning}", f"{score:.3f}")]
 
 
 def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
-    rows += reports.return_rows(result, returns) + reports.failed_rows(result)
-    best = result.best_number(returns)
+    rows += run_report.return_rows(result, returns) + run_report.failed_rows(result)
+    best = result.best_index(returns)
     rows.append(("best member by return", f"{best} (seed {result.seeds[best]}): {returns[best].mean():.2f}"))
-    return rows + exact_score_rows(result)
-
-
-def exact_score_rows(result: Any) -> list[tuple[str, str]]:
-    """The exact score of Plane Strike's members, as (what, value); nothing for another environment."""
-    from jaxrl.envs import PlaneStrike
-
-    env = result.agent.env
-    if not isinstance(env, PlaneStrike):
-        return []
-    scores = _exact_scores(result.agent, result.params)
-    low, high = bootstrap_interval(scores)
-    interval = f" (95% interval {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
-    best = int(np.argmin(scores))
-    return [
-        ("exact score", f"mean strikes over all {len(env.placements)} placements, fewer is better"),
-        ("exact score, median", f"{np.median(scores):.3f}"),
-        ("exact score, interquartile mean", f"{interquartile_mean(scores):.3f}{interval}"),
-        ("exact score, best member", f"{best} (seed {result.seeds[best]}): {scores[best]:.3f}"),
-    ]
+    return rows + run_report.exact_score_rows(result)
 
 
 def exact_score_notes(member: Member) -> dict[str, Any]:
-    """The exact score of a member of Plane Strike, by name; nothing for another environment."""
-    from jaxrl.envs import PlaneStrike
-
-    if not isinstance(member.agent.env, PlaneStrike):
-        return {}
-    params = jax.tree.map(lambda x: x[None], member.params)
-    return {"exact_score": float(_exact_scores(member.agent, params)[0])}
-
-
-def _exact_scores(agent: Any, params: Any) -> np.ndarray:
-    """The mean number of strikes of every member, f64[members], by parameters `[members, ...]`."""
-    from jaxrl.envs.plane_strike_score import score
-
-    agent = concrete(agent)
-
-    @jax.jit
-    @jax.vmap
-    def scores(params: Any) -> jax.Array:
-        return score(agent.env, policy_of(agent, params, len(agent.env.placements)))
-
-    members = len(jax.tree.leaves(params)[0])
-    parts = []
-    for first in range(0, members, _SCORED_AT_ONCE):
-        part = slice(first, first + _SCORED_AT_ONCE)
-        parts.append(np.asarray(scores(jax.tree.map(lambda x, part=part: x[part], params)), np.float64))
-    return np.concatenate(parts)
+    """The exact score of a member, by name; empty for an environment without one."""
+    scores = exact_scores(member.agent, jax.tree.map(lambda x: x[None], member.params))
+    return {} if scores is None else {"exact_score": float(scores[0])}
 
 
 def print_environment(name: str) -> None:

@@ -20,9 +20,9 @@ from jaxrl.cli.options import (
     presets_of,
     seeds_wanted,
 )
-from jaxrl.cli.tables import console, exact_score_rows, print_rows
-from jaxrl.reports import summary_rows
+from jaxrl.cli.tables import console, print_rows
 from jaxrl.result import Result
+from jaxrl.run_report import exact_score_rows, summary_rows
 from jaxrl.training import train
 
 INTERRUPTED = 130
@@ -68,9 +68,9 @@ class Train(AlgorithmCommand):
             seeds=seeds_wanted(options.seeds),
             out=options.out,
             resume=options.resume,
-            slots=options.slots,
+            log_points=options.log_points,
             **options.evaluation(),
-            block=options.block,
+            block_size=options.block_size,
             devices=options.devices,
             checkpoint_seconds=options.checkpoint_seconds,
             progress=options.progress,
@@ -173,7 +173,7 @@ def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
     parser.add_argument("--env")
     parser.add_argument("--preset")
     try:
-        found, _ = parser.parse_known_args(list(words))
-    except argparse.ArgumentError:  # A value is missing, of which the real parser will tell.
+        known, _ = parser.parse_known_args(list(words))
+    except argparse.ArgumentError:  # A value is missing, which the real parser reports.
         return None, None
-    return found.env, found.preset
+    return known.env, known.preset

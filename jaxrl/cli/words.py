@@ -14,7 +14,7 @@ _LONGEST = 100
 
 
 class WordError(Exception):
-    """A word can't be read as what its option takes. No ValueError, in whose place tyro puts a page of its own."""
+    """A word can't be read as what its option takes. No ValueError, which tyro would replace by a page of its help."""
 
     def __init__(self, word: str, reason: str) -> None:
         super().__init__(f"{arguments.shown(word)} {reason}")
@@ -40,7 +40,7 @@ def whole_number(word: str) -> int:
     """A whole number that fits 64 bits.
 
     Raises:
-      WordError: it is none.
+      WordError: it is not.
     """
     if re.fullmatch(r"[+-]?[0-9]+(_[0-9]+)*", word) is None:
         _refuse(word, "must be a whole number")
@@ -54,7 +54,7 @@ def real_number(word: str) -> float:
     """A number.
 
     Raises:
-      WordError: it is none.
+      WordError: it is not.
     """
     try:
         return float(word)
@@ -80,7 +80,7 @@ def path(word: str) -> Path:
     """The name of a file or a folder.
 
     Raises:
-      WordError: it is none.
+      WordError: it is not.
     """
     try:
         return arguments.path("path", word)

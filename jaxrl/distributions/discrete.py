@@ -85,7 +85,7 @@ class MultiCategorical(Distribution):
         return len(self.choices)
 
     def sample(self, bits: jax.Array) -> jax.Array:
-        """Draws each choice by a random number of its own."""
+        """Draws each choice by a separate random number."""
         return jnp.stack([choice.sample(bits[..., i : i + 1]) for i, choice in enumerate(self.choices)], axis=-1)
 
     def mode(self) -> jax.Array:

@@ -15,13 +15,13 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.config import to_config
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.export.conversion import ExportError, saved_model, tensorflow, tflite
 from jaxrl.export.model import description, output_kinds, output_name
 from jaxrl.export.parity import Comparison, Parity, Subject
 from jaxrl.export.quantization import FORMS, QUANTIZATIONS, quantized, rounded_leaves
+from jaxrl.export.tflite_file import PolicyFile, carry_names, write_metadata
 from jaxrl.export.tuning import tuned
-from jaxrl.litert import PolicyFile, carry_names, write_metadata
 from jaxrl.result import Member, Result
 from jaxrl.spaces import Box, Discrete
 from jaxrl.storage import new_file, new_folder
@@ -41,7 +41,7 @@ class ExportReport:
       path: the file or folder.
       output: what comes out: "probabilities", "logits", "q-values" or "action".
       quantize: one of `QUANTIZATIONS`.
-      form: of weights and arithmetic, in words.
+      form: of weights and arithmetic, as text.
       size: bytes.
       observations: how many were compared, one by one.
       greatest_difference: between numbers of the file and of the policy, relative to the greatest number (or 1); of
@@ -180,7 +180,7 @@ def to_saved_model(
 
 
 def _converted(subject: Subject, quantize: str, dynamic: bool) -> tuple[bytes, str, Parity]:
-    """A TFLite file that decides as the policy does, its form in words, and how it compares."""
+    """A TFLite file that decides as the policy does, its form as text, and how it compares."""
     compare = Comparison(subject)
     plain = tflite(subject.function(subject.member.params), subject.inputs, dynamic)
     rounded = rounded_leaves(plain, subject.member.params)
@@ -226,7 +226,7 @@ def _checked(policy: Member | Result, member: str | int, output: str | None, mas
     if not isinstance(policy, Member):
         raise TypeError(f"policy = {policy!r} must be a result of jaxrl.train or jaxrl.load, or one of its members")
     if policy.log["diverged"].any() or not all(np.isfinite(x).all() for x in jax.tree.leaves(policy.params)):
-        raise ExportError(f"member {policy.number} diverged: its parameters are not finite; choose another one")
+        raise ExportError(f"member {policy.index} diverged: its parameters are not finite; choose another one")
     _check_fits(policy.agent, output, mask)
     return Subject(policy, output or output_kinds(policy.agent)[0], mask)
 
@@ -244,7 +244,7 @@ def _check_fits(agent: Agent, output: str | None, mask: bool) -> None:
         raise ExportError(
             f"mask = True, and the actions of {env} are {kind_of_actions}: masks are for Discrete ones; leave it out"
         )
-    if mask and jax.eval_shape(lambda key: start(agent.env, key).mask, jax.random.key(0)) is None:
+    if mask and jax.eval_shape(lambda key: start_episode(agent.env, key).mask, jax.random.key(0)) is None:
         raise ExportError(f"mask = True, and {env} allows every action always: leave it out")
 
 
@@ -258,7 +258,7 @@ def _metadata(subject: Subject, policy: Member | Result, parity: Parity) -> dict
     from importlib import metadata
 
     member = subject.member
-    facts = {
+    content = {
         "format": "jaxrl policy, version 2",
         "made_with": f"jaxrl {metadata.version('jaxrl')}",
         **description(member.agent, subject.kind, subject.mask),
@@ -268,18 +268,18 @@ def _metadata(subject: Subject, policy: Member | Result, parity: Parity) -> dict
         **_agreement(parity),
     }
     if "step" in member.log:
-        facts["environment_steps"] = int(np.nanmax(member.log["step"]))
+        content["environment_steps"] = int(np.nanmax(member.log["step"]))
     if isinstance(policy, Result):
-        facts["greedy_return"] = float(policy.returns[member.number].mean())
-    return facts
+        content["greedy_return"] = float(policy.returns[member.index].mean())
+    return content
 
 
 def _agreement(parity: Parity) -> dict[str, Any]:
     """How file and policy compare, by the names of the report and the metadata."""
-    facts = {"equal_actions": parity.equal, "greatest_difference": parity.difference}
+    content = {"equal_actions": parity.equal, "greatest_difference": parity.difference}
     if parity.along is not None:
-        facts |= {
+        content |= {
             "equal_actions_along": parity.along.equal,
             "greatest_difference_along": parity.along.difference,
         }
-    return facts
+    return content

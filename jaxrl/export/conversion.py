@@ -43,14 +43,14 @@ def tflite(function: Function, inputs: dict[str, Any], dynamic: bool) -> bytes:
       ImportError: TensorFlow is not installed.
     """
     tf = tensorflow()
-    with _silenced() as said:
+    with _silenced() as messages:
         module, concrete = _traced(tf, lambda *columns: _lone(function(*columns)), inputs, dynamic)
         try:
             converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             return converter.convert()
         except Exception as error:  # The converter raises its own ConverterError, RuntimeError and ValueError.
-            raise ExportError(_lacking(f"{error}\n{said()}")) from error
+            raise ExportError(_lacking(f"{error}\n{messages()}")) from error
 
 
 def saved_model(function: Function, inputs: dict[str, Any], folder: str) -> None:
@@ -140,21 +140,21 @@ def tensorflow() -> Any:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[Callable[[], str]]:
-    """Keeps what C++ and Python write to standard error to itself; gives a function that tells it."""
+    """Keeps what C++ and Python write to standard error to itself; gives a function that returns it."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryFile() as file, contextlib.ExitStack() as stack:
         before = os.dup(2)
         stack.callback(os.close, before)
         stack.callback(os.dup2, before, 2)
         stack.callback(sys.stderr.flush)
-        os.dup2(kept.fileno(), 2)
+        os.dup2(file.fileno(), 2)
 
-        def said() -> str:
+        def messages() -> str:
             sys.stderr.flush()
-            kept.seek(0)
-            return kept.read().decode(errors="replace")
+            file.seek(0)
+            return file.read().decode(errors="replace")
 
-        yield said
+        yield messages
 
 
 def _lacking(message: str) -> str:

@@ -12,8 +12,8 @@ from jaxrl.agents.actor_critic import split_choices
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
 from jaxrl.environment import name_of
-from jaxrl.litert import OBSERVATION, carry_names
-from jaxrl.pytree import concrete
+from jaxrl.export.tflite_file import OBSERVATION, carry_names
+from jaxrl.pytree import with_array_leaves
 from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
 from jaxrl.wrappers import Wrapper
 
@@ -56,7 +56,7 @@ def model_function(agent: Agent, params: Any, output: str, takes_mask: bool) -> 
       A function of each array `[batch, ...]` of the observations, the masks bool[batch, n] if taken, and each leaf
       `[batch, ...]` of the carry, that gives by name the policy's output `[batch, ...]` and each one of the next carry.
     """
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     structure = jax.tree.structure(jax.eval_shape(lambda: agent.initial_carry(1)))
     space, observed = agent.env.action_space, agent.env.observation_space
     structure_of_obs: Any = jax.tree.structure(networks.example(observed))
@@ -122,19 +122,19 @@ def _below_all(values: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def description(agent: Agent, output: str, takes_mask: bool) -> dict[str, Any]:
-    """What goes in and what comes out, in words and numbers."""
+    """The inputs and outputs, as metadata of the file."""
     space = agent.env.observation_space
     env = agent.env.unwrapped if isinstance(agent.env, Wrapper) else agent.env
     about = (type(env).__doc__ or "").strip()
-    facts = {
+    description = {
         "environment": name_of(agent.env),
         "about": " ".join(about.split()),
         "observation": _observation(space),
         "actions": _actions(agent.env.action_space),
         "output": output,
-        "mask": "an input of its own" if takes_mask else _mask_origin(agent),
+        "mask": "a separate input" if takes_mask else _mask_origin(agent),
     }
-    return facts | ({"carry": _carry(agent)} if agent.has_memory else {})
+    return description | ({"carry": _carry(agent)} if agent.has_memory else {})
 
 
 def _observation(space: Space) -> Any:
@@ -167,7 +167,7 @@ def _actions(space: Space) -> Any:
 
 def _carry(agent: Agent) -> list[dict[str, Any]]:
     """For each leaf of the carry: its input, the output to feed back, and its value before an episode's first step."""
-    leaves = [np.asarray(leaf)[0] for leaf in jax.tree.leaves(concrete(agent).initial_carry(1))]
+    leaves = [np.asarray(leaf)[0] for leaf in jax.tree.leaves(with_array_leaves(agent).initial_carry(1))]
     return [
         {
             "input": name,

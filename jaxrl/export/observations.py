@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import random_bits
+from jaxrl.actors import start_actors
 from jaxrl.agents.base import Agent
 from jaxrl.environment import Episode
 from jaxrl.evaluation import evaluation_key
-from jaxrl.pytree import concrete
-from jaxrl.rollout import Policy, Step, rollout, start_actors
+from jaxrl.pytree import with_array_leaves
+from jaxrl.rollout import Policy, Step, rollout
 
 EPISODES = 16
 """Episodes that are played side by side."""
@@ -60,7 +61,7 @@ def play(agent: Agent, params: Any, count: int, seed: int) -> Played:
       count: how many observations there must be at least; at least two whole episodes in each environment.
       seed: of the episodes.
     """
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     steps = max(-(-count // EPISODES), 2 * agent.env.max_steps)
 
     def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[Any, Any, Any]:

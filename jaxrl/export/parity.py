@@ -15,8 +15,8 @@ import numpy as np
 from jaxrl.export.conversion import ExportError
 from jaxrl.export.model import carry_shapes, model_function
 from jaxrl.export.observations import Played, play
-from jaxrl.litert import OBSERVATION, carry_names, greedy
-from jaxrl.pytree import concrete
+from jaxrl.export.tflite_file import OBSERVATION, carry_names, greedy
+from jaxrl.pytree import with_array_leaves
 from jaxrl.result import Member
 from jaxrl.spaces import Box, array_names, array_spaces, arrays_of
 
@@ -154,7 +154,7 @@ class _Wanted:
     """What the policy itself gives for chosen steps `[count, ...]`."""
 
     def __init__(self, subject: Subject, played: Played) -> None:
-        agent, params = concrete(subject.member.agent), subject.member.params
+        agent, params = with_array_leaves(subject.member.agent), subject.member.params
         act = jax.jit(lambda carry, obs, mask: agent.act(params, carry, obs, mask)[0])
         self.played = played
         self._kind = subject.kind

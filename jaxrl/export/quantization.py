@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.litert import Layer, give_signed_outputs, weighted_layers
+from jaxrl.export.tflite_file import Layer, give_signed_outputs, weighted_layers
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 """How a TFLite file holds numbers: f32; weights f16; weights i8; weights i8 and arithmetic in integers."""
@@ -50,7 +50,7 @@ def is_small(size: int, total: int) -> bool:
     """Whether a layer of `size` weights out of `total` stays in f32: it would save little, and cost decisions.
 
     The first and the last layer of small networks are such: the one reads observations of many ranges, the
-    other tells actions apart that are nearly worth the same.
+    other distinguishes actions of nearly equal value.
     """
     return size < _SMALL or size < _SMALL_SHARE * total
 

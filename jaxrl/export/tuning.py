@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
 from jaxrl.export.observations import Played
-from jaxrl.pytree import concrete
+from jaxrl.pytree import with_array_leaves
 from jaxrl.spaces import Discrete
 
 _ITERATIONS = 100
@@ -37,7 +37,7 @@ def tuned(agent: Agent, params: Any, weights: str, rounded: Collection[int], pla
       rounded: places of the matrices among the leaves of the parameters.
       played: steps `[count, ...]` on which to agree.
     """
-    agent = concrete(agent)
+    agent = with_array_leaves(agent)
     leaves, structure = jax.tree.flatten(params)
     fixed = [round_to(weights, x) if place in rounded else jnp.asarray(x) for place, x in enumerate(leaves)]
     matter = _influence(agent, params, played)
@@ -127,10 +127,10 @@ def _weights(wanted: jax.Array, allowed: jax.Array) -> tuple[jax.Array, jax.Arra
 
 
 def _errors(
-    found: jax.Array, wanted: jax.Array, allowed: jax.Array, between: jax.Array, of_mean: jax.Array
+    outputs: jax.Array, wanted: jax.Array, allowed: jax.Array, between: jax.Array, of_mean: jax.Array
 ) -> jax.Array:
     """Weighted errors f32[n + 1] of one observation's outputs f32[n]: of the differences, and of the mean."""
-    error = jnp.where(allowed, found - wanted, 0.0)
+    error = jnp.where(allowed, outputs - wanted, 0.0)
     count = jnp.maximum(allowed.sum(), 1)
     mean = error.sum() / count
     spread = jnp.where(allowed, error - mean, 0.0) * jnp.sqrt(between / count)
@@ -148,12 +148,12 @@ def _least_squares(errors: Any, values: list[jax.Array], targets: Any) -> list[j
         point, damping, least = carry
 
         def row(target: Any) -> Any:
-            found, back = jax.vjp(lambda p: errors(restore(p), target), point)
-            return found, jax.vmap(lambda unit: back(unit)[0])(jnp.eye(found.size))
+            residuals, back = jax.vjp(lambda p: errors(restore(p), target), point)
+            return residuals, jax.vmap(lambda unit: back(unit)[0])(jnp.eye(residuals.size))
 
-        found, slopes = jax.vmap(row)(targets)
-        found, slopes = found.reshape(-1), slopes.reshape(-1, point.size)
-        squares, slope = slopes.T @ slopes, slopes.T @ found
+        residuals, slopes = jax.vmap(row)(targets)
+        residuals, slopes = residuals.reshape(-1), slopes.reshape(-1, point.size)
+        squares, slope = slopes.T @ slopes, slopes.T @ residuals
         diagonal = jnp.diag(squares)
         move = jnp.linalg.solve(squares + jnp.diag(damping * diagonal + 1e-12 * jnp.max(diagonal)), slope)
         other = cost(point - move)

@@ -125,7 +125,7 @@ def _is_truncated_normal(parameter: _Parameter) -> bool:
     if type(initializer) is not hk.initializers.TruncatedNormal or parameter.dtype != jnp.float32:
         return False
     given = (initializer.stddev, initializer.mean, initializer.lower, initializer.upper)
-    return all(isinstance(number, float) for number in given) and given[1:] == (0, -2, 2)
+    return all(isinstance(value, float) for value in given) and given[1:] == (0, -2, 2)
 
 
 def _is_orthogonal(parameter: _Parameter) -> bool:

@@ -48,5 +48,5 @@ class LayerOptions:
         if len({len(values) for values in layers.values()}) != 1:
             given = ", ".join(f"{name} = {values}" for name, values in layers.items())
             raise ValueError(f"{given} must have one number for each convolution")
-        if any(number < 1 for values in layers.values() for number in values):
+        if any(value < 1 for values in layers.values() for value in values):
             raise ValueError(f"channels, kernels and strides must be positive, and are {layers}")

@@ -123,11 +123,11 @@ def _clear(path: Path) -> None:
     # Not blocking, because what has such a name might be a pipe.
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        found = os.fstat(handle)
-        if found.st_uid != os.geteuid() or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        status = os.fstat(handle)
+        if status.st_uid != os.geteuid() or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             return
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Raises where a living process has it.
-        if stat.S_ISREG(found.st_mode):
+        if stat.S_ISREG(status.st_mode):
             path.unlink()
             return
         _remove(path)
@@ -137,9 +137,9 @@ def _clear(path: Path) -> None:
 
 def _remove(around: Path) -> None:
     """Removes a folder that another one was written in; what was to be replaced and was not goes back to its place."""
-    kept = around / _OLD
+    replaced = around / _OLD
     # A link there is none of ours, and would bring back files from wherever it leads.
-    for old in kept.iterdir() if kept.is_dir() and not kept.is_symlink() else ():
+    for old in replaced.iterdir() if replaced.is_dir() and not replaced.is_symlink() else ():
         if not os.path.lexists(around.parent / old.name):
             old.rename(around.parent / old.name)
     shutil.rmtree(around, ignore_errors=True)

@@ -38,7 +38,7 @@ def from_json(content: bytes) -> dict[str, Any]:
     except DamagedFileError:
         raise
     except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"it is no JSON ({type(error).__name__})") from error
+        raise DamagedFileError(f"it is not JSON ({type(error).__name__})") from error
 
 
 def intact(noted: Any) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def read_config(folder: Path, kind: str, form: str) -> dict[str, Any]:
 
     Args:
       folder: of the run or sweep.
-      kind: in words.
+      kind: as error messages name it, such as "run".
       form: the format that it must be of.
 
     Raises:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxrl.statistics import held, quartiles
+from jaxrl.statistics import forward_fill, quartiles
 from jaxrl.sweeps import drawing
 from jaxrl.sweeps.drawing import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SCORE, axis_title, wrapped
 from jaxrl.sweeps.scales import Trials, score_text
@@ -87,13 +87,13 @@ def bands(curves: "pandas.DataFrame") -> tuple[np.ndarray, np.ndarray, int]:
       curves: the rows of one trial; see `jaxrl.sweeps.report.write_report`.
 
     Returns:
-      f64[slots] steps; f64[3, slots] lower quartile, median and upper quartile over seeds of the episode return,
-      held over slots where no episode ended; the number of seeds.
+      f64[log_points] steps; f64[3, log_points] lower quartile, median and upper quartile over seeds of the episode
+      return, held over log points where no episode ended; the number of seeds.
     """
     rows = curves.dropna(subset=["step"]).drop_duplicates(["seed", "step"], keep="last")
     table = rows.pivot(index="seed", columns="step", values="episode_return")
     returns = table.to_numpy(np.float64, na_value=np.nan)
-    return table.columns.to_numpy(np.float64), quartiles(held(returns)), len(table)
+    return table.columns.to_numpy(np.float64), quartiles(forward_fill(returns)), len(table)
 
 
 def learning_figure(trials: Trials, curves: "pandas.DataFrame", threshold: float | None = None) -> "go.Figure":

@@ -4,7 +4,7 @@
     checkpoint.npz         the block under way, if it takes long (gone at the end)
     batches/SSS-NNNNNN/    a finished batch: results.parquet, curves.parquet, and what is kept of its members
     results.parquet        one row a trial and seed; written at the end, from the batches
-    curves.parquet         one row a trial, seed and slot of the log
+    curves.parquet         one row a trial, seed and log point
     checksums.json         of the tables, here and in every batch
     rounds.json            the trials of every round that a sampler of Optuna was asked for
 
@@ -24,7 +24,7 @@ import jax
 
 from jaxrl import checkpoints
 from jaxrl.config import differences, from_config, to_config
-from jaxrl.runs import warn_of_other_settings
+from jaxrl.provenance import warn_of_other_settings
 from jaxrl.storage import (
     DamagedFileError,
     RunDirectoryError,
@@ -50,7 +50,7 @@ from jaxrl.sweeps.work import Outcome
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "jaxrl sweep, version 5"
+FORMAT = "jaxrl sweep, version 6"
 _MADE = ("made_with", "format")
 _ROUNDS = "rounds.json"
 _REMOVED = ".removed"

@@ -11,7 +11,7 @@ from jaxrl.agents.base import Agent
 from jaxrl.devices import NotEnoughMemoryError
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import Plan, make_plan
-from jaxrl.pytree import concrete, field_at, get_at, is_static, replace_at
+from jaxrl.pytree import field_at, get_at, is_static, replace_at, with_array_leaves
 from jaxrl.ties import tie_agent, tie_varied
 
 LARGE_BATCH = 1024
@@ -74,12 +74,12 @@ class Rung:
 
     Attributes:
       trials: how many begin it.
-      slot: of the log, at which it begins.
-      until: the slot before which it ends.
+      log_point: of the log, at which it begins.
+      until: the log point before which it ends.
     """
 
     trials: int
-    slot: int
+    log_point: int
     until: int
 
 
@@ -91,8 +91,8 @@ class Settings:
     steps: int | None
     iterations: int | None
     seeds: np.ndarray
-    slots: int
-    block: int | None
+    log_points: int
+    block_size: int | None
     devices: int | None
     memory_limit: int | None
     evaluation: EvaluationPlan | None
@@ -113,7 +113,7 @@ class Grouping:
         return list(self._groups.values())
 
     def prepare(self, trials: Sequence[dict[str, Any]], share: int = 1) -> None:
-        """Makes the groups of all trials, which log with as many slots each.
+        """Makes the groups of all trials, which log with as many log points each.
 
         Args:
           trials: their values, by path.
@@ -127,9 +127,9 @@ class Grouping:
             key = self.key(values)
             if key not in self._groups:
                 self._groups[key] = self._make(values, dict(key), counts[key] * share)
-        slots = min(group.plan.slots for group in self._groups.values())
+        log_points = min(group.plan.log_points for group in self._groups.values())
         for key, group in self._groups.items():
-            self._groups[key] = dataclasses.replace(group, plan=dataclasses.replace(group.plan, slots=slots))
+            self._groups[key] = dataclasses.replace(group, plan=dataclasses.replace(group.plan, log_points=log_points))
 
     def group(self, values: dict[str, Any]) -> Group:
         """The group of a trial, which was prepared."""
@@ -140,8 +140,8 @@ class Grouping:
         varied = tuple(sorted(path for path in values if path not in fixed))
         number = len(self._groups)
         if number >= len(self._blocks):
-            plan = self._plan(agent, varied, trials, self._settings.block)
-            return Group(number, fixed, varied, plan, plan.block)
+            plan = self._plan(agent, varied, trials, self._settings.block_size)
+            return Group(number, fixed, varied, plan, plan.block_size)
         try:
             plan = self._plan(agent, varied, trials, self._blocks[number])
         except NotEnoughMemoryError:  # Here its batches are trained in smaller blocks.
@@ -155,32 +155,32 @@ class Grouping:
             (path, value) for path, value in values.items() if value is None or is_static(field_at(agent, path))
         )
 
-    def _plan(self, agent: Agent, varied: tuple[str, ...], trials: int, block: int | None) -> Plan:
+    def _plan(self, agent: Agent, varied: tuple[str, ...], trials: int, block_size: int | None) -> Plan:
         settings, members = self._settings, trials * len(self._settings.seeds)
-        template = concrete(agent)
+        template = with_array_leaves(agent)
         plan = make_plan(
             agent,
             steps=settings.steps,
             iterations=settings.iterations,
             seeds=members,  # Whatever they are: each batch has its own.
             vary={path: np.repeat(np.asarray(get_at(template, path))[None], members, axis=0) for path in varied},
-            slots=settings.slots,
-            block=block,
+            log_points=settings.log_points,
+            block_size=block_size,
             devices=settings.devices,
             memory_limit=settings.memory_limit,
             evaluation=settings.evaluation,
             keep_all=False,
         )
-        size = plan.block if block is not None else _bounded(plan)
+        size = plan.block_size if block_size is not None else _bounded(plan)
         vary = {path: values[:1] for path, values in plan.vary.items()}
-        return dataclasses.replace(plan, seeds=plan.seeds[:1], vary=vary, block=size)
+        return dataclasses.replace(plan, seeds=plan.seeds[:1], vary=vary, block_size=size)
 
 
 def _bounded(plan: Plan) -> int:
     """The block of a plan, but that a large device does not take a whole sweep at once: batches are what is kept."""
     devices = plan.mesh.size
     most = max(LARGE_BATCH, -(-plan.members // LEAST_BATCHES))
-    return min(plan.block, -(-most // devices) * devices)
+    return min(plan.block_size, -(-most // devices) * devices)
 
 
 def trial_agent(agent: Agent, values: dict[str, Any]) -> Agent:
@@ -216,7 +216,9 @@ def make_batches(
         for first in range(0, len(trial_of), group.size):
             part = slice(first, first + group.size)
             chosen = {path: column[part] for path, column in vary.items()}
-            plan = dataclasses.replace(group.plan, seeds=seed_of[part], vary=chosen, block=_block(group, len(trial_of)))
+            plan = dataclasses.replace(
+                group.plan, seeds=seed_of[part], vary=chosen, block_size=_block(group, len(trial_of))
+            )
             batches.append(Batch(stage, len(batches), group.number, trial_of[part], plan))
     return batches
 
@@ -225,8 +227,8 @@ def _block(group: Group, members: int) -> int:
     """The members of a compiled block; fewer than the batch has where at least half of the only one were filling."""
     devices = group.plan.mesh.size
     whole, fitting = (-(-count // devices) * devices for count in (group.size, members))
-    return min(fitting if fitting <= whole // 2 else whole, max(group.plan.block, devices))
+    return min(fitting if fitting <= whole // 2 else whole, max(group.plan.block_size, devices))
 
 
 def _column(values: list[Any], group: Group, path: str) -> np.ndarray:
-    return np.asarray(values, np.asarray(get_at(concrete(group.plan.agent), path)).dtype)
+    return np.asarray(values, np.asarray(get_at(with_array_leaves(group.plan.agent), path)).dtype)

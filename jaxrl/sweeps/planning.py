@@ -12,7 +12,7 @@ from jaxrl.config import to_config
 from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_device_memory, free_host_memory
 from jaxrl.environment import Environment
 from jaxrl.evaluation import MOST_EPISODES, players
-from jaxrl.loop import slot_edges
+from jaxrl.loop import log_point_edges
 from jaxrl.memory import member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.plan import checked_seeds
@@ -79,9 +79,9 @@ class SweepPlan:
         return self.trials * len(self.settings.seeds)
 
     @property
-    def slots(self) -> int:
+    def log_points(self) -> int:
         """Of every member's log."""
-        return self.grouping.groups[0].plan.slots
+        return self.grouping.groups[0].plan.log_points
 
     def request(self) -> dict[str, Any]:
         """The sweep as plain data; equal requests are the same sweep.
@@ -96,7 +96,7 @@ class SweepPlan:
             "trials": to_config(self.values) if self.values else self.trials,
             "seeds": self.settings.seeds.tolist(),
             "iterations": [group.plan.iterations for group in self.grouping.groups],
-            "slots": self.slots,
+            "log_points": self.log_points,
             "sampler": self.sampler,
             "sample_seed": self.sample_seed,
             "rungs": len(self.rungs),
@@ -119,7 +119,7 @@ class SweepPlan:
     def member_bytes(self) -> int:
         """Of the largest member that is being trained."""
         plans = [group.plan for group in self.grouping.groups]
-        return max(member_bytes(plan.agent, plan.slots, plan.evaluation).training for plan in plans)
+        return max(member_bytes(plan.agent, plan.log_points, plan.evaluation).training for plan in plans)
 
     def rows(self) -> list[tuple[str, str]]:
         """The plan in words, as (what, value)."""
@@ -138,7 +138,7 @@ class SweepPlan:
             counts = " or ".join(str(count) for count in sorted({int(group.plan.evaluated.sum()) for group in groups}))
             rows.append(("evaluations a member", f"{counts}, of {evaluation.episodes} greedy episodes each"))
         if len(self.rungs) > 1:
-            stages = (f"{rung.trials:,} trials to {rung.until / self.slots:.0%}" for rung in self.rungs)
+            stages = (f"{rung.trials:,} trials to {rung.until / self.log_points:.0%}" for rung in self.rungs)
             rows.append(("rungs", ", ".join(stages)))
         return rows
 
@@ -162,8 +162,8 @@ def plan_sweep(
     eta: int = 3,
     episodes: int = 16,
     threshold: float | None = None,
-    slots: int = 100,
-    block: int | None = None,
+    log_points: int = 100,
+    block_size: int | None = None,
     devices: int | None = None,
     memory_limit: int | None = None,
     evaluation: EvaluationPlan | None = None,
@@ -195,7 +195,7 @@ def plan_sweep(
     values = [] if adaptive else draw(checked, trials, sampler, sample_seed)
     count = positive("trials", trials) if adaptive else len(values)
     chosen = np.asarray(checked_seeds(seeds), np.int64)
-    settings = Settings(agent, steps, iterations, chosen, slots, block, devices, memory_limit, evaluation)
+    settings = Settings(agent, steps, iterations, chosen, log_points, block_size, devices, memory_limit, evaluation)
     grouping = Grouping(settings, blocks)
     most = positive("max_compilations", max_compilations)
     programs = every_program(agent, checked, most) if adaptive else values
@@ -204,7 +204,7 @@ def plan_sweep(
     for group in grouping.groups:
         players(group.plan.agent, episodes, 1, memory_limit or free_device_memory(group.plan.mesh))
     batches = make_batches(grouping, range(len(values)), values, settings.seeds)
-    stages = _rungs(rungs, eta, count, grouping.groups[0].plan.slots)
+    stages = _rungs(rungs, eta, count, grouping.groups[0].plan.log_points)
     if rungs > 1:
         _check_first_rung(grouping, stages[0])
     return SweepPlan(
@@ -254,7 +254,7 @@ def _threshold(agent: Agent, threshold: Any) -> float | None:
 
 def _check_first_rung(grouping: Grouping, rung: Rung) -> None:
     for group in grouping.groups:
-        iterations = int(slot_edges(group.plan.iterations, group.plan.slots)[rung.until])
+        iterations = int(log_point_edges(group.plan.iterations, group.plan.log_points)[rung.until])
         try:
             group.plan.agent.check_run(max(iterations, 1))
         except ValueError as error:
@@ -270,12 +270,12 @@ def _require_few(grouping: Grouping, values: list[dict[str, Any]], most: int) ->
         raise too_many_programs(len(keys), ", ".join(paths), most)
 
 
-def _rungs(count: int, eta: int, trials: int, slots: int) -> list[Rung]:
-    ends = [round(slots / eta ** (count - 1 - rung)) for rung in range(count)]
+def _rungs(count: int, eta: int, trials: int, log_points: int) -> list[Rung]:
+    ends = [round(log_points / eta ** (count - 1 - rung)) for rung in range(count)]
     if ends[0] < 1 or len(set(ends)) < count:
         raise SpaceError(
-            f"rungs = {count} with eta = {eta} would end the first rung after {slots / eta ** (count - 1):.2f} of "
-            f"{slots} slots of the log: give fewer rungs, or more slots"
+            f"rungs = {count} with eta = {eta} would end the first rung after {log_points / eta ** (count - 1):.2f} of "
+            f"{log_points} log points: give fewer rungs, or more log points"
         )
     begins = [0, *ends[:-1]]
     return [

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from jaxrl import checkpoints
-from jaxrl.blocks import whole_template
 from jaxrl.config import from_config, named_modules, to_config
 from jaxrl.devices import member_mesh
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.sweeps.running import Start
 from jaxrl.sweeps.work import Outcome, Task, do
+from jaxrl.trainer import whole_template
 from jaxrl.trust import Trust
 
 RETRIES = 10
@@ -33,13 +33,13 @@ class Parcel:
       task: whose plan has neither agent nor mesh.
       agent: as by `to_config`.
       start: the parked arrays by name, or None.
-      slot: where they stand.
+      log_point: where they stand.
     """
 
     task: Task
     agent: Any
     start: dict[str, np.ndarray] | None
-    slot: int
+    log_point: int
 
 
 class RayEngine:
@@ -93,10 +93,10 @@ def packed(task: Task, start: Start) -> Parcel:
     """A task as it travels."""
     plan = task.batch.plan
     bare = dataclasses.replace(plan, agent=None, mesh=None)  # type: ignore[arg-type]
-    state, slot = start
+    state, log_point = start
     arrays = None if state is None else checkpoints.named_arrays(state)
     sent = dataclasses.replace(task, batch=dataclasses.replace(task.batch, plan=bare))
-    return Parcel(sent, to_config(plan.agent), arrays, slot)
+    return Parcel(sent, to_config(plan.agent), arrays, log_point)
 
 
 def _work(parcel: Parcel) -> Outcome:
@@ -107,7 +107,7 @@ def _work(parcel: Parcel) -> Outcome:
     plan = Plan(**{**vars(bare), "agent": agent, "mesh": member_mesh(1, 1)})
     task = dataclasses.replace(parcel.task, batch=dataclasses.replace(parcel.task.batch, plan=plan))
     start = None if parcel.start is None else checkpoints.from_named(whole_template(plan), parcel.start)
-    outcome = do(task, start, parcel.slot, Bar(0, "", False), lambda: False)
+    outcome = do(task, start, parcel.log_point, Bar(0, "", False), lambda: False)
     parked = None if outcome.parked is None else checkpoints.named_arrays(outcome.parked)
     return dataclasses.replace(outcome, parked=parked)
 

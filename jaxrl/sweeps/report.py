@@ -56,7 +56,7 @@ def write_report(
       results: one row a trial and seed: `trial`, `seed`, the swept fields by their paths, `greedy_return` (NaN where
         there is none), `area_under_curve`, `steps_to_threshold` (NaN where it was never reached), `diverged`,
         `steps`, `rung` of successive halving (0 without it), `seconds`.
-      curves: one row a trial, seed and slot of the log: `trial`, `seed`, `step`, `episode_return` (NaN where no
+      curves: one row a trial, seed and log point: `trial`, `seed`, `step`, `episode_return` (NaN where no
         episode ended). Only the rows of the best five trials are read.
       ranking: one row a trial, best first: `trial`, the swept fields, `interquartile_mean` of the greedy return over
         seeds (NaN where there is none), its 95% interval `low` and `high` (NaN with one seed), `probability_best`

@@ -14,8 +14,8 @@ from jaxrl.arguments import shown, whole, writable_file
 from jaxrl.environment import FAULTS, name_of
 from jaxrl.loop import batched_agent
 from jaxrl.periodic_evaluation import COLUMN
-from jaxrl.reports import fault_in_words
 from jaxrl.result import Member, Result
+from jaxrl.run_report import fault_in_words
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import trial_agent
 from jaxrl.sweeps.ranking import Ranking, rank
@@ -96,7 +96,7 @@ class Sweep:
       values: of every trial, by path.
       seeds: i64[seeds], of every trial.
       iterations: of every group, by its number.
-      slots: of every member's log.
+      log_points: of every member's log.
       threshold: the training return that counts as solved, or None.
       results: one row a trial and seed.
       compile_seconds: of compiling.
@@ -108,7 +108,7 @@ class Sweep:
     values: list[dict[str, Any]]
     seeds: np.ndarray
     iterations: dict[int, int]
-    slots: int
+    log_points: int
     threshold: float | None
     results: "pa.Table"
     compile_seconds: float
@@ -131,14 +131,14 @@ class Sweep:
         """One row a trial and seed, by trial and seed.
 
         Columns: trial, seed, every swept field by its path (tuples as "64-64"), greedy_return (mean over episodes),
-        training_return (of the last slot), area_under_curve, steps_to_threshold, diverged, fault (see
+        training_return (of the last log point), area_under_curve, steps_to_threshold, diverged, fault (see
         `Result.log`), steps, rung, group,
         seconds (its share of its batch); evaluation_return (of the last evaluation) with `evaluate_every`.
         """
         return with_values(self.results, self.values).sort_values(["trial", "seed"], ignore_index=True)
 
     def curves(self, trials: Any = None) -> "pd.DataFrame":
-        """Learning curves: one row a trial, seed and slot of the log, by trial, seed and step.
+        """Learning curves: one row a trial, seed and log point, by trial, seed and step.
 
         Args:
           trials: the numbers of those to read; by default all.
@@ -242,8 +242,10 @@ class Sweep:
         """
         trial, seed = _number("trial", trial), _number("seed", seed)
         group = self._row(trial, seed)["group"]
-        slots = options.pop("slots", self.slots)
-        return train(self.trial_agent(trial), iterations=self.iterations[group], seeds=[seed], slots=slots, **options)
+        log_points = options.pop("log_points", self.log_points)
+        return train(
+            self.trial_agent(trial), iterations=self.iterations[group], seeds=[seed], log_points=log_points, **options
+        )
 
     def _row(self, trial: int, seed: int) -> dict[str, Any]:
         import pyarrow.compute as pc
@@ -310,7 +312,7 @@ class Sweep:
         for name, bit in FAULTS.items():
             if count := int(np.sum((faults & bit) > 0)):
                 what = f"the environment gave {fault_in_words(name)}"
-                facts.append((what, f"{count:,} of {rows.num_rows:,} members; jaxrl.check_env(env) tells more"))
+                facts.append((what, f"{count:,} of {rows.num_rows:,} members; jaxrl.check_env (jaxrl check) says more"))
         if self.threshold is not None:
             solved = int(np.sum(ranked.score >= self.threshold))
             facts.append((f"trials that score {self.threshold:g} or more", f"{solved:,}"))

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jax
 import numpy as np
 
-from jaxrl.blocks import concatenated, whole_template
+from jaxrl.blocks import concatenated
 from jaxrl.progress import Bar
 from jaxrl.sweeps.folder import SweepFolder, joined
 from jaxrl.sweeps.plan import Batch, Rung
 from jaxrl.sweeps.work import InterruptedBatch, Outcome, Task, do
+from jaxrl.trainer import whole_template
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Start = tuple[Any, int]
-"""Parked states and logs `[members, ...]`, or None for new members; and the slot at which they stand."""
+"""Parked states and logs `[members, ...]`, or None for new members; and the log point at which they stand."""
 
 
 class Engine(Protocol):
@@ -48,11 +49,11 @@ class LocalEngine:
                 return
             group, plan = task.batch.group, task.batch.plan
             # Where memory ran out once, it would do so again.
-            plan = dataclasses.replace(plan, block=min(plan.block, self._block.get(group, plan.block)))
-            start, slot = begin()
+            plan = dataclasses.replace(plan, block_size=min(plan.block_size, self._block.get(group, plan.block_size)))
+            start, log_point = begin()
             try:
                 task = dataclasses.replace(task, batch=dataclasses.replace(task.batch, plan=plan))
-                outcome = do(task, start, slot, bar, interrupted, self._checkpoint)
+                outcome = do(task, start, log_point, bar, interrupted, self._checkpoint)
             except InterruptedBatch:
                 return
             self._block[group] = min(outcome.block, self._block.get(group, outcome.block))
@@ -101,7 +102,7 @@ class Runner:
 
         Args:
           batches: all of the stage.
-          rung: the slots to begin with and to stop before.
+          rung: the log points to begin with and to stop before.
           title: of the progress bar.
           number: of the rung.
           previous: the batches of the rung before, whose members go on; None begins anew.
@@ -131,7 +132,7 @@ class Runner:
         self, batch: Batch, number: int, rung: Rung, previous: list[Batch] | None
     ) -> tuple[Task, Callable[[], Start]]:
         task = Task(batch, number, rung.until, self._episodes, self._threshold, self._keep)
-        return task, lambda: (None, 0) if previous is None else (self._gather(batch, previous), rung.slot)
+        return task, lambda: (None, 0) if previous is None else (self._gather(batch, previous), rung.log_point)
 
     def _gather(self, batch: Batch, previous: list[Batch]) -> Any:
         """The parked states of a batch's members, out of the batches of the stage before."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxrl.agents.base import Agent
 from jaxrl.arguments import positive, shown
-from jaxrl.checks import check_values, is_finite
 from jaxrl.pytree import annotation, field_at, get_at, is_static, replace_at
 from jaxrl.registry import nearest
+from jaxrl.validation import check_values, is_finite
 
 SAMPLERS = ("sobol", "random")
 """How distributions are sampled: a scrambled Sobol sequence (Owen, 1998), which spreads evenly, or independently."""
@@ -313,7 +313,7 @@ def too_many_programs(count: int, paths: str, most: int) -> SpaceError:
     """What to raise where a sweep would compile more programs than it may."""
     return SpaceError(
         f"this sweep compiles {count} programs, one for each combination of {paths}, and may {most}: give fewer "
-        "values, or allow it by max_compilations"
+        "values, or allow it by max_compilations (--yes)"
     )
 
 

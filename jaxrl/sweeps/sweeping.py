@@ -14,7 +14,7 @@ from jaxrl.arguments import LARGEST_SEED, flag, shown, whole
 from jaxrl.config import from_config
 from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_host_memory
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES, checked_evaluation
-from jaxrl.runs import made_with, warn_of_local_classes
+from jaxrl.provenance import made_with, warn_of_local_classes
 from jaxrl.storage import RunDirectoryError, exclusive
 from jaxrl.sweeps.adaptive import Advisor, adapt
 from jaxrl.sweeps.engines import ENGINES, engine_named
@@ -48,11 +48,11 @@ def sweep(
     keep: str = "none",
     episodes: int = 16,
     threshold: float | None = None,
-    slots: int = 100,
+    log_points: int = 100,
     evaluate_every: int | None = None,
     evaluation_episodes: int = DEFAULT_EPISODES,
     keep_best: bool = False,
-    block: int | None = None,
+    block_size: int | None = None,
     devices: int | None = None,
     memory_limit: int | None = None,
     max_compilations: int = MAX_COMPILATIONS,
@@ -82,12 +82,12 @@ def sweep(
       keep: whose parameters to keep: "none", "all", or "best:N" for the members of the N best trials.
       episodes: greedy episodes of every member at the end of its training.
       threshold: the training return whose step is noted; by default the environment's `solved_return`.
-      slots: rows of every member's log.
+      log_points: rows of every member's log.
       evaluate_every: environment steps of a member after which greedy episodes are played in training, as by
         `jaxrl.train`: the column "evaluation_return" of `Sweep.curves`, whose last value stands in `Sweep.table`.
       evaluation_episodes: of a member each time.
       keep_best: judge and keep every member by the parameters of its best evaluation in place of the last ones.
-      block: members trained at once; by default what suits the devices.
+      block_size: members trained at once; by default what suits the devices.
       devices: how many devices to use; by default all that JAX sees here.
       memory_limit: bytes that may be used; by default what is free.
       max_compilations: refuse to compile more programs than this.
@@ -120,8 +120,8 @@ def sweep(
         eta=eta,
         episodes=episodes,
         threshold=threshold,
-        slots=slots,
-        block=block,
+        log_points=log_points,
+        block_size=block_size,
         devices=devices,
         memory_limit=memory_limit,
         evaluation=checked_evaluation(evaluate_every, evaluation_episodes, keep_best),
@@ -286,7 +286,7 @@ def _finished(
         values=plan.values,
         seeds=plan.settings.seeds,
         iterations={group.number: group.plan.iterations for group in plan.grouping.groups},
-        slots=plan.slots,
+        log_points=plan.log_points,
         threshold=plan.threshold,
         results=results,
         compile_seconds=runner.compile_seconds,
@@ -323,7 +323,7 @@ def load_sweep(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Sweep
             values=_values_of(folder, trusted),
             seeds=np.asarray(config["seeds"], np.int64),
             iterations=dict(enumerate(config["iterations"])),
-            slots=config["slots"],
+            log_points=config["log_points"],
             threshold=config["threshold"],
             results=results,
             compile_seconds=float("nan"),

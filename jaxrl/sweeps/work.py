@@ -13,16 +13,17 @@ import jax
 import numpy as np
 
 from jaxrl import checkpoints
-from jaxrl.blocks import Block, Trainer, concatenated, host, join
+from jaxrl.blocks import Block, concatenated, host, join
 from jaxrl.evaluation import PLAYED_AT_ONCE, evaluate
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.plan import Plan
 from jaxrl.progress import Bar
 from jaxrl.result import Result
-from jaxrl.runs import request_of
-from jaxrl.statistics import held
+from jaxrl.run_directory import request_of
+from jaxrl.statistics import forward_fill
 from jaxrl.storage import checksum_of
 from jaxrl.sweeps.plan import Batch
+from jaxrl.trainer import Trainer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ class Task:
     Attributes:
       batch: the members.
       rung: of successive halving, else 0.
-      until: the slot of the log to stop before; where that is not the last, the whole state is parked.
+      until: the log point to stop before; where that is not the last, the whole state is parked.
       episodes: greedy ones a member, at the end.
       threshold: the training return whose step is looked for, or None.
       keep: whether to keep the parameters.
@@ -64,7 +65,7 @@ class Outcome:
 
     Attributes:
       results: one row a member; see `result_rows`.
-      curves: one row a member and slot.
+      curves: one row a member and log point.
       params: NumPy arrays `[members, ...]`, or None.
       parked: the state `[members, ...]` and the log, NumPy arrays and random keys, or None.
       seconds: of training and playing.
@@ -84,20 +85,20 @@ class Outcome:
 class Parking:
     """A store for `Trainer` that begins blocks from parked members and parks them again, with checkpoints between."""
 
-    def __init__(self, task: Task, plan: Plan, start: Any, slot: int, checkpoint: Path | None) -> None:
-        """Takes the members' states and logs `[members, ...]` at a slot; None begins anew.
+    def __init__(self, task: Task, plan: Plan, start: Any, log_point: int, checkpoint: Path | None) -> None:
+        """Takes the members' states and logs `[members, ...]` at a log point; None begins anew.
 
         Args:
           task: what is done.
           plan: with the block that is trained at once.
           start: states and logs, or None.
-          slot: where they stand.
+          log_point: where they stand.
           checkpoint: where a block under way is kept, or None for nowhere.
         """
         self._task = task
         self._plan = plan
         self._start = start
-        self._slot = slot
+        self._log_point = log_point
         self._checkpoint = checkpoint
         self._parked: list[Any] = []
 
@@ -107,7 +108,7 @@ class Parking:
         if found is not None or self._start is None:
             return found
         chosen = self._plan.chosen(block)
-        note = {"block": block, "slot": self._slot, "seconds": 0.0, "compile_seconds": 0.0}
+        note = {"block": block, "log_point": self._log_point, "seconds": 0.0, "compile_seconds": 0.0}
         return jax.tree.map(lambda x: x[chosen], self._start), note
 
     def _under_way(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
@@ -123,11 +124,11 @@ class Parking:
     @functools.cached_property
     def _mark(self) -> dict[str, Any]:
         asked = checksum_of(request_of(self._plan))
-        return {"batch": self._task.batch.name, "size": self._plan.block, "asked": asked}
+        return {"batch": self._task.batch.name, "size": self._plan.block_size, "asked": asked}
 
     def save_checkpoint(self, tree: Any, note: dict[str, Any]) -> None:
         """Takes a block that stops where it should, or one under way."""
-        if note["slot"] == self._task.until:
+        if note["log_point"] == self._task.until:
             real = self._plan.real(note["block"])
             self._parked.append(jax.tree.map(lambda x: x[:real], host(tree)))
         elif self._checkpoint is not None:
@@ -142,14 +143,14 @@ class Parking:
 
 
 def do(
-    task: Task, start: Any, slot: int, bar: Bar, interrupted: Callable[[], bool], checkpoint: Path | None = None
+    task: Task, start: Any, log_point: int, bar: Bar, interrupted: Callable[[], bool], checkpoint: Path | None = None
 ) -> Outcome:
     """Trains a batch, from parked members or anew, and plays it; in smaller blocks where memory runs out.
 
     Args:
       task: what to do.
       start: states and logs `[members, ...]` to go on from, or None.
-      slot: of the log, where `start` stands.
+      log_point: of the log, where `start` stands.
       bar: to move on.
       interrupted: tells whether to stop.
       checkpoint: where a block that takes long is kept meanwhile, or None for nowhere.
@@ -160,46 +161,48 @@ def do(
     plan = task.batch.plan
     while True:
         try:
-            return _do(task, plan, Parking(task, plan, start, slot, checkpoint), slot, bar, interrupted)
+            return _do(task, plan, Parking(task, plan, start, log_point, checkpoint), log_point, bar, interrupted)
         except Exception as error:
             least = plan.mesh.size
-            if plan.block <= least or not _is_lack_of_memory(error):
+            if plan.block_size <= least or not _is_lack_of_memory(error):
                 raise
-            half = -(-plan.block // (2 * least)) * least
-            print(f"jaxrl: a block of {plan.block} members runs out of memory: trying blocks of {half}", flush=True)
-            plan = dataclasses.replace(plan, block=half)
+            half = -(-plan.block_size // (2 * least)) * least
+            print(
+                f"jaxrl: a block of {plan.block_size} members runs out of memory: trying blocks of {half}", flush=True
+            )
+            plan = dataclasses.replace(plan, block_size=half)
         gc.collect()  # The arrays of a block that failed may hang in cycles of its frames.
 
 
-def _do(task: Task, plan: Plan, store: Parking, slot: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
+def _do(task: Task, plan: Plan, store: Parking, log_point: int, bar: Bar, interrupted: Callable[[], bool]) -> Outcome:
     begin = time.monotonic()
     trainer = Trainer(plan, store, CHECKPOINT_SECONDS, bar, interrupted, task.until)
     blocks: list[Block] = []
     for number in range(plan.blocks):
         blocks.append(trainer.train_block(number))
-        if blocks[-1].note["slot"] < task.until:
+        if blocks[-1].note["log_point"] < task.until:
             raise InterruptedBatch
     result = join(plan, blocks)
     returns = _played(result, task.episodes)
     seconds = time.monotonic() - begin - result.compile_seconds
     results = result_rows(task, result, returns, seconds)
-    parked = store.parked() if task.until < plan.slots else None
+    parked = store.parked() if task.until < plan.log_points else None
     params = result.params if task.keep else None
-    curves = curve_rows(task, result, slot)
-    return Outcome(results, curves, params, parked, seconds, result.compile_seconds, plan.block)
+    curves = curve_rows(task, result, log_point)
+    return Outcome(results, curves, params, parked, seconds, result.compile_seconds, plan.block_size)
 
 
 def _played(result: Result, episodes: int) -> np.ndarray:
     """Greedy returns f32[members, episodes], played by fewer members at once where memory runs out."""
-    block = min(PLAYED_AT_ONCE, result.members)
+    size = min(PLAYED_AT_ONCE, result.members)
     while True:
         try:
-            return evaluate(result, episodes, block=block)
+            return evaluate(result, episodes, block_size=size)
         except Exception as error:
-            if block == 1 or not _is_lack_of_memory(error):
+            if size == 1 or not _is_lack_of_memory(error):
                 raise
-            block = -(-block // 2)
-            print(f"jaxrl: playing runs out of memory: trying {block} members at once", flush=True)
+            size = -(-size // 2)
+            print(f"jaxrl: playing runs out of memory: trying {size} members at once", flush=True)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
@@ -209,22 +212,22 @@ def _is_lack_of_memory(error: Exception) -> bool:
 def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float) -> "pa.Table":
     """One row a member: trial, seed, returns, area under the curve, steps, divergence, faults, seconds, rung.
 
-    The area under the curve is the mean training return over environment steps, each slot standing for its
-    own. The steps to a threshold are those at the end of the first slot that reaches it. A member that diverged
+    The area under the curve is the mean training return over environment steps, each log point standing for its
+    own. The steps to a threshold are those at the end of the first log point that reaches it. A member that diverged
     keeps the returns that it reached here; the ranking counts it as less than any. Where members are evaluated in
     training, their last evaluation has a column too.
     """
     import pyarrow as pa
 
-    members, slots = result.members, slice(0, task.until)
-    step = result.log["step"][:, slots]
-    curve = held(result.log["episode_return"][:, slots])
+    members, log_points = result.members, slice(0, task.until)
+    step = result.log["step"][:, log_points]
+    curve = forward_fill(result.log["episode_return"][:, log_points])
     widths = np.diff(step, axis=1, prepend=0.0)
     counted = np.isfinite(curve)
     with np.errstate(invalid="ignore", divide="ignore"):
         area = np.sum(np.where(counted, curve * widths, 0), axis=1) / np.sum(np.where(counted, widths, 0), axis=1)
-    fault = np.bitwise_or.reduce(result.log["fault"][:, slots], axis=1)
-    diverged = result.log["diverged"][:, slots].any(axis=1)
+    fault = np.bitwise_or.reduce(result.log["fault"][:, log_points], axis=1)
+    diverged = result.log["diverged"][:, log_points].any(axis=1)
     columns = {
         "trial": pa.array(task.batch.trials.astype(np.int32)),
         "seed": pa.array(result.seeds),
@@ -240,7 +243,7 @@ def result_rows(task: Task, result: Result, returns: np.ndarray, seconds: float)
         "seconds": pa.array(np.full(members, seconds / members)),
     }
     if COLUMN in result.log:
-        columns[COLUMN] = pa.array(held(result.log[COLUMN][:, slots])[:, -1].astype(np.float32))
+        columns[COLUMN] = pa.array(forward_fill(result.log[COLUMN][:, log_points])[:, -1].astype(np.float32))
     return pa.table(columns)
 
 
@@ -254,14 +257,14 @@ def _steps_to(threshold: float | None, curve: np.ndarray, step: np.ndarray) -> n
     return np.where(reached.any(axis=1), np.take_along_axis(step, first[:, None], axis=1)[:, 0], np.nan)
 
 
-def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
-    """One row a member and slot since `slot`: trial, seed, step, diverged, fault, and every metric of the log."""
+def curve_rows(task: Task, result: Result, log_point: int) -> "pa.Table":
+    """One row a member and log point since `log_point`: trial, seed, step, diverged, fault, every metric of the log."""
     import pyarrow as pa
 
-    slots = slice(slot, task.until)
-    rows = task.until - slot
+    log_points = slice(log_point, task.until)
+    rows = task.until - log_point
     metrics = {
-        name: pa.array(values[:, slots].reshape(-1))
+        name: pa.array(values[:, log_points].reshape(-1))
         for name, values in result.log.items()
         if name not in ("step", "diverged", "fault")
     }
@@ -269,9 +272,9 @@ def curve_rows(task: Task, result: Result, slot: int) -> "pa.Table":
         {
             "trial": pa.array(np.repeat(task.batch.trials.astype(np.int32), rows)),
             "seed": pa.array(np.repeat(result.seeds, rows)),
-            "step": pa.array(result.log["step"][:, slots].reshape(-1).astype(np.int64)),
+            "step": pa.array(result.log["step"][:, log_points].reshape(-1).astype(np.int64)),
             **metrics,
-            "diverged": pa.array(result.log["diverged"][:, slots].reshape(-1)),
-            "fault": pa.array(result.log["fault"][:, slots].reshape(-1)),
+            "diverged": pa.array(result.log["diverged"][:, log_points].reshape(-1)),
+            "fault": pa.array(result.log["fault"][:, log_points].reshape(-1)),
         }
     )

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl.arguments import shown
-from jaxrl.checks import check_values
 from jaxrl.environment import Environment
 from jaxrl.pytree import annotation, is_pytree_class
 from jaxrl.registry import imported, nearest
+from jaxrl.validation import check_values
 from jaxrl.wrappers import actions, history, observations, rewards, shaping
 from jaxrl.wrappers.base import Wrapper
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.actors import LEAST_RESERVE, reserve_size
 from jaxrl.config import from_config, to_config
-from jaxrl.rollout import LEAST_RESERVE, reserve_size
 
 envs = pytest.importorskip("brax.envs")
 
@@ -33,7 +33,7 @@ def test_environments_pass_the_check(name):
 @pytest.mark.slow
 def test_what_the_check_says_of_generalized():
     report = jaxrl.check_env(jaxrl.make("brax:inverted_pendulum", backend="generalized"), steps=80, raise_errors=False)
-    assert [found.code for found in report.errors] == [GENERALIZED.split(":")[0]]
+    assert [result.code for result in report.errors] == [GENERALIZED.split(":")[0]]
 
 
 def test_one_passes_the_check():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.actors import start_actors
 from jaxrl.config import from_config, to_config
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.rollout import random_rollout
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*steps in Python, one call for all members")
 
@@ -110,7 +111,7 @@ def test_an_exception_leaves_what_is_done_to_go_on_from(tmp_path, monkeypatch):
     spec = gymnasium.envs.registration.EnvSpec("FailsOnce-v0", FailsOnce, max_episode_steps=10)
     monkeypatch.setitem(gymnasium.registry, "FailsOnce-v0", spec)
     agent = jaxrl.PPO(jaxrl.make("gymnasium:FailsOnce-v0"), num_envs=2, rollout_steps=8, epochs=1)
-    run = {"steps": 96, "slots": 6, "out": tmp_path / "run", "checkpoint_seconds": 0, "progress": False}
+    run = {"steps": 96, "log_points": 6, "out": tmp_path / "run", "checkpoint_seconds": 0, "progress": False}
     with pytest.raises(Exception, match="the robot fell off the table"):
         jaxrl.train(agent, **run)
     # Of six rows of 16 steps three are done.

@@ -10,7 +10,7 @@ import pytest
 
 import jaxrl
 from jaxrl.config import differences, from_config, to_config
-from jaxrl.pytree import concrete, replace_at
+from jaxrl.pytree import replace_at, with_array_leaves
 from jaxrl.wrappers import FlattenObservation, TimeAware
 
 gymnax = pytest.importorskip("gymnax")
@@ -37,7 +37,7 @@ def test_environments_pass_the_check(name):
         assert not report.errors, report
     else:
         assert report.errors, f"{name} passes: take it off the list"
-        assert reason.startswith("fails") or [found.code for found in report.errors] == [reason.split(":")[0]]
+        assert reason.startswith("fails") or [result.code for result in report.errors] == [reason.split(":")[0]]
 
 
 def test_one_passes_the_check():
@@ -45,7 +45,7 @@ def test_one_passes_the_check():
 
 
 def test_parameters_that_are_arrays_are_read_at_traced_indices():
-    env = concrete(jaxrl.make("gymnax:Acrobot-v1"))
+    env = with_array_leaves(jaxrl.make("gymnax:Acrobot-v1"))
     state, _ = env.reset(jax.random.key(0))
     assert jax.eval_shape(env.step, state, jnp.int32(2), jax.random.key(0))[1].obs.shape == (6,)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.checking import check_environment
 from jaxrl.config import from_config, to_config
+from jaxrl.env_checker import check_environment
 
 jumanji = pytest.importorskip("jumanji")
 
@@ -32,7 +32,7 @@ CANNOT = {
 def test_environments_pass_the_check(name):
     report = jaxrl.check_env(jaxrl.make(f"jumanji:{name}"), steps=80, raise_errors=False)
     reason = CANNOT.get(name)
-    assert [found.code for found in report.errors] == ([] if reason is None else [reason.split(":")[0]]), report
+    assert [result.code for result in report.errors] == ([] if reason is None else [reason.split(":")[0]]), report
 
 
 @pytest.mark.slow

@@ -68,8 +68,8 @@ def test_dueling_values_are_centred_advantages_plus_value():
     layers = {name: {k: np.asarray(v) for k, v in layer.items()} for name, layer in params.items()}
     hidden = np.maximum(obs @ layers["mlp/~/linear_0"]["w"] + layers["mlp/~/linear_0"]["b"], 0)
     advantages, value = (hidden @ layers[f"head_{i}"]["w"] + layers[f"head_{i}"]["b"] for i in (0, 1))
-    found, _ = agent.outputs(params, (), obs[None])
-    np.testing.assert_allclose(found[0], value + advantages - advantages.mean(), rtol=1e-5)
+    result, _ = agent.outputs(params, (), obs[None])
+    np.testing.assert_allclose(result[0], value + advantages - advantages.mean(), rtol=1e-5)
 
 
 def quantile_table(agent, quantiles):
@@ -165,9 +165,9 @@ def test_average_reaches_back_over_a_share_of_the_updates(share):
         average = average + (params - average) / max(share * updates, 1.0)
     if share == 1.0:
         np.testing.assert_allclose(average, np.mean(history[2:], axis=0), rtol=1e-9)
-    found = np.concatenate([np.ravel(x) for x in jax.tree.leaves(agent.params(state))])
-    np.testing.assert_allclose(found, average, rtol=1e-5, atol=1e-7)
-    assert not np.allclose(found, history[-1], rtol=1e-3)
+    result = np.concatenate([np.ravel(x) for x in jax.tree.leaves(agent.params(state))])
+    np.testing.assert_allclose(result, average, rtol=1e-5, atol=1e-7)
+    assert not np.allclose(result, history[-1], rtol=1e-3)
 
 
 def test_without_an_average_the_online_network_plays():
@@ -249,7 +249,7 @@ def test_a_buffer_holds_at_least_one_iteration():
 
 def test_kept_state_has_no_replay():
     agent = jaxrl.DQN(Corridor())
-    assert agent.kept(agent.init(jax.random.key(0))).replay is None
+    assert agent.final_state(agent.init(jax.random.key(0))).replay is None
 
 
 @pytest.mark.parametrize("quantiles", [0, 5])

@@ -79,6 +79,6 @@ def test_what_does_not_fit_is_refused(fields, message):
 
 def test_nothing_of_the_replay_buffer_outlives_the_run():
     agent = jaxrl.DRQN(Corridor(), memory_size=4, hidden=(4,), batch_size=2, buffer_size=80, sequence_length=4)
-    state = agent.kept(jax.eval_shape(agent.init, jax.random.key(0)))
+    state = agent.final_state(jax.eval_shape(agent.init, jax.random.key(0)))
     buffer = {name: getattr(state, name) for name in ("replay", "carries", "priorities", "actors")}
     assert jax.tree.leaves(buffer) == []

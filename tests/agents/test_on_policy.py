@@ -41,14 +41,14 @@ def test_advantages_stop_at_a_termination_and_go_on_from_the_true_successor_of_a
         truncated=[False, False, False, True, False],
         bootstrap=[0.0, 0.0, 0.0, 20.0, 0.0],
     )
-    found = agent._advantages(rows, rows.reward, jnp.float32([40.0]))[:, 0]
+    result = agent._advantages(rows, rows.reward, jnp.float32([40.0]))[:, 0]
     # By hand, from the last row: delta = r + 0.5 v' - v, then delta + 0.25 * the next one within an episode.
     last = 16 + 0.5 * 40 - 11
     cut = 8 + 0.5 * 20 - 9
     before_cut = (4 + 0.5 * 9 - 7) + 0.25 * cut
     terminal = 2 - 5
     first = (1 + 0.5 * 5 - 3) + 0.25 * terminal
-    np.testing.assert_allclose(found, [first, terminal, before_cut, cut, last], rtol=1e-6)
+    np.testing.assert_allclose(result, [first, terminal, before_cut, cut, last], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("epochs", "rows", "minibatches"), [(1, 12, 3), (3, 24, 4), (2, 8, 8), (2, 6, 1)])

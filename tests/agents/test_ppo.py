@@ -27,12 +27,12 @@ def policy(probabilities=NEW):
 @pytest.mark.parametrize("clip", [0.1, 0.2, 0.7])
 def test_the_clipped_surrogate_is_that_of_the_paper_and_of_rlax(clip):
     agent = jaxrl.PPO(Corridor(), clip=clip)
-    found, measured = agent.policy_loss(policy(), batch_of(), jnp.asarray(ADVANTAGES, jnp.float32), CLOCK)
+    result, measured = agent.policy_loss(policy(), batch_of(), jnp.asarray(ADVANTAGES, jnp.float32), CLOCK)
     ratio = NEW / np.exp(OLD)
     by_hand = [-min(r * a, float(np.clip(r, 1 - clip, 1 + clip)) * a) for r, a in zip(ratio, ADVANTAGES, strict=True)]
-    assert float(found) == pytest.approx(np.mean(by_hand), rel=1e-5)
+    assert float(result) == pytest.approx(np.mean(by_hand), rel=1e-5)
     theirs = rlax.clipped_surrogate_pg_loss(jnp.asarray(ratio), jnp.asarray(ADVANTAGES), clip)
-    assert float(found) == pytest.approx(float(theirs), rel=1e-5)
+    assert float(result) == pytest.approx(float(theirs), rel=1e-5)
     assert float(measured["kl"]) == pytest.approx(np.mean(ratio - 1 - np.log(ratio)), rel=1e-5)
     assert float(measured["clip_fraction"]) == pytest.approx(np.mean(np.abs(ratio - 1) > clip))
 
@@ -59,13 +59,13 @@ def test_the_clip_follows_its_schedule():
 def test_values_are_clipped_pessimistically(value_clip):
     agent = jaxrl.PPO(Corridor(), value_clip=value_clip)
     old, new, target = np.array([1.0, 1, 1, 1]), np.array([1.2, 3, 3, -4]), np.array([2.0, 4, 1, 0])
-    found = agent.value_errors(jnp.asarray(new, jnp.float32), batch_of(value=old, target=target), CLOCK)
+    result = agent.value_errors(jnp.asarray(new, jnp.float32), batch_of(value=old, target=target), CLOCK)
     errors = 0.5 * (new - target) ** 2
     if value_clip is not None:
         # Values as far as 0.5 from the old ones: 1.2, 1.5, 1.5 and 0.5.
         errors = np.maximum(errors, 0.5 * (np.array([1.2, 1.5, 1.5, 0.5]) - target) ** 2)
         assert errors[1] == 0.5 * 2.5**2
-    np.testing.assert_allclose(found, errors, rtol=1e-6)
+    np.testing.assert_allclose(result, errors, rtol=1e-6)
 
 
 def test_the_whole_loss_adds_its_parts():
@@ -100,10 +100,10 @@ def test_a_divergence_that_is_too_great_stops_one_member_and_not_another():
     )  # fmt: skip
     targets = np.float32([1e-12, 1e6])
     together = jaxrl.train(
-        agent, iterations=1, slots=1, seeds=[5, 5], vary={"target_kl": targets}, progress=False, devices=1
+        agent, iterations=1, log_points=1, seeds=[5, 5], vary={"target_kl": targets}, progress=False, devices=1
     )
     alone = [
-        jaxrl.train(jaxrl.PPO(**fields), iterations=1, slots=1, seeds=[5], progress=False, devices=1)
+        jaxrl.train(jaxrl.PPO(**fields), iterations=1, log_points=1, seeds=[5], progress=False, devices=1)
         for fields in (
             {**vars(agent), "epochs": 1, "target_kl": None},
             {**vars(agent), "target_kl": None},

@@ -158,7 +158,7 @@ def test_a_table_becomes_a_file_that_plays_the_same(tmp_path):
     pytest.importorskip("tensorflow")
     pytest.importorskip("ai_edge_litert")
     from jaxrl.export import to_saved_model, to_tflite
-    from jaxrl.litert import PolicyFile
+    from jaxrl.export.tflite_file import PolicyFile
 
     agent = jaxrl.QLearning(jaxrl.make("Taxi-v4"), num_envs=8, schedule="constant")
     result = jaxrl.train(agent, 50_000, seeds=1, progress=False)

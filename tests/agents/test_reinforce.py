@@ -21,7 +21,7 @@ def collected(agent, seed=0):
 def episodes_of(rollout, time):
     """The valid episodes, cut out environment by environment in NumPy: lists of (row, environment)."""
     valid, ended = np.asarray(rollout.valid)[:time], np.asarray(rollout.played.ended)[:time]
-    found = []
+    result = []
     for env in range(valid.shape[1]):
         steps = []
         for row in range(time):
@@ -29,20 +29,20 @@ def episodes_of(rollout, time):
                 break
             steps.append((row, env))
             if ended[row, env]:
-                found.append(steps)
+                result.append(steps)
                 steps = []
         assert not steps, "an episode was left unfinished"
-    return found
+    return result
 
 
 @pytest.mark.parametrize(("num_envs", "episodes"), [(1, 1), (4, 4), (3, 10), (8, 20)])
 def test_an_update_learns_from_exactly_its_whole_episodes(num_envs, episodes):
     fields = {"num_envs": num_envs, "episodes_per_update": episodes, "baseline": "none"}
     _, rollout, time = collected(jaxrl.Reinforce(jaxrl.make("CartPole-v1"), **fields))
-    found = episodes_of(rollout, time)
-    assert len(found) == episodes
-    assert sum(map(len, found)) == np.asarray(rollout.valid).sum()
-    for steps in found:
+    result = episodes_of(rollout, time)
+    assert len(result) == episodes
+    assert sum(map(len, result)) == np.asarray(rollout.valid).sum()
+    for steps in result:
         lengths = [int(rollout.played.length[step]) for step in steps]
         assert lengths == list(range(1, len(steps) + 1))
 
@@ -91,11 +91,11 @@ def test_advantages_equal_a_numpy_derivation(baseline, normalize):
     )  # fmt: skip
     params, rollout, time = collected(agent)
     returns = agent.returns(rollout, jnp.int32(time))
-    found = episodes_of(rollout, time)
+    result = episodes_of(rollout, time)
     played = jax.tree.map(np.asarray, rollout.played)
-    assert any(played.truncated[steps[-1]] and not played.terminated[steps[-1]] for steps in found)
+    assert any(played.truncated[steps[-1]] and not played.terminated[steps[-1]] for steps in result)
     expected_return, expected = {}, {}
-    for steps in found:
+    for steps in result:
         last = steps[-1]
         following = 0.0
         if baseline == "value" and not played.terminated[last]:
@@ -103,11 +103,11 @@ def test_advantages_equal_a_numpy_derivation(baseline, normalize):
         for step in reversed(steps):
             following = played.reward[step] + 0.9 * following
             expected_return[step] = following
-    for steps in found:
+    for steps in result:
         for place, step in enumerate(steps):
             level = 0.0
             if baseline == "time":
-                level = np.mean([expected_return[other[place]] for other in found if len(other) > place])
+                level = np.mean([expected_return[other[place]] for other in result if len(other) > place])
             elif baseline == "value":
                 level = float(agent._heads(params, played.obs[step][None])[1][0])
             expected[step] = expected_return[step] - level
@@ -122,7 +122,7 @@ def test_advantages_equal_a_numpy_derivation(baseline, normalize):
 
 @pytest.mark.parametrize("env", [jaxrl.make("CartPole-v1", max_steps=30), MaskedRandomWalk()], ids=["plain", "masked"])
 def test_gradient_equals_that_of_the_plain_formula(env):
-    agent = jaxrl.Reinforce(env, num_envs=3, episodes_per_update=5, learn_rows=4, entropy_cost=0.1, baseline="none",
+    agent = jaxrl.Reinforce(env, num_envs=3, episodes_per_update=5, gradient_chunk=4, entropy_cost=0.1, baseline="none",
                             normalize=False, discount=0.9)  # fmt: skip
     params, rollout, time = collected(agent)
     returns = agent.returns(rollout, jnp.int32(time))

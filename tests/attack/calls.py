@@ -20,8 +20,30 @@ _WILD: tuple[Any, ...] = (
 )
 _ENV = jaxrl.make("CartPole-v1", max_steps=20)
 _FIELDS = ("hidden", "batch_size", "buffer_size", "learning_rate", "discount", "double", "optimizer", "max_grad_norm")
-_ARGUMENTS = ("steps", "seeds", "vary", "slots", "block", "devices", "memory_limit", "checkpoint_seconds", "out")
-_SWEEPING = ("space", "trials", "seeds", "steps", "keep", "rungs", "eta", "sampler", "episodes", "threshold", "block")
+_ARGUMENTS = (
+    "steps",
+    "seeds",
+    "vary",
+    "log_points",
+    "block_size",
+    "devices",
+    "memory_limit",
+    "checkpoint_seconds",
+    "out",
+)
+_SWEEPING = (
+    "space",
+    "trials",
+    "seeds",
+    "steps",
+    "keep",
+    "rungs",
+    "eta",
+    "sampler",
+    "episodes",
+    "threshold",
+    "block_size",
+)
 
 
 def _agent(**fields: Any) -> Any:
@@ -31,11 +53,13 @@ def _agent(**fields: Any) -> Any:
 
 
 def _train(**arguments: Any) -> Any:
-    return jaxrl.train(_agent(), **{"steps": 120, "seeds": 2, "slots": 6, "devices": 1, "progress": False, **arguments})
+    return jaxrl.train(
+        _agent(), **{"steps": 120, "seeds": 2, "log_points": 6, "devices": 1, "progress": False, **arguments}
+    )
 
 
 def _sweep(**arguments: Any) -> Any:
-    common = {"seeds": 2, "steps": 120, "slots": 6, "episodes": 2, "devices": 1, "progress": False}
+    common = {"seeds": 2, "steps": 120, "log_points": 6, "episodes": 2, "devices": 1, "progress": False}
     return jaxrl.sweep(_agent(), **{"space": {"discount": [0.9, 0.99]}, **common, **arguments})
 
 

@@ -30,7 +30,7 @@ _WILD = (
     ),
 )
 _TINY = (
-    *("--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--slots", "6"),
+    *("--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--log-points", "6"),
     *("--env-parameter", "max_steps=20", "--no-progress"),
 )
 _TRAIN = ("train", "dqn", "--env", "CartPole-v1", "--seeds", "2", "--steps", "120", "--out", "NEW", *_TINY)
@@ -104,14 +104,14 @@ def _command(folder: Path, words: tuple[str, ...]) -> str:
     os.chdir(inside)
     places = {"NEW": str(inside / os.urandom(4).hex()), "RUN": str(folder / "run"), "SWEEP": str(folder / "sweep")}
     try:
-        code, said = captured(lambda: main([places.get(word, word) for word in words]))
+        code, output = captured(lambda: main([places.get(word, word) for word in words]))
     except SystemExit as error:
         raise Fall("traceback", f"SystemExit {error.code}") from error
-    lines = [line for line in said.splitlines() if line.startswith("jaxrl: error:")]
-    if code not in _CODES or "Traceback" in said:
-        raise Fall("traceback", f"exit code {code}: {said[-200:]!r}")
+    lines = [line for line in output.splitlines() if line.startswith("jaxrl: error:")]
+    if code not in _CODES or "Traceback" in output:
+        raise Fall("traceback", f"exit code {code}: {output[-200:]!r}")
     if code == 2 and (len(lines) != 1 or len(lines[0]) < len("jaxrl: error: .")):
-        raise Fall("traceback", f"{len(lines)} lines of error: {said[-200:]!r}")
-    if "\x1b[2J" in said:
+        raise Fall("traceback", f"{len(lines)} lines of error: {output[-200:]!r}")
+    if "\x1b[2J" in output:
         raise Fall("outside", "an escape sequence reached the terminal")
     return f"exit code {code}"

@@ -15,7 +15,7 @@ import jaxrl
 from tests.attack.jobs import JOBS, checksum, prepare
 from tests.attack.kills import Moment, killed
 from tests.attack.workers import Fall, Verdict, attacked, captured, forked
-from tests.export_helpers import decided
+from tests.helpers.export_helpers import decided
 
 _REFUSALS = (ValueError, TypeError, OSError)
 _UNFINISHED = "unfinished-"
@@ -79,7 +79,7 @@ def _readings(corpus: str) -> list[Callable[[Path], str]]:
 
 
 def _outputs(path: Path) -> str:
-    from jaxrl.litert import PolicyFile
+    from jaxrl.export.tflite_file import PolicyFile
 
     files = [PolicyFile(path / f"{quantize}.tflite") for quantize in _QUANTIZED]
     obs = np.random.default_rng(0).uniform(-1, 1, (4, 1, 4)).astype(np.float32)
@@ -108,11 +108,11 @@ def _flip(folder: Path, wanted: dict[str, list[str]], case: Flip) -> str:
 
 def _read(read: Callable[[], Any], numbers: str) -> str:
     try:
-        found, _ = captured(read)
+        result, _ = captured(read)
     except _REFUSALS as error:
         if not str(error):
             raise Fall("traceback", f"{type(error).__name__} without a word") from error
         return "refused"
-    if found != numbers:
+    if result != numbers:
         raise Fall("wrong numbers", "read without a word")
     return "same"

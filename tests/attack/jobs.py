@@ -19,9 +19,9 @@ def _agent() -> jaxrl.DQN:
 _SWEEP: dict[str, Any] = {
     "seeds": 2,
     "steps": 120,
-    "slots": 6,
+    "log_points": 6,
     "episodes": 2,
-    "block": 4,
+    "block_size": 4,
     "devices": 1,
     "progress": False,
     "keep": "all",
@@ -33,8 +33,8 @@ def _train(out: Path) -> Any:
     return jaxrl.train(
         *(_agent(), 240),
         seeds=[7, 3, 11],
-        slots=12,
-        block=2,
+        log_points=12,
+        block_size=2,
         devices=1,
         progress=False,
         checkpoint_seconds=0,
@@ -60,24 +60,24 @@ JOBS: dict[str, Callable[[Path], Any]] = {"train": _train, "sweep": _sweep, "hal
 
 
 def prepare(cache: Path) -> None:
-    """Makes a process write checkpoints at every slot and share compiled programs; before JAX starts in it."""
+    """Makes a process write checkpoints at every log point and share compiled programs; before JAX starts in it."""
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    jaxrl.blocks.PAUSE_SECONDS = 0.0
+    jaxrl.trainer.PAUSE_SECONDS = 0.0
     jaxrl.sweeps.work.CHECKPOINT_SECONDS = 0.0
 
 
-def checksum(found: Any) -> str:
+def checksum(result: Any) -> str:
     """Of all numbers of a result, but for the times."""
     digest = hashlib.sha256()
-    if isinstance(found, jaxrl.Result):
-        for leaf in jax.tree.leaves((found.seeds, found.vary, found.log, found.params, found.returns)):
+    if isinstance(result, jaxrl.Result):
+        for leaf in jax.tree.leaves((result.seeds, result.vary, result.log, result.params, result.returns)):
             digest.update(np.asarray(leaf).tobytes())
     else:
-        digest.update(found.table().drop(columns="seconds").to_csv().encode())
-        digest.update(found.curves().to_csv().encode())
-        for trial, seed in found.table()[["trial", "seed"]].to_numpy().tolist():
-            for leaf in jax.tree.leaves(found.member(trial, seed).params):
+        digest.update(result.table().drop(columns="seconds").to_csv().encode())
+        digest.update(result.curves().to_csv().encode())
+        for trial, seed in result.table()[["trial", "seed"]].to_numpy().tolist():
+            for leaf in jax.tree.leaves(result.member(trial, seed).params):
                 digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()

@@ -41,12 +41,12 @@ class Kill:
     """One case.
 
     Attributes:
-      number: of the case, and its folder's name.
+      index: of the case, and its folder's name.
       job: one of `JOBS`.
       moments: one for each time that the job is begun or resumed.
     """
 
-    number: int
+    index: int
     job: str
     moments: tuple[Moment, ...]
 
@@ -66,7 +66,7 @@ def kills(count: int, rng: random.Random, folder: Path, watched: Path) -> Iterat
         case = Kill(drawn, job, tuple(rng.choice(draws) for _ in range(rng.choice((1, 1, 1, 2, 3)))))
         drawn += 1
         # What is left to resume may be over before the moment of a later kill.
-        if strikes := sum(killed(job, folder / str(case.number), cache, moment) for moment in case.moments):
+        if strikes := sum(killed(job, folder / str(case.index), cache, moment) for moment in case.moments):
             cases.append(case)
             struck += strikes
     print(f"kills: {struck} of {len(cases)} jobs", flush=True)
@@ -144,7 +144,7 @@ def _compare(folder: Path, cache: Path, references: dict[str, str], case: Kill) 
         prepare(cache)
     if case.job not in references:
         references[case.job] = checksum(JOBS[case.job](folder / f"reference-{case.job}"))
-    out = folder / str(case.number)
+    out = folder / str(case.index)
     if checksum(JOBS[case.job](out)) != references[case.job]:
         raise Fall("wrong numbers", "the resumed job differs from the uninterrupted one")
     left = [path.name for path in out.rglob("*") if ".partial" in path.name or path.name.endswith(".removed")]

@@ -107,8 +107,8 @@ def test_autoregressive_noise_is_standard_normal_and_correlated():
         assert stats.kstest(np.asarray(noise[time, :, 0]), "norm").pvalue > 1e-3
         assert stats.kstest(np.asarray(noise[time, :, 1]), "norm").pvalue > 1e-3
     for lag in (1, 2, 5):
-        found = np.corrcoef(noise[10, :, 0], noise[10 + lag, :, 0])[0, 1]
-        assert found == pytest.approx(correlation**lag, abs=4 / np.sqrt(chains))
+        result = np.corrcoef(noise[10, :, 0], noise[10 + lag, :, 0])[0, 1]
+        assert result == pytest.approx(correlation**lag, abs=4 / np.sqrt(chains))
     # The density given the noise before is that of the innovation.
     innovation = wide(noise)[1:] - correlation * wide(noise)[:-1]
     width = np.sqrt(1 - correlation**2)
@@ -123,12 +123,12 @@ def test_autoregressive_noise_is_standard_normal_and_correlated():
 def test_a_squashed_gaussian_s_density_is_the_change_of_variables(scale):
     unsquashed = np.clip(MEAN + scale * RNG.normal(size=MEAN.shape), -3, 3)
     action = (wide(LOW) + wide(HIGH - LOW) * (1 + np.tanh(unsquashed)) / 2).astype(np.float32)
-    found = SquashedGaussian(jnp.asarray(MEAN), jnp.asarray(scale), LOW, HIGH).log_prob(action)
+    result = SquashedGaussian(jnp.asarray(MEAN), jnp.asarray(scale), LOW, HIGH).log_prob(action)
     # At 3, 1 - tanh^2 is 0.01: the action's rounding, 1e-7, becomes 1e-5 in the number before squashing, over the
     # scale, times how many scales that is off the mean.
     off = (np.abs(unsquashed - MEAN) / np.minimum(scale, 1) ** 2).max()
     np.testing.assert_allclose(
-        found, squashed_log_density(unsquashed, wide(MEAN), wide(scale)), atol=4e-5 * max(off, 1)
+        result, squashed_log_density(unsquashed, wide(MEAN), wide(scale)), atol=4e-5 * max(off, 1)
     )
 
 
@@ -201,8 +201,8 @@ def test_a_squashed_gaussian_s_entropy_is_the_integral(scale, tolerance):
         unsquashed = mean + scale * noise
         slope = 2 * (np.log(2) - unsquashed - np.logaddexp(0, -2 * unsquashed))
         expected = stats.norm.entropy(mean, scale) + integrate.trapezoid(slope * stats.norm.pdf(noise), noise)
-        found = SquashedGaussian(jnp.float32([mean] * SIZE), jnp.full(SIZE, scale), LOW, HIGH).entropy()
-        np.testing.assert_allclose(found, SIZE * expected + np.log(wide(HIGH - LOW) / 2).sum(), atol=SIZE * tolerance)
+        result = SquashedGaussian(jnp.float32([mean] * SIZE), jnp.full(SIZE, scale), LOW, HIGH).entropy()
+        np.testing.assert_allclose(result, SIZE * expected + np.log(wide(HIGH - LOW) / 2).sum(), atol=SIZE * tolerance)
 
 
 def test_members_and_jit_boundaries_change_nothing():

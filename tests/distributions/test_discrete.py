@@ -55,11 +55,11 @@ def test_a_categorical_is_scipy_s(mask):
     np.testing.assert_allclose(distribution.entropy(), stats.entropy(expected, axis=-1), rtol=2e-6, atol=1e-7)
     np.testing.assert_array_equal(distribution.mode(), expected.argmax(-1))
     for action in range(ACTIONS):
-        found = np.asarray(distribution.log_prob(jnp.full(BATCH, action)))
+        result = np.asarray(distribution.log_prob(jnp.full(BATCH, action)))
         possible = expected[:, action] > 0
-        np.testing.assert_allclose(found[possible], np.log(expected[possible, action]), rtol=1e-6, atol=1e-6)
-        assert (found[~possible] < -1e38).all()
-        assert np.isfinite(found).all()
+        np.testing.assert_allclose(result[possible], np.log(expected[possible, action]), rtol=1e-6, atol=1e-6)
+        assert (result[~possible] < -1e38).all()
+        assert np.isfinite(result).all()
 
 
 @MASKS
@@ -205,10 +205,10 @@ def test_epsilon_greedy_is_numpy_s(mask, epsilon):
     np.testing.assert_array_equal(distribution.mode(), greedy)
     np.testing.assert_allclose(distribution.entropy(), stats.entropy(expected, axis=-1), rtol=2e-6, atol=1e-6)
     for action in range(ACTIONS):
-        found = np.asarray(distribution.log_prob(jnp.full(BATCH, action)))
+        result = np.asarray(distribution.log_prob(jnp.full(BATCH, action)))
         possible = expected[:, action] > 0
-        np.testing.assert_allclose(found[possible], np.log(expected[possible, action]), rtol=1e-6, atol=1e-6)
-        assert (found[~possible] == np.finfo(np.float32).min).all()
+        np.testing.assert_allclose(result[possible], np.log(expected[possible, action]), rtol=1e-6, atol=1e-6)
+        assert (result[~possible] == np.finfo(np.float32).min).all()
     for row in range(3):
         one = EpsilonGreedy(LOGITS[row], epsilon, None if mask is None else mask[row])
         assert drawn_like(samples(one), expected[row])

@@ -18,9 +18,9 @@ INFINITY = float("inf")
     ],
 )
 def test_the_best_allowed_action_is_never_a_forbidden_one(values, mask, best):
-    found = masked(jnp.asarray(values), jnp.asarray(mask))
-    assert int(jnp.argmax(found)) == best
-    assert np.isfinite(found).all()
+    result = masked(jnp.asarray(values), jnp.asarray(mask))
+    assert int(jnp.argmax(result)) == best
+    assert np.isfinite(result).all()
 
 
 def test_without_a_mask_nothing_changes():

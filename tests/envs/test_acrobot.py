@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.envs.acrobot import Acrobot, AcrobotState
 
 NAMES = {
@@ -120,7 +120,7 @@ def test_whole_episodes_equal_gymnasiums_in_float64(kind):
 
 
 def test_start_draws_all_four_numbers_uniformly():
-    episodes = jax.vmap(lambda key: start(Acrobot(), key))(jax.random.split(jax.random.key(0), 4000))
+    episodes = jax.vmap(lambda key: start_episode(Acrobot(), key))(jax.random.split(jax.random.key(0), 4000))
     values = np.stack(jax.tree.leaves(episodes.state), -1).astype(np.float64) * 10
     assert -1 - 1e-6 <= values.min() < -0.99
     assert 0.99 < values.max() < 1

@@ -47,5 +47,5 @@ def test_single_holds_one_cell(n):
 def test_nth_finds_every_cell_of_a_set(n):
     cells = np.concatenate([boards(n, 20), np.ones((1, n), bool)])
     find = jax.jit(jax.vmap(lambda w: jax.vmap(lambda k: bitboard.nth(w, k))(jnp.arange(n))))
-    for places, found in zip(map(np.flatnonzero, cells), find(bitboard.pack(cells)), strict=True):
-        np.testing.assert_array_equal(found[: len(places)], places)
+    for places, result in zip(map(np.flatnonzero, cells), find(bitboard.pack(cells)), strict=True):
+        np.testing.assert_array_equal(result[: len(places)], places)

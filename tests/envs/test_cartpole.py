@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxrl.envs
-from jaxrl.environment import Episode, start, take
+from jaxrl.environment import Episode, start_episode, step_episode
 from jaxrl.envs.cartpole import CartPole, CartPoleState
 from jaxrl.registry import make
 
@@ -108,7 +108,7 @@ def take_all(env, before, length, action):
 
     def one(before, length, action):
         episode = Episode(as_state(before), before, None, length, jnp.zeros((), jnp.float32))
-        return take(env, episode, action, jax.random.key(0))
+        return step_episode(env, episode, action, jax.random.key(0))
 
     episode, transition = jax.vmap(one)(before, length, action)
     state = episode.state
@@ -221,7 +221,7 @@ def test_an_episode_may_end_in_both_ways_at_once():
 
 
 def test_start_draws_all_four_numbers_uniformly():
-    episodes = jax.vmap(lambda key: start(CartPole(), key))(jax.random.split(jax.random.key(0), 4000))
+    episodes = jax.vmap(lambda key: start_episode(CartPole(), key))(jax.random.split(jax.random.key(0), 4000))
     values = np.asarray(episodes.obs, np.float64)
     assert values.shape == (4000, 4)
     assert values.min() >= -0.05

@@ -18,19 +18,19 @@ KEYS = jax.random.split(jax.random.key(0), 300)
 
 def searched(open_cells, goals):
     """Steps to the nearest goal by a breadth-first search; -1: no way."""
-    found = np.full(open_cells.shape, -1)
+    result = np.full(open_cells.shape, -1)
     queue = collections.deque(goals)
     for goal in goals:
-        found[goal] = 0
+        result[goal] = 0
     while queue:
         row, column = queue.popleft()
         for down, right in MOVES.values():
             to = row + down, column + right
-            inside = 0 <= to[0] < found.shape[0] and 0 <= to[1] < found.shape[1]
-            if inside and open_cells[to] and found[to] < 0:
-                found[to] = found[row, column] + 1
+            inside = 0 <= to[0] < result.shape[0] and 0 <= to[1] < result.shape[1]
+            if inside and open_cells[to] and result[to] < 0:
+                result[to] = result[row, column] + 1
                 queue.append(to)
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")

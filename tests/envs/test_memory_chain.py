@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import Episode, start, take
+from jaxrl.environment import Episode, start_episode, step_episode
 from jaxrl.envs.memory_chain import MemoryChain, MemoryChainState
 
 BSUITE = [
@@ -38,7 +38,7 @@ def test_episodes_are_bsuites(length, context, query, answer, reward, observatio
     obs, rewards, ends = [env._observe(state)], [], []
     episode = Episode(state, obs[0], None, jnp.int32(0), jnp.float32(0))
     for _ in observations[1:]:
-        episode, transition = take(env, episode, jnp.int32(answer), jax.random.key(0))
+        episode, transition = step_episode(env, episode, jnp.int32(answer), jax.random.key(0))
         obs.append(transition.next_obs)
         rewards.append(float(transition.reward))
         ends.append((bool(transition.terminated), bool(transition.truncated)))
@@ -61,7 +61,9 @@ def test_the_bit_that_is_asked_for_is_the_one_that_counts(query):
 
 
 def test_start_draws_bits_and_query_uniformly_and_apart():
-    episodes = jax.vmap(lambda key: start(MemoryChain(num_bits=3), key))(jax.random.split(jax.random.key(0), 6000))
+    episodes = jax.vmap(lambda key: start_episode(MemoryChain(num_bits=3), key))(
+        jax.random.split(jax.random.key(0), 6000)
+    )
     drawn = np.concatenate([episodes.state.context, episodes.state.query[:, None]], -1)
     counts = np.unique(drawn, axis=0, return_counts=True)[1]
     assert len(counts) == 8 * 3

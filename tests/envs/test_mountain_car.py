@@ -11,7 +11,7 @@ import pytest
 from gymnasium_games import UNIT
 
 import jaxrl
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.envs.mountain_car import MountainCar, MountainCarContinuous, MountainCarState
 
 NAMES = {MountainCar: "MountainCar-v0", MountainCarContinuous: "MountainCarContinuous-v0"}
@@ -133,7 +133,7 @@ def test_the_slope_and_the_rewards_are_leaves():
 def test_start_draws_the_position_uniformly(env_class):
     env = env_class(start_low=-0.9, start_high=-0.5) if env_class is MountainCar else env_class()
     low, high = (-0.9, -0.5) if env_class is MountainCar else (-0.6, -0.4)
-    episodes = jax.vmap(lambda key: start(env, key))(jax.random.split(jax.random.key(0), 4000))
+    episodes = jax.vmap(lambda key: start_episode(env, key))(jax.random.split(jax.random.key(0), 4000))
     values = (np.asarray(episodes.state.position, np.float64) - low) / (high - low)
     assert -1e-6 < values.min() < 0.01
     assert 0.99 < values.max() < 1 + 1e-6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import start, take
+from jaxrl.environment import start_episode, step_episode
 from jaxrl.envs.no_velocity import CartPoleNoVelocity, PendulumNoVelocity
 
 PAIRS = [("CartPoleNoVelocity-v1", "CartPole-v1", [0, 2]), ("PendulumNoVelocity-v1", "Pendulum-v1", [0, 1])]
@@ -21,13 +21,13 @@ def test_it_is_the_full_environment_seen_through_a_mask(name, full, seen):
         def one(episode, row):
             key, action = row
             step_key, fresh_key = jax.random.split(key)
-            following, played = take(env, episode, action, step_key)
-            fresh = start(env, fresh_key)
+            following, played = step_episode(env, episode, action, step_key)
+            fresh = start_episode(env, fresh_key)
             episode = jax.tree.map(lambda new, old: jnp.where(played.ended, new, old), fresh, following)
             return episode, (episode.state, episode.obs, played)
 
         keys = jax.random.split(jax.random.key(1), len(actions))
-        first = start(env, jax.random.key(0))
+        first = start_episode(env, jax.random.key(0))
         return first.obs, jax.jit(lambda: jax.lax.scan(one, first, (keys, actions)))()[1]
 
     masked, whole = jaxrl.make(name), jaxrl.make(full)

@@ -11,7 +11,7 @@ import pytest
 from gymnasium_games import UNIT
 
 import jaxrl
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.envs.pendulum import Pendulum, PendulumState
 
 OTHER_PHYSICS = [
@@ -114,7 +114,7 @@ def test_costs_are_leaves_of_their_own():
 
 
 def test_start_draws_both_numbers_uniformly():
-    episodes = jax.vmap(lambda key: start(Pendulum(), key))(jax.random.split(jax.random.key(0), 4000))
+    episodes = jax.vmap(lambda key: start_episode(Pendulum(), key))(jax.random.split(jax.random.key(0), 4000))
     values = np.stack([episodes.state.theta, episodes.state.theta_dot], -1) / np.array([math.pi, 1])
     assert -1 <= values.min() < -0.99
     assert 0.99 < values.max() < 1

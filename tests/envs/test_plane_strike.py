@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from jaxrl import random_bits
-from jaxrl.environment import Environment, start, take
+from jaxrl.environment import Environment, start_episode, step_episode
 from jaxrl.envs import bitboard
 from jaxrl.envs.plane_strike import PlaneStrike, _tickets
 from jaxrl.registry import make
@@ -204,9 +204,9 @@ def test_action_mask_gives_the_untried_cells():
 @pytest.mark.parametrize("limit", [1, 20, 64])
 def test_a_game_is_cut_off_after_max_steps(limit):
     env = PlaneStrike(max_steps=limit)
-    episode = start(env, KEY)
+    episode = start_episode(env, KEY)
     water = np.flatnonzero(~env.placements[place_of(env, episode.state)].reshape(-1))[0]
-    step = jax.jit(take)
+    step = jax.jit(step_episode)
     for length in range(1, limit + 1):
         episode, transition = step(env, episode, water, KEY)
         assert not bool(transition.terminated)
@@ -215,9 +215,9 @@ def test_a_game_is_cut_off_after_max_steps(limit):
 
 def test_the_last_strike_allowed_may_win():
     env = PlaneStrike(max_steps=8)
-    episode = start(env, KEY)
+    episode = start_episode(env, KEY)
     for cell in np.flatnonzero(env.placements[place_of(env, episode.state)]):
-        episode, transition = take(env, episode, cell, KEY)
+        episode, transition = step_episode(env, episode, cell, KEY)
     assert bool(transition.terminated)
     assert float(transition.episode_return) == 8.0
 

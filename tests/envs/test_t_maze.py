@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import start
+from jaxrl.environment import start_episode
 from jaxrl.envs.t_maze import TMaze, TMazeState
 
 NORTH, EAST, SOUTH, WEST = range(4)
@@ -51,7 +51,7 @@ def test_rewards_are_leaves():
 
 def test_start_shows_the_sign_of_a_side_drawn_evenly():
     env = jaxrl.make("TMaze-v0", length=6)
-    episodes = jax.vmap(lambda key: start(env, key))(jax.random.split(jax.random.key(0), 4000))
+    episodes = jax.vmap(lambda key: start_episode(env, key))(jax.random.split(jax.random.key(0), 4000))
     north = np.asarray(episodes.state.north)
     assert north.mean() == pytest.approx(0.5, abs=0.04)
     np.testing.assert_array_equal(episodes.obs, np.where(north[:, None], SIGN_NORTH, SIGN_SOUTH))

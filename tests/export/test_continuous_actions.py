@@ -10,7 +10,7 @@ from jaxrl.cli import main
 from jaxrl.export import QUANTIZATIONS, ExportError, to_saved_model, to_tflite
 from jaxrl.export.model import model_function
 from jaxrl.export.parity import CLOSE, Comparison, Subject
-from jaxrl.litert import PolicyFile, PolicyFileError, evaluate_file
+from jaxrl.export.tflite_file import PolicyFile, PolicyFileError, evaluate_file
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")
@@ -138,8 +138,8 @@ def test_a_saved_model_gives_the_action(pendulum, tmp_path):
     to_saved_model(pendulum, tmp_path / "served")
     serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     obs = np.random.default_rng(0).uniform(-1, 1, (7, 3)).astype(np.float32)
-    found = serve(observation=tf.constant(obs))["action"].numpy()
-    np.testing.assert_allclose(found, np.stack([pendulum.policy(o) for o in obs]), atol=1e-5)
+    result = serve(observation=tf.constant(obs))["action"].numpy()
+    np.testing.assert_allclose(result, np.stack([pendulum.policy(o) for o in obs]), atol=1e-5)
 
 
 def test_bad_arguments(pendulum, tmp_path):
@@ -207,8 +207,8 @@ def test_a_saved_model_of_sac_gives_the_action(tmp_path):
     to_saved_model(member, tmp_path / "served")
     serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     obs = np.random.default_rng(0).uniform(-1, 1, (7, 3)).astype(np.float32)
-    found = serve(observation=tf.constant(obs))["action"].numpy()
-    np.testing.assert_allclose(found, np.stack([member.policy(o) for o in obs]), atol=1e-5)
+    result = serve(observation=tf.constant(obs))["action"].numpy()
+    np.testing.assert_allclose(result, np.stack([member.policy(o) for o in obs]), atol=1e-5)
 
 
 def test_discrete_sac_gives_probabilities(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxrl.export.conversion import saved_model, tflite
-from jaxrl.litert import PolicyFile
+from jaxrl.export.tflite_file import PolicyFile
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")

@@ -16,8 +16,8 @@ from jaxrl.export import ExportError, to_saved_model, to_tflite
 from jaxrl.export.conversion import tflite
 from jaxrl.export.parity import Comparison, Subject
 from jaxrl.export.quantization import Form, quantized
-from jaxrl.litert import FileAgent, PolicyFile, PolicyFileError, evaluate_file
-from jaxrl.pytree import concrete
+from jaxrl.export.tflite_file import FileAgent, PolicyFile, PolicyFileError, evaluate_file
+from jaxrl.pytree import with_array_leaves
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")
@@ -81,7 +81,7 @@ def test_an_episode_step_by_step(env, memory, member, exported):
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_a_file_earns_what_the_member_does(env, member, exported):
     own = member(env)
-    agent = concrete(own.agent)
+    agent = with_array_leaves(own.agent)
     wanted = jax.jit(lambda key: greedy_returns(agent, own.params, key, 8))(evaluation_key(0))
     returns = evaluate_file(PolicyFile(exported(env).path), agent.env, 8)
     np.testing.assert_allclose(returns, wanted, rtol=1e-2, atol=1e-3)
@@ -225,10 +225,10 @@ def test_export_inspect_and_evaluate(tmp_path, monkeypatch, capsys):
     assert main(["export", "run", "chain.tflite", "--member", "0"]) == 0
     assert "equal greedy actions, along episodes" in capsys.readouterr().out
     assert main(["inspect", "chain.tflite"]) == 0
-    said = capsys.readouterr().out
-    said = " ".join(said.replace("│", " ").split())
+    output = capsys.readouterr().out
+    output = " ".join(output.replace("│", " ").split())
     for text in ("carry_0: float32[1, 8]", "next_carry_0: float32[1, 8]", "at the start of an episode 0.0"):
-        assert text in said
+        assert text in output
     assert main(["evaluate", "chain.tflite", "--env", "MemoryChain-v0", "--episodes", "4"]) == 0
     assert "greedy return, mean" in capsys.readouterr().out
     assert main(["evaluate", "chain.tflite", "--env", "Pendulum-v1"]) == 2

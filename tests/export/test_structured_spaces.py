@@ -9,7 +9,7 @@ from structured_environments import Panel, parts
 import jaxrl
 from jaxrl.cli import main
 from jaxrl.export import ExportError, to_saved_model, to_tflite
-from jaxrl.litert import PolicyFile, PolicyFileError, evaluate_file
+from jaxrl.export.tflite_file import PolicyFile, PolicyFileError, evaluate_file
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")

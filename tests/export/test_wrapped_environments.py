@@ -17,9 +17,9 @@ def test_files_say_what_they_were_trained_in_and_play_there(tmp_path, capsys):
     env = FrameStack(ScaleReward(cart_pole(), scale=0.5), k=2)
     report = to_tflite(train(dqn(env=env)).member(0), tmp_path / "a.tflite")
     assert main(["inspect", str(report.path)]) == 0
-    said = capsys.readouterr().out
-    assert "FrameStack(ScaleReward(CartPole))" in said
-    assert "Push the cart left" in said
+    output = capsys.readouterr().out
+    assert "FrameStack(ScaleReward(CartPole))" in output
+    assert "Push the cart left" in output
     words = ["evaluate", str(report.path), "--env", "CartPole-v1", "--env-parameter", "max_steps=20", "--episodes", "3"]
     assert main([*words, "--wrap", "ScaleReward:scale=0.5", "--wrap", "FrameStack:k=2"]) == 0
     assert main(words) == 2

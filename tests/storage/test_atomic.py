@@ -252,6 +252,6 @@ def test_nothing_else_in_the_project_writes_files_in_another_way() -> None:
     other = re.compile(r"os\.(replace|rename)\b|mkstemp|mkdtemp|write_(bytes|text)\(|\bopen\([^)]*[\"'][wax]b?\+?[\"']")
     root = Path(jaxrl.__file__).parent
     files = [file for file in sorted(root.rglob("*.py")) if file.parent.name != "storage"]
-    found = {str(file.relative_to(root)): len(other.findall(file.read_text())) for file in files}
+    result = {str(file.relative_to(root)): len(other.findall(file.read_text())) for file in files}
     # Within a block of `new_folder`, both.
-    assert {name: count for name, count in found.items() if count} == {"export/__init__.py": 1, "sweeps/folder.py": 1}
+    assert {name: count for name, count in result.items() if count} == {"export/__init__.py": 1, "sweeps/folder.py": 1}

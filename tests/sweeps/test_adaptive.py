@@ -22,7 +22,7 @@ SPACE = {
     "hidden": jaxrl.choice([(8,), (4, 4)]),
     "env.length": jaxrl.uniform(0.25, 1.0),
 }
-SETTINGS = {"seeds": 2, "steps": 120, "slots": 6, "episodes": 2, "block": 4, "devices": 1, "progress": False}
+SETTINGS = {"seeds": 2, "steps": 120, "log_points": 6, "episodes": 2, "block_size": 4, "devices": 1, "progress": False}
 
 
 def sweep(**arguments):

@@ -21,7 +21,7 @@ from jaxrl.sweeps.work import Task
 
 ray = pytest.importorskip("ray")
 SPACE = {"learning_rate": [1e-3, 3e-3, 1e-2], "double": [False, True]}
-SETTINGS = {"seeds": 2, "steps": 120, "slots": 6, "episodes": 2, "block": 2, "devices": 1}
+SETTINGS = {"seeds": 2, "steps": 120, "log_points": 6, "episodes": 2, "block_size": 2, "devices": 1}
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ ODD_SWEEPS = {
     "all diverged": {"learning_rate": np.full(24, 0.1)},
     "all diverged, one seed": {"learning_rate": np.full(24, 0.1), "seeds": 1},
     "none among numbers": {"learning_rate": [None, 1e-3, 1e-4] * 8, "discount": [None, *np.linspace(0, 1, 23)]},
-    "many trials": {"trials": 300, "seeds": 2, "slots": 2},
+    "many trials": {"trials": 300, "seeds": 2, "log_points": 2},
 }
 
 

@@ -47,7 +47,7 @@ def test_bands_are_quartiles_of_held_returns():
 
 
 def test_learning_curves_of_the_best():
-    sweep = make_sweep(slots=40)
+    sweep = make_sweep(log_points=40)
     trials = make_trials(sweep.ranking, sweep.axes).take(np.arange(5))
     figure = figures.learning_figure(trials, sweep.curves, threshold=123.0)
     named = [trace for trace in figure.data if trace.name]

@@ -33,9 +33,17 @@ from jaxrl.sweeps.planning import plan_sweep
 from jaxrl.sweeps.work import do
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[1] / "helpers"
 SPACE = {"learning_rate": [1e-3, 1e-2, 3e-2], "double": [False, True], "env.length": [0.5, 1.0]}
-SETTINGS = {"seeds": [5, 2], "steps": 120, "slots": 12, "episodes": 2, "block": 4, "devices": 1, "progress": False}
+SETTINGS = {
+    "seeds": [5, 2],
+    "steps": 120,
+    "log_points": 12,
+    "episodes": 2,
+    "block_size": 4,
+    "devices": 1,
+    "progress": False,
+}
 
 
 def sweep(space=None, agent=None, **arguments):
@@ -86,7 +94,7 @@ def test_every_row_is_what_training_that_member_alone_gives(whole):
         agent = dqn()
         for path, value in values.items():
             agent = replace_at(agent, path, value)
-        alone = jaxrl.train(agent, 120, seeds=[row.seed], slots=12, devices=1, progress=False)
+        alone = jaxrl.train(agent, 120, seeds=[row.seed], log_points=12, devices=1, progress=False)
         curve = whole.curves([row.trial])
         curve = curve[curve["seed"] == row.seed]
         np.testing.assert_allclose(curve["episode_return"], alone.log["episode_return"][0], rtol=1e-4)
@@ -157,7 +165,7 @@ def test_kept_members_play_and_others_say_how_to_get_them(whole):
             alone = whole.retrain(trial, seed, devices=1, progress=False).member(0)
             for one, other in zip(*(map(np.asarray, jax.tree.leaves(m.params)) for m in (member, alone)), strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
-    assert whole.member().number == whole.best().number
+    assert whole.member().index == whole.best().number
     lost = [trial for trial in set(range(12)) - kept if not plays(whole, trial)]
     # The 6 batches hold 2 trials each; one with a kept trial in it stays whole.
     assert len(lost) >= 6
@@ -175,7 +183,7 @@ def test_reinforce_and_fields_that_may_be_none():
     found = jaxrl.sweep(
         reinforce(),
         {"max_grad_norm": [None, 0.5], "hidden": [(8,), (4, 4)]},
-        **{**SETTINGS, "steps": None, "iterations": 6, "slots": 6},
+        **{**SETTINGS, "steps": None, "iterations": 6, "log_points": 6},
     )
     assert found.table()["hidden"].tolist() == ["8", "8", "4-4", "4-4"] * 2
     assert found.table()["max_grad_norm"].isna().sum() == 4
@@ -250,9 +258,9 @@ def test_groups_that_log_other_metrics(out, tmp_path):
 
 @pytest.mark.parametrize("numbers", [[4, 1], [1, 4]])
 def test_groups_of_other_iterations_are_trained_to_their_ends(numbers):
-    found = sweep({"num_envs": numbers}, slots=100)
+    found = sweep({"num_envs": numbers}, log_points=100)
     assert found.table()["steps"].tolist() == [120] * 4
-    halved = sweep({"num_envs": numbers}, dqn(learning_starts=0), slots=100, rungs=2)
+    halved = sweep({"num_envs": numbers}, dqn(learning_starts=0), log_points=100, rungs=2)
     assert sorted(halved.table()["steps"]) == [40, 40, 120, 120]
 
 
@@ -318,9 +326,9 @@ def test_halving_gives_the_survivors_what_they_would_have_had(tmp_path):
 def test_the_trials_that_go_on_are_the_best_of_the_rung():
     agent = dqn(learning_starts=0)
     space = {"learning_rate": [1e-4, 1e-3, 1e-2, 1e30, 3e-3, 3e-2]}
-    halved = sweep(space, agent, rungs=2, eta=3, slots=3)
+    halved = sweep(space, agent, rungs=2, eta=3, log_points=3)
     # What they had at the end of the first rung, from a sweep that ends there but is scheduled alike.
-    plan = plan_sweep(agent, {"learning_rate": space["learning_rate"]}, **_plan_arguments(slots=3))
+    plan = plan_sweep(agent, {"learning_rate": space["learning_rate"]}, **_plan_arguments(log_points=3))
     rows = pd.concat([_until(batch, 1) for batch in plan.batches])
     scores = rows.groupby("trial")["greedy_return"].mean()
     best = set(scores.sort_values(ascending=False, kind="stable").index[:2])
@@ -333,8 +341,8 @@ def _plan_arguments(**changes):
     return {name: value for name, value in {**SETTINGS, **changes}.items() if name != "progress"}
 
 
-def _until(batch, slot):
-    task = work.Task(batch, 0, slot, 2, None, False)
+def _until(batch, log_point):
+    task = work.Task(batch, 0, log_point, 2, None, False)
     return do(task, None, 0, work.Bar(0, "", False), lambda: False).results.to_pandas()
 
 
@@ -400,7 +408,7 @@ def _sweep_and_die(out: Path, moment: str) -> None:
 
 def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch, whole):
     monkeypatch.setattr(work, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("jaxrl.blocks.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("jaxrl.trainer.PAUSE_SECONDS", 0.0)
     saves, save = [0], checkpoints.save
 
     def save_and_stop(folder, tree, note):
@@ -414,7 +422,7 @@ def test_a_long_block_is_gone_on_with_from_its_checkpoint(tmp_path, monkeypatch,
         with pytest.raises(KeyboardInterrupt):
             sweep(out=tmp_path / "s", keep="best:3")
     note = checkpoints.read_note(tmp_path / "s" / "checkpoint.npz")
-    assert (note["batch"], note["slot"]) == ("000-000001", 4)
+    assert (note["batch"], note["log_point"]) == ("000-000001", 4)
     begun, run = [], loop.run
     monkeypatch.setattr(loop, "run", lambda *a, **k: begun.append(int(a[3])) or run(*a, **k))
     found = sweep(out=tmp_path / "s", keep="best:3")
@@ -471,7 +479,7 @@ def test_a_sweep_goes_on_in_the_batches_that_it_was_begun_with(tmp_path, monkeyp
     with pytest.raises(OSError, match="No space"):
         sweep(out=tmp_path / "s", keep="best:3")
     monkeypatch.undo()
-    found = sweep(out=tmp_path / "s", keep="best:3", block=16)
+    found = sweep(out=tmp_path / "s", keep="best:3", block_size=16)
     pd.testing.assert_frame_equal(timeless(found), timeless(whole))
 
 
@@ -623,11 +631,11 @@ def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch):
 def test_memory_that_runs_out_while_playing(monkeypatch, capsys, whole):
     real, sizes = work.evaluate, []
 
-    def refuse(result, episodes, block):
-        sizes.append(block)
-        if block > 1:
+    def refuse(result, episodes, block_size):
+        sizes.append(block_size)
+        if block_size > 1:
             raise RuntimeError("RESOURCE_EXHAUSTED")
-        return real(result, episodes, block=block)
+        return real(result, episodes, block_size=block_size)
 
     monkeypatch.setattr(work, "evaluate", refuse)
     pd.testing.assert_frame_equal(timeless(sweep()), timeless(whole), rtol=1e-4)
@@ -670,9 +678,9 @@ def test_parked_members_count_as_memory_without_a_folder():
         ({"seeds": [[1], [2, 3]]}, "seeds"),
         ({"keep": "best"}, "keep = 'best' must be"),
         ({"engine": "slurm"}, "engine = 'slurm' must be one of local, ray"),
-        ({"rungs": 5, "slots": 12}, "rungs = 5 with eta = 3 would end the first rung"),
+        ({"rungs": 5, "log_points": 12}, "rungs = 5 with eta = 3 would end the first rung"),
         ({"rungs": 2, "eta": 1}, "eta = 1 must be at least 2"),
-        ({"rungs": 3, "slots": 12, "agent": dqn(learning_starts=50)}, "first of the rungs ends too early"),
+        ({"rungs": 3, "log_points": 12, "agent": dqn(learning_starts=50)}, "first of the rungs ends too early"),
         ({"seeds": [1, 1]}, "seeds repeat"),
         ({"seeds": 0}, "seeds = 0 must be at least 1"),
         ({"steps": None}, "give either steps"),

@@ -9,7 +9,7 @@ from jaxrl.agents import ALGORITHMS
 from jaxrl.cli import main
 from jaxrl.cli.sweep import expanded, parse_space
 
-TINY = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--slots", "6"]
+TINY = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--log-points", "6"]
 SWEEP = [
     "sweep",
     "dqn",
@@ -65,8 +65,8 @@ def test_the_report_and_members_of_a_sweep(swept, tmp_path, capsys):
     assert main(["sweep-report", str(swept), str(tmp_path / "page.html")]) == 0
     assert main(["render", str(swept), str(tmp_path / "best.gif")]) == 0
     best = jaxrl.load(swept).member()
-    assert f"member {best.number} (seed {best.seed})" in capsys.readouterr().out
-    assert main(["render", str(swept), str(tmp_path / "other.gif"), "--member", f"{best.number}:1"]) == 0
+    assert f"member {best.index} (seed {best.seed})" in capsys.readouterr().out
+    assert main(["render", str(swept), str(tmp_path / "other.gif"), "--member", f"{best.index}:1"]) == 0
 
 
 def test_a_file_says_the_same_as_the_options(tmp_path):

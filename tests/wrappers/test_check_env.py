@@ -7,8 +7,8 @@ import pytest
 
 import jaxrl
 from jaxrl import wrappers
-from jaxrl.checking import check_env, check_environment
-from jaxrl.checking.exam import COMPILER_OPTIONS
+from jaxrl.env_checker import check_env, check_environment
+from jaxrl.env_checker.context import COMPILER_OPTIONS
 from jaxrl.registry import names
 from jaxrl.spaces import Box
 

@@ -36,7 +36,7 @@ MODULE = """
         def observe(self, obs):
             return -obs
 """
-SMALL = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--slots", "6"]
+SMALL = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--log-points", "6"]
 WRAPS = ["--wrap", "PotentialShaping:potential=mine:upright", "--wrap", "FrameStack:k=2", "--wrap", "mine:Negated"]
 TRAIN = ["train", "dqn", "--env", "CartPole-v1", "--env-parameter", "max_steps=20", "--steps", "60", *SMALL, *WRAPS]
 
@@ -70,7 +70,7 @@ def test_a_run_of_the_command_line_is_loaded_elsewhere_with_trust_alone(place, c
     (place / "ran").unlink()
     for command in (["evaluate", "elsewhere"], ["export", "elsewhere", "a.tflite"]):
         assert main(command) == 2
-        assert "If you trust it, add --trust mine" in capsys.readouterr().err
+        assert "If you trust it, add trust=['mine'] (--trust mine)" in capsys.readouterr().err
     assert not (place / "ran").exists()
     assert main(["evaluate", "elsewhere", "--trust", "mine"]) == 0
     assert (place / "ran").exists()
@@ -79,7 +79,7 @@ def test_a_run_of_the_command_line_is_loaded_elsewhere_with_trust_alone(place, c
     # To go on is the same command again.
     assert main([*TRAIN, "--out", "elsewhere", "--resume", "--no-progress"]) == 0
     assert main([*TRAIN[:-2], "--out", "elsewhere", "--resume", "--no-progress"]) == 2
-    assert "agent.env.class" in (said := capsys.readouterr().err) or "agent.env:" in said
+    assert "agent.env.class" in (output := capsys.readouterr().err) or "agent.env:" in output
 
 
 def test_functions_are_not_taken_from_modules_that_are_merely_imported(place, monkeypatch):
@@ -139,7 +139,7 @@ def test_words(word, meaning):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (
             ["--wrap", "FrameStak"],
@@ -159,22 +159,22 @@ def test_words(word, meaning):
     ],
 )
 @pytest.mark.usefixtures("never_compiled")
-def test_bad_words_get_one_line(words, said, capsys, monkeypatch):
+def test_bad_words_get_one_line(words, output, capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     for command in (["check", "CartPole-v1"], ["train", "dqn", "--env", "CartPole-v1"]):
         assert main([*command, *words]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert said in error
+        assert output in error
 
 
 def test_checks_and_lists(capsys):
     assert main(["check", "Pendulum-v1", "--wrap", "DiscretizeAction:bins=3", "--steps", "20"]) == 0
     assert "DiscretizeAction(Pendulum): nothing found" in capsys.readouterr().out
     assert main(["envs"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for text in ("--wrap FrameStack", "How many observations are stacked.", "--wrap PotentialShaping"):
-        assert text in said
+        assert text in output
 
 
 def test_the_preset_is_that_of_the_environment_inside(capsys, monkeypatch):
@@ -190,8 +190,8 @@ def test_the_preset_is_that_of_the_environment_inside(capsys, monkeypatch):
         assert main([*words, *more]) == 130
         agent, length = trained.pop()
         assert (agent.discount, agent.env.bins, length) == (discount, 3, iterations)
-    said = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"preset ppo-pendulum: .* \(made for Pendulum-v1 without wrappers\)", said)
+    output = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"preset ppo-pendulum: .* \(made for Pendulum-v1 without wrappers\)", output)
 
 
 def test_sweeps_of_wrapped_environments_from_words_and_from_a_file(tmp_path, capsys):
@@ -203,7 +203,7 @@ def test_sweeps_of_wrapped_environments_from_words_and_from_a_file(tmp_path, cap
         seeds = 1
         episodes = 2
         progress = false
-        slots = 6
+        log_points = 6
         hidden = [8]
         batch_size = 4
         buffer_size = 64
@@ -251,7 +251,15 @@ def test_shaping_of_a_sweep_is_kept_with_the_agents_discount(place, monkeypatch)
     env = PotentialShaping(cart_pole(), potential=mine.upright)
     agent = dqn(env=env)
     jaxrl.sweep(
-        agent, {"discount": [0.9, 0.95]}, seeds=1, steps=60, slots=6, episodes=2, keep="all", out="s", progress=False
+        agent,
+        {"discount": [0.9, 0.95]},
+        seeds=1,
+        steps=60,
+        log_points=6,
+        episodes=2,
+        keep="all",
+        out="s",
+        progress=False,
     )
-    found = jaxrl.load("s", trust=["mine"])
-    assert [float(found.member(trial, 0).agent.env.discount) for trial in (0, 1)] == pytest.approx([0.9, 0.95])
+    result = jaxrl.load("s", trust=["mine"])
+    assert [float(result.member(trial, 0).agent.env.discount) for trial in (0, 1)] == pytest.approx([0.9, 0.95])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.environment import Episode, take
+from jaxrl.environment import Episode, step_episode
 from jaxrl.envs.maze import Maze, MazeState, nearness
 from jaxrl.wrappers import PotentialShaping, TransformReward, Wrapper, WrapperState
 
@@ -30,14 +30,14 @@ def tables(env, length):
         if isinstance(env, PotentialShaping):
             state = WrapperState(state, jnp.float32(env.potential(env.unwrapped, state)))
         episode = Episode(state, jnp.int32(0), None, jnp.int32(length), jnp.float32(0))
-        after, transition = take(env, episode, action, KEY)
+        after, transition = step_episode(env, episode, action, KEY)
         inner = after.state.inner if isinstance(env, PotentialShaping) else after.state
         return inner.cell, transition.reward, transition.terminated, transition.truncated
 
     actions = jax.vmap(one, in_axes=(None, 0))
     cells = env.unwrapped.cells.size if isinstance(env, Wrapper) else env.cells.size
-    found = jax.jit(jax.vmap(actions, in_axes=(0, None)))(jnp.arange(cells), jnp.arange(4))
-    return [np.asarray(column) for column in found]
+    result = jax.jit(jax.vmap(actions, in_axes=(0, None)))(jnp.arange(cells), jnp.arange(4))
+    return [np.asarray(column) for column in result]
 
 
 def action_values(env, length, rounds=400):
@@ -145,9 +145,9 @@ def test_another_discount_is_refused_before_compiling():
 def test_a_sweep_over_the_discount_shapes_by_each_trials_own():
     env = PotentialShaping(Maze(layout="S.G", observation="cell"), potential=nearness)
     agent = jaxrl.QLearning(env, num_envs=2)
-    found = jaxrl.sweep(
+    result = jaxrl.sweep(
         agent, {"discount": [0.5, 0.9]}, seeds=2, iterations=200, episodes=2, keep="all", progress=False
     )
-    assert [float(found.member(trial, 0).agent.env.discount) for trial in (0, 1)] == [0.5, np.float32(0.9)]
+    assert [float(result.member(trial, 0).agent.env.discount) for trial in (0, 1)] == [0.5, np.float32(0.9)]
     # Of two steps, the first leads from a potential of 0 to one of 0.5: 0.5 discount - 0 + 1 - 0.5.
-    np.testing.assert_allclose(found.table()["greedy_return"], [0.75, 0.75, 0.95, 0.95], rtol=1e-6)
+    np.testing.assert_allclose(result.table()["greedy_return"], [0.75, 0.75, 0.95, 0.95], rtol=1e-6)

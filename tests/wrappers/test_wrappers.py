@@ -11,9 +11,10 @@ from sample_environments import Corridor, MaskedRandomWalk, Steering
 
 import jaxrl
 from jaxrl import pytree, random_bits, static
-from jaxrl.environment import name_of, start, take
+from jaxrl.actors import start_actors
+from jaxrl.environment import name_of, start_episode, step_episode
 from jaxrl.envs import CartPole
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.rollout import random_rollout
 from jaxrl.wrappers import (
     ActionRepeat,
     ClipReward,
@@ -40,9 +41,9 @@ KEY = jax.random.key(0)
 
 def played(env, actions):
     """Rewards, flags and observations of an episode by those actions, as the engine sees them."""
-    episode, rows = start(env, KEY), []
+    episode, rows = start_episode(env, KEY), []
     for number, action in enumerate(actions):
-        episode, transition = take(env, episode, jnp.int32(action), jax.random.fold_in(KEY, number))
+        episode, transition = step_episode(env, episode, jnp.int32(action), jax.random.fold_in(KEY, number))
         rows.append((float(transition.reward), bool(transition.terminated), bool(transition.truncated)))
         if transition.ended:
             break
