@@ -28,7 +28,7 @@ WORKS = PRESETS | {
 """What can be measured, by name."""
 EPISODES = 64
 """Greedy episodes of every member."""
-SLOTS = 50
+LOG_POINTS = 50
 """Points of a curve."""
 
 
@@ -41,13 +41,13 @@ def solved_share(solved: int, seeds: int) -> dict[str, Any]:
 
 
 def curve(log: dict[str, np.ndarray]) -> list[list[float]]:
-    """Rows (step, lower quartile, median, upper quartile) of the training return over members, without empty slots."""
+    """Rows (step, lower quartile, median, upper quartile) of the training return, where any member has one."""
     rows = []
-    for slot in range(log["step"].shape[1]):
-        returns = log["episode_return"][:, slot]
+    for point in range(log["step"].shape[1]):
+        returns = log["episode_return"][:, point]
         returns = returns[~np.isnan(returns)]
         if returns.size:
-            step = float(log["step"][:, slot].mean())
+            step = float(log["step"][:, point].mean())
             rows.append([step, *(round(float(x), 4) for x in np.percentile(returns, (25, 50, 75)))])
     return rows
 
@@ -56,7 +56,7 @@ def measured(preset: Preset, seeds: int, device: str) -> dict[str, Any]:
     """Trains a preset with so many seeds from `FIRST_SEED` on, and summarises it as plain data."""
     agent = preset.agent()
     chosen = list(range(FIRST_SEED, FIRST_SEED + seeds))
-    result = jaxrl.train(agent, iterations=preset.iterations, seeds=chosen, slots=SLOTS)
+    result = jaxrl.train(agent, iterations=preset.iterations, seeds=chosen, log_points=LOG_POINTS)
     scores = jaxrl.evaluate(result, episodes=EPISODES).mean(axis=1).astype(np.float64)
     low, high = bootstrap_interval(scores)
     threshold = agent.env.solved_return

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import optax
 
 import jaxrl
-from jaxrl import networks, random_bits, returns, rollout
+from jaxrl import networks, random_bits, returns
+from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Mean, episode_metrics, policy_of
 from jaxrl.distributions import categorical
+from jaxrl.rollout import rollout
 
 
 @jaxrl.pytree
@@ -23,7 +25,7 @@ class State:
 
     params: object
     opt_state: object
-    actors: rollout.Actors
+    actors: Actors
     key: jax.Array
 
 
@@ -49,7 +51,7 @@ class MyA2C(jaxrl.Agent):
         """Draws the parameters, and starts the environments."""
         params_key, start_key, run_key = jax.random.split(key, 3)
         params = self.network.init(params_key, networks.example(self.env.observation_space))
-        actors = rollout.start_actors(self.env, start_key, self.num_envs)
+        actors = start_actors(self.env, start_key, self.num_envs)
         return State(params, self._optimizer(0.0).init(params), actors, run_key)
 
     def iterate(self, state, clock):
@@ -57,7 +59,7 @@ class MyA2C(jaxrl.Agent):
         bits_key, step_key = jax.random.split(jax.random.fold_in(state.key, clock.iteration))
         bits = random_bits.bits(bits_key, (self.rollout_steps, self.num_envs, self.action_bits))
         policy = policy_of(self, state.params, self.num_envs)
-        actors, played = rollout.rollout(self.env, state.actors, policy, bits, step_key, lambda step: step.transition)
+        actors, played = rollout(self.env, state.actors, policy, bits, step_key, lambda step: step.transition)
         loss, gradients = jax.value_and_grad(self._loss)(state.params, played)
         rate = self.learning_rate * (1 - clock.fraction)  # It falls linearly to 0 over the run.
         updates, opt_state = self._optimizer(rate).update(gradients, state.opt_state)

@@ -24,7 +24,7 @@ def main():
     result = jaxrl.train(agent, steps=options.steps, seeds=options.seeds, out=options.out, progress=False)
 
     # Members are the leading axis of everything: the log, the parameters, the returns.
-    print("training return in the last slot of the log:", result.log["episode_return"][:, -1].round(1))
+    print("training return at the last log point:", result.log["episode_return"][:, -1].round(1))
     returns = jaxrl.evaluate(result, episodes=64)  # f32[members, 64], greedy episodes
     solved = returns.mean(axis=1) >= agent.env.solved_return
     print(f"{solved.sum()} of {result.members} seeds solved CartPole; mean greedy return {returns.mean():.1f}")

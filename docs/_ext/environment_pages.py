@@ -12,11 +12,12 @@ from results import WORKS, Results, chosen, draw_curves, scores
 from tables import environment_fields, table
 
 import jaxrl
+from jaxrl.actors import start_actors
 from jaxrl.environment import Environment
 from jaxrl.presets import PRESETS
 from jaxrl.registry import names
 from jaxrl.rendering import save_gif
-from jaxrl.rollout import random_rollout, start_actors
+from jaxrl.rollout import random_rollout
 
 _FRAMES = 40
 _FRAMES_PER_SECOND = 10

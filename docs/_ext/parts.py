@@ -8,7 +8,7 @@ from results import EXPLANATION, WORKS, Results, chosen, draw_curves, scores, sc
 from tables import agent_fields, fields_table, shown, table
 
 from jaxrl.agents import ALGORITHMS
-from jaxrl.checking.findings import CODES
+from jaxrl.env_checker import CODES
 from jaxrl.presets import PRESETS
 from jaxrl.wrappers import WRAPPERS
 

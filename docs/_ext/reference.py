@@ -25,12 +25,22 @@ PAGES = {
     "layers": (
         "Layers of algorithms",
         (
-            *("jaxrl.rollout", "jaxrl.distributions", "jaxrl.networks", "jaxrl.returns", "jaxrl.losses"),
+            *(
+                "jaxrl.actors",
+                "jaxrl.rollout",
+                "jaxrl.distributions",
+                "jaxrl.networks",
+                "jaxrl.returns",
+                "jaxrl.losses",
+            ),
             *("jaxrl.replay", "jaxrl.priorities", "jaxrl.normalize", "jaxrl.optimizers", "jaxrl.schedules"),
             "jaxrl.random_bits",
         ),
     ),
-    "results": ("Sweeps, exports, statistics", ("jaxrl.sweeps", "jaxrl.export", "jaxrl.litert", "jaxrl.statistics")),
+    "results": (
+        "Sweeps, exports, statistics",
+        ("jaxrl.sweeps", "jaxrl.export", "jaxrl.export.tflite_file", "jaxrl.statistics"),
+    ),
 }
 """The public modules, by page: the title, and the modules."""
 
