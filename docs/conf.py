@@ -25,7 +25,7 @@ extensions = [
     "public_names",  # every public name is in the reference
     "offline",  # no page needs another host
 ]
-exclude_patterns = ["_build", "_ext", "generated/parts"]
+exclude_patterns = ["_build", "_ext", "generated/parts", "generated/site"]
 root_doc = "index"
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -46,6 +46,7 @@ mathjax_path = "tex-svg.js"
 html_theme = "furo"
 html_title = "jaxrl"
 html_static_path = ["_static", str(Path(_mathjax.origin).parent / "static" / "mathjax" / "tex-svg.js")]
+html_extra_path = ["generated/site"]
 html_css_files = ["custom.css"]
 html_copy_source = False
 html_show_sourcelink = False

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import itertools
 import pkgutil
@@ -13,36 +14,33 @@ from typing import Any
 import jaxrl
 
 PAGES = {
-    "core": ("Train, evaluate, sweep", ("jaxrl",)),
+    "core": ("Train, evaluate, sweep", "jaxrl"),
     "environments": (
         "Environments and wrappers",
-        ("jaxrl.envs", "jaxrl.wrappers", "jaxrl.adapters", "jaxrl.registry", "jaxrl.spaces", "jaxrl.rendering"),
+        "jaxrl.envs jaxrl.wrappers jaxrl.adapters jaxrl.registry jaxrl.spaces jaxrl.rendering",
     ),
     "agents": (
         "Agents",
-        ("jaxrl.agents", "jaxrl.agents.base", "jaxrl.agents.on_policy", "jaxrl.agents.off_policy", "jaxrl.presets"),
+        "jaxrl.agents jaxrl.agents.base jaxrl.agents.on_policy jaxrl.agents.off_policy jaxrl.presets",
     ),
     "layers": (
         "Layers of algorithms",
-        (
-            *(
-                "jaxrl.actors",
-                "jaxrl.rollout",
-                "jaxrl.distributions",
-                "jaxrl.networks",
-                "jaxrl.returns",
-                "jaxrl.losses",
-            ),
-            *("jaxrl.replay", "jaxrl.priorities", "jaxrl.normalize", "jaxrl.optimizers", "jaxrl.schedules"),
-            "jaxrl.random_bits",
-        ),
+        "jaxrl.actors jaxrl.rollout jaxrl.distributions jaxrl.networks jaxrl.returns jaxrl.losses jaxrl.replay "
+        "jaxrl.priorities jaxrl.normalize jaxrl.optimizers jaxrl.schedules jaxrl.random_bits",
     ),
     "results": (
         "Sweeps, exports, statistics",
-        ("jaxrl.sweeps", "jaxrl.export", "jaxrl.export.tflite_file", "jaxrl.statistics"),
+        "jaxrl.sweeps jaxrl.export jaxrl.export.tflite_file jaxrl.web jaxrl.statistics",
     ),
 }
-"""The public modules, by page: the title, and the modules."""
+"""The pages: the title of each, and the public modules on it."""
+OPTIONAL = {"jaxrl.web"}
+"""Modules that not every version has."""
+
+
+def modules_of(page: str) -> list[str]:
+    """The public modules of a page."""
+    return [name for name in PAGES[page][1].split() if name not in OPTIONAL or importlib.util.find_spec(name)]
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -60,7 +58,7 @@ def homes() -> dict[str, str]:
     """Where every public name is documented: "jaxrl.agents.PPO" -> "jaxrl.PPO"; constants where they are public."""
     first: dict[int, str] = {}
     found = {}
-    for module_name in itertools.chain.from_iterable(modules for _, modules in PAGES.values()):
+    for module_name in itertools.chain.from_iterable(map(modules_of, PAGES)):
         module = importlib.import_module(module_name)
         for name in public_names(module):
             value, full_name = getattr(module, name), f"{module_name}.{name}"
@@ -71,9 +69,9 @@ def homes() -> dict[str, str]:
 def write_reference(folder: Path, write: Callable[[Path, str], None]) -> None:
     """Writes the pages to `folder/reference`."""
     places, constants = homes(), _constants()
-    for page, (title, modules) in PAGES.items():
+    for page, (title, _) in PAGES.items():
         text = f"# {title}\n"
-        for module_name in modules:
+        for module_name in modules_of(page):
             module = importlib.import_module(module_name)
             text += f"\n## {module_name}\n\n```{{eval-rst}}\n.. automodule:: {module_name}\n   :no-members:\n\n"
             elsewhere = []
