@@ -36,7 +36,8 @@ jaxrl export runs/first policy.mjs --format js  # the policy alone, of any envir
 ```
 
 The page is one file that needs no network and no server: weights, rules and pictures are in it, and it opens by a
-double click. The rules and the physics are translated from the environment's own `step`. The [home page](index.md) has one.
+double click. The rules and the physics are translated from the environment's own `step`. The [home page](index.md)
+has one.
 
 Browsers and Node.js import the module of JavaScript:
 
