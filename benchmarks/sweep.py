@@ -90,9 +90,9 @@ def halving(members: int, steps: int, rounds: int) -> None:
             agent(), space, trials=members // 16, seeds=16, steps=steps, rungs=rungs, eta=4, progress=False
         )
         best[rungs] = result.best()
-        print(f"rungs {rungs}: {time.monotonic() - begin:.0f} s; {result.best()}; {dict(result.facts())}", flush=True)
+        print(f"rungs {rungs}: {time.monotonic() - begin:.0f} s; {result.best()}; {dict(result.summary())}", flush=True)
     for rungs in (2, 3):
-        print(f"rungs {rungs}: the same winner as with one: {best[rungs].number == best[1].number}")
+        print(f"rungs {rungs}: the same winner as with one: {best[rungs].index == best[1].index}")
 
 
 PARTS: dict[str, tuple[Callable[[int, int, int], None], int, int]] = {

@@ -25,7 +25,7 @@ def main():
     print(sweep.ranking().head(5).round(4).to_string(index=False))
     best = sweep.best()
     print("best:", best)
-    curve = sweep.curves([best.number]).groupby("step")["episode_return"].mean()  # over its seeds
+    curve = sweep.curves([best.index]).groupby("step")["episode_return"].mean()  # over its seeds
     print("its learning curve:", curve.dropna().iloc[:: max(1, len(curve) // 5)].round(0).to_dict())
     print("an action of its best member:", int(sweep.member().policy([0.0, 0.0, 0.05, 0.0])))
     sweep.report(Path(options.out) / "sweep.html")

@@ -132,20 +132,21 @@ def random_key(name: str, value: Any) -> jax.Array:
     raise TypeError(f"{name} = {shown(value)} must be a random key, such as jax.random.key(0)")
 
 
-def mask(name: str, value: Any, actions: int) -> np.ndarray:
-    """An argument that must say which of so many actions are allowed: bool[actions].
+def mask(name: str, value: Any, counts: tuple[int, ...]) -> np.ndarray:
+    """An argument that must say which actions of each choice are allowed: bool[sum(counts)].
 
     Raises:
       TypeError: it is not an array of flags.
-      ValueError: it is of another length, or allows no action.
+      ValueError: it is of another length, or allows no action of some choice.
     """
-    array = array_of(value)
+    array, actions = array_of(value), sum(counts)
     if array is None or not np.all(np.isin(array, (0, 1))):
         raise TypeError(f"{name} = {shown(value)} must be True or False for each of the {actions} actions")
     if array.shape != (actions,):
         raise ValueError(f"{name} has shape {array.shape}, and must have one flag for each of the {actions} actions")
-    if not array.any():
-        raise ValueError(f"{name} allows no action: at least one of its flags must be True")
+    if not all(part.any() for part in np.split(array, np.cumsum(counts)[:-1])):
+        of_each = " of each choice" if len(counts) > 1 else ""
+        raise ValueError(f"{name} allows no action: at least one of its flags{of_each} must be True")
     return array.astype(bool)
 
 

@@ -10,11 +10,11 @@ from jaxrl import registry
 from jaxrl.config import to_config
 from jaxrl.environment import name_of
 from jaxrl.periodic_evaluation import COLUMN
+from jaxrl.report.palette import BLUE, GREY, ORANGE
 from jaxrl.run_report import median_steps, solved_return
 from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 from jaxrl.storage import new_file
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#4D4D4D"  # Okabe and Ito, safe for the colour-blind
 _TWO_COLUMNS: Any = {"ncols": 2, "borderpad": 0, "columnspacing": 1, "handlelength": 1.5}
 _CURVE_RESAMPLES = 999
 """Of each point of a curve: enough for its ends on paper, and there may be a hundred points."""
@@ -49,8 +49,8 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
     panels = list(figure.subplots(1, len(widths), width_ratios=widths))
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_GREY)
-        axes.tick_params(labelsize=8, color=_GREY)
+        axes.spines[["left", "bottom"]].set_color(GREY)
+        axes.tick_params(labelsize=8, color=GREY)
     _draw_curve(panels[0], result, "episode_return", "Episode return")
     if length:
         better = "\n(lower is better)" if getattr(result.agent.env, "shorter_is_better", False) else ""
@@ -59,8 +59,8 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
     solved = solved_return(result)
     if solved is not None:
         for axes in (panels[0], panels[-1]):
-            axes.axhline(solved, color=_GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        style: Any = {"fontsize": 7.5, "color": _GREY, "xytext": (2, 2), "textcoords": "offset points"}
+            axes.axhline(solved, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        style: Any = {"fontsize": 7.5, "color": GREY, "xytext": (2, 2), "textcoords": "offset points"}
         panels[0].annotate(f"solved: {solved:g}", (0, solved), xycoords=("axes fraction", "data"), **style)
     with new_file(path) as file:
         figure.savefig(file, dpi=300, format="png", facecolor="white")
@@ -97,9 +97,9 @@ def _draw_curve(axes: Any, result: Any, name: str, label: str) -> None:
     evaluated = name == "episode_return" and COLUMN in result.log
     named = ("training, median", "training") if evaluated else ("median over members", None)
     line = named[0] if members > 1 else named[1]
-    axes.plot(x, median, color=_BLUE, linewidth=1.4, label=line, zorder=3)
+    axes.plot(x, median, color=BLUE, linewidth=1.4, label=line, zorder=3)
     if members > 1:
-        axes.fill_between(x, lower, upper, color=_BLUE, alpha=0.22, linewidth=0, label="interquartile band", zorder=2)
+        axes.fill_between(x, lower, upper, color=BLUE, alpha=0.22, linewidth=0, label="interquartile band", zorder=2)
     if evaluated:
         _draw_evaluations(axes, result, x)
     if evaluated:  # Four entries would cover the curves.
@@ -131,10 +131,10 @@ def _draw_evaluations(axes: Any, result: Any, x: np.ndarray) -> None:
     members = len(result.seeds)
     label = "greedy, interquartile mean" if members > 1 else "greedy"
     means = [float(interquartile_mean(column)) for column in columns]
-    axes.plot(x[log_points], means, "o-", color=_ORANGE, lw=1.2, ms=2.5, label=label, zorder=4, clip_on=False)
+    axes.plot(x[log_points], means, "o-", color=ORANGE, lw=1.2, ms=2.5, label=label, zorder=4, clip_on=False)
     if members > 1:
         ends = np.asarray([bootstrap_interval(column, resamples=_CURVE_RESAMPLES) for column in columns])
-        band = {"color": _ORANGE, "alpha": 0.25, "linewidth": 0, "zorder": 3}
+        band = {"color": ORANGE, "alpha": 0.25, "linewidth": 0, "zorder": 3}
         axes.fill_between(x[log_points], *ends.reshape(-1, 2).T, label="95% interval", **band)
 
 
@@ -156,9 +156,9 @@ def _draw_distribution(axes: Any, beside: Any, result: Any, returns: Any) -> Non
     least, most = values.min(), values.max()
     room = max(0.0, 0.1 * float(np.ptp(beside.get_ylim())) - (most - least)) / 2
     edges = np.linspace(least - room, most + room, 2 * int(np.clip(np.sqrt(values.size), 4, 20)) + 2)
-    counts, *_ = axes.hist(values, edges, orientation="horizontal", color=_BLUE, alpha=0.35, ec="white", lw=0.4)
+    counts, *_ = axes.hist(values, edges, orientation="horizontal", color=BLUE, alpha=0.35, ec="white", lw=0.4)
     full = float(np.max(counts))
-    axes.plot(np.full(values.size, -0.05 * full), values, "_", color=_BLUE, ms=5, mew=0.6, alpha=0.6)
+    axes.plot(np.full(values.size, -0.05 * full), values, "_", color=BLUE, ms=5, mew=0.6, alpha=0.6)
     margin = 0.05 * (edges[-1] - edges[0])
     axes.set(xlim=(-0.1 * full, 1.25 * full), ylim=(edges[0] - margin, edges[-1] + margin))
     ticks = MaxNLocator(4, integer=True).tick_values(0, full)
@@ -169,7 +169,7 @@ def _draw_distribution(axes: Any, beside: Any, result: Any, returns: Any) -> Non
     label = f"interquartile mean {mean:,.4g}\n95% interval {low:,.4g} to {high:,.4g}"
     axes.errorbar(
         [1.13 * full], [mean], [[max(mean - low, 0)], [max(high - mean, 0)]],
-        fmt="D", ms=3.5, lw=1.2, capsize=2.5, color=_ORANGE, label=label, clip_on=False,
+        fmt="D", ms=3.5, lw=1.2, capsize=2.5, color=ORANGE, label=label, clip_on=False,
     )  # fmt: skip
     axes.legend(frameon=False, fontsize=7.5, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
 

@@ -1,10 +1,9 @@
-"""Pytrees on disk, in NumPy's format: whole or not at all, and checked when they come back.
+"""Pytrees on disk, in NumPy's format: whole or not at all, and checked when they come back, by the checksums of zip.
 
 Not by orbax: under `jax.distributed` it lets the first process alone write what is not one global array.
 """
 
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from jaxrl.storage import from_json, new_file, to_json
 
 _MANIFEST = "manifest"
-"""The entry of a file that holds the note and the checksums as JSON. Paths of leaves begin with "." or "["."""
+"""The entry of a file that holds the note as JSON. Paths of leaves begin with "." or "["."""
 
 
 class DamagedCheckpointError(ValueError):
@@ -30,11 +29,9 @@ def save(path: Path, tree: Any, note: dict[str, Any]) -> None:
       tree: JAX or NumPy arrays, random keys included.
       note: plain data (as JSON has it) to keep with it.
     """
-    arrays = named_arrays(tree)
-    manifest = {"note": note, "checksums": {name: _checksum(array) for name, array in arrays.items()}}
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as file:
-        write_arrays(file, {_MANIFEST: np.frombuffer(to_json(manifest), np.uint8), **arrays})
+        write_arrays(file, {_MANIFEST: np.frombuffer(to_json(note), np.uint8), **named_arrays(tree)})
 
 
 def restore(path: Path, template: Any) -> tuple[Any, dict[str, Any]]:
@@ -51,17 +48,17 @@ def restore(path: Path, template: Any) -> tuple[Any, dict[str, Any]]:
       DamagedCheckpointError: something is missing, differs from the template or from what was written.
     """
     arrays = _read(path)
-    note, checksums = _checked_manifest(path, arrays.pop(_MANIFEST, None))
+    note = _note(path, arrays.pop(_MANIFEST, None))
     paths, treedef = jax.tree_util.tree_flatten_with_path(template)
-    strange = sorted(checksums.keys() ^ {jax.tree_util.keystr(keys) for keys, _ in paths})
+    strange = sorted(arrays.keys() ^ {jax.tree_util.keystr(keys) for keys, _ in paths})
     if strange:
         raise DamagedCheckpointError(f"{path} is not of this run: {strange[0]} is not in both")
     leaves = []
     for keys, leaf in paths:
         name = jax.tree_util.keystr(keys)
         shape, dtype = _stored_form(leaf)
-        array = _typed(arrays[name], dtype) if name in arrays else None
-        if array is None or array.shape != shape or array.dtype != dtype or checksums.get(name) != _checksum(array):
+        array = _typed(arrays[name], dtype)
+        if array.shape != shape or array.dtype != dtype:
             raise DamagedCheckpointError(f"{path} is damaged or not of this run: {name} is not as it was written")
         leaves.append(_as_leaf(array, leaf))
     return jax.tree_util.tree_unflatten(treedef, leaves), note
@@ -73,16 +70,7 @@ def read_note(path: Path) -> dict[str, Any]:
     Raises:
       DamagedCheckpointError: it can't be read.
     """
-    return _checked_manifest(path, _read(path, [_MANIFEST]).get(_MANIFEST))[0]
-
-
-def read_checksums(path: Path) -> dict[str, int]:
-    """The checksums of a checkpoint's arrays by name, without the arrays.
-
-    Raises:
-      DamagedCheckpointError: it can't be read.
-    """
-    return _checked_manifest(path, _read(path, [_MANIFEST]).get(_MANIFEST))[1]
+    return _note(path, _read(path, [_MANIFEST]).get(_MANIFEST))
 
 
 def _read(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
@@ -94,13 +82,11 @@ def _read(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
         raise DamagedCheckpointError(f"{path} can't be read back: {type(error).__name__}: {error}") from error
 
 
-def _checked_manifest(path: Path, stored: np.ndarray | None) -> tuple[dict[str, Any], dict[str, int]]:
+def _note(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
     try:
-        manifest = from_json(b"" if stored is None else stored.tobytes())
-        note, checksums = dict(manifest["note"]), dict(manifest["checksums"])
-    except (ValueError, KeyError, TypeError) as error:
+        return from_json(b"" if stored is None else stored.tobytes())
+    except ValueError as error:
         raise DamagedCheckpointError(f"{path} is damaged: {error}") from error
-    return note, checksums
 
 
 def write_arrays(file: Any, arrays: dict[str, np.ndarray]) -> None:
@@ -158,7 +144,3 @@ def is_key(leaf: Any) -> bool:
 def _stored_form(leaf: Any) -> tuple[tuple[int, ...], np.dtype]:
     form = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
     return tuple(form.shape), np.dtype(form.dtype)
-
-
-def _checksum(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)

@@ -3,7 +3,8 @@
 A configuration is what JSON holds. A pytree dataclass is `{"class": import path, "fields": {...}}`,
 a tuple is a list, `None`, strings, whole numbers and finite floats are themselves. All else is an
 object with one telling key: `{"float": "inf"}`, `{"list": [...]}`, `{"dict": {...}}`,
-`{"dtype": ...}`, `{"array": ...}` and `{"function": "module:name"}`. Every value comes back exactly as it was.
+`{"dtype": ...}`, `{"array": ...}` and `{"function": "module:name"}`. Every value comes back as it was, arrays as
+NumPy's: an agent's leaves become arrays of definite dtypes before anything is traced with them.
 
 A class whose fields hold something else, such as an adapted environment with its library's own parameters, says what
 is stored in their place: `to_fields()` gives a dict by names of fields, and the classmethod `from_fields(dict)` builds
@@ -144,10 +145,7 @@ def _store_array(value: Any, path: str) -> dict[str, Any]:
     items = [
         item if not isinstance(item, float) or math.isfinite(item) else repr(item) for item in wide.ravel().tolist()
     ]
-    kind = "jax" if isinstance(value, jax.Array) else "numpy" if isinstance(value, np.ndarray) else "numpy scalar"
-    stored: dict[str, Any] = {"array": items, "shape": list(array.shape), "dtype": name, "of": kind}
-    # A weak type decides what dtypes a program computes in, and whether it is compiled again.
-    return stored | {"weak": True} if kind == "jax" and value.weak_type else stored
+    return {"array": items, "shape": list(array.shape), "dtype": name}
 
 
 def _load(config: Any, path: str, trust: Trust) -> Any:
@@ -175,24 +173,16 @@ def _load_tagged(config: dict[str, Any], path: str, trust: Trust) -> Any:
     if tag == "dtype":
         return _DTYPES[config["of"]][content]
     if tag == "array":
-        return _load_array(config, path)
+        return _load_array(config)
     if tag == "function":
         return load_function(str(content), trust)
     raise KeyError(tag)
 
 
-def _load_array(config: dict[str, Any], path: str) -> Any:
+def _load_array(config: dict[str, Any]) -> np.ndarray | np.generic:
     dtype = _DTYPES["numpy.dtype"][config["dtype"]]
     numbers = [float(item) if isinstance(item, str) else item for item in config["array"]]
-    array = np.array(numbers, dtype).reshape(config["shape"])
-    if config["of"] == "numpy scalar":
-        return array[()]
-    if config["of"] == "numpy":
-        return array
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise ValueError(f'{path} is a JAX array of {dtype}: set jax.config.update("jax_enable_x64", True) to load it')
-    # An update keeps the weak type of what it updates; a conversion would lose it.
-    return jnp.full(array.shape, dtype.type(0).item()).at[...].set(array) if "weak" in config else jnp.asarray(array)
+    return np.array(numbers, dtype).reshape(config["shape"])[()]  # Scalars for static fields, which must be hashable.
 
 
 def _load_node(class_path: str, stored: dict[str, Any], trust: Trust) -> Any:

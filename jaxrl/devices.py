@@ -2,12 +2,12 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import platformdirs
 import psutil
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh
@@ -64,14 +64,20 @@ def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path:
     Raises:
       OSError: the folder can't be made.
     """
-    default = platformdirs.user_cache_path("jaxrl") / "programs"
-    path = default if folder is None else arguments.path("folder", folder)
+    path = user_caches() / "jaxrl" / "programs" if folder is None else arguments.path("folder", folder)
     path.mkdir(parents=True, exist_ok=True)
     reset_cache()  # JAX keeps to the folder that it used first otherwise.
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return path
+
+
+def user_caches() -> Path:
+    """The user's folder for caches: macOS's, or that of the XDG base directory specification."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def member_mesh(members: int, devices: int | None = None) -> Mesh:

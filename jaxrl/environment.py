@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import masks
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
 from jaxrl.validation import check_static
@@ -109,26 +110,30 @@ class Environment:
         raise NotImplementedError(f"{type(self).__name__} has no step(state, action, key)")
 
     def action_mask(self, state: Any) -> jax.Array | None:
-        """The allowed actions, bool[n], of a discrete action space; None where all are, always."""
+        """The allowed actions; None where all are, always.
+
+        A flag for each action of a `Discrete` space, bool[n]; of a `MultiDiscrete` one bool[sum(counts)], the flags of
+        each choice one choice behind the other.
+        """
         return None
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
-        """The allowed actions, bool[n], where an observation shows them; else None.
+        """The allowed actions, as `action_mask` gives them, where an observation shows them; else None.
 
         Exported policies read the mask off the observation by it, and need no input for it.
         """
         return None
 
     def random_action(self, state: Any, uniform: jax.Array) -> jax.Array:
-        """One of the actions that `action_mask` allows, i32[], by a number f32[] uniform in [0, 1).
+        """One of the actions that `action_mask` allows, by a number f32[] uniform in [0, 1), or f32[len(counts)].
 
         Asked only where there is a mask. Needs no overriding but for speed, where an allowed action is cheaper to
         find than the whole mask.
         """
+        space: Any = self.action_space
         mask = self.action_mask(state)
         assert mask is not None
-        counts = jnp.cumsum(mask, dtype=jnp.int32)
-        return jnp.argmax(counts > (uniform * counts[-1]).astype(jnp.int32)).astype(jnp.int32)
+        return masks.draw_allowed(space, mask, uniform)
 
     def render(self, state: Any) -> np.ndarray:
         """Draws one state for people, outside of any traced code: uint8[height, width, 3]."""
@@ -152,7 +157,7 @@ class Episode:
     Attributes:
       state: the environment's state.
       obs: the observation that the next decision is made from.
-      mask: bool[n], the allowed actions in `state`, or None.
+      mask: the allowed actions in `state`, as `Environment.action_mask` gives them.
       length: i32[], steps taken.
       episode_return: f32[], the undiscounted sum of rewards so far.
     """
@@ -222,6 +227,8 @@ def step_episode(env: Environment, episode: Episode, action: Any, key: jax.Array
     episode_return = episode.episode_return + step.reward
     mask = env.action_mask(state)
     truncated = step.truncated | (length >= env.max_steps)
+    space: Any = env.action_space
+    stuck = None if mask is None else ~(step.terminated | truncated) & ~masks.allows_any(space, mask)
     transition = Transition(
         obs=episode.obs,
         mask=episode.mask,
@@ -233,21 +240,22 @@ def step_episode(env: Environment, episode: Episode, action: Any, key: jax.Array
         truncated=truncated,
         length=length,
         episode_return=episode_return,
-        faults=_faults(step.reward, (episode.obs, step.obs), mask, step.terminated | truncated, action),
+        faults=_faults(step.reward, (episode.obs, step.obs), stuck, action),
     )
     return Episode(state, step.obs, mask, length, episode_return), transition
 
 
-def _faults(reward: Any, observations: Any, mask: Any, ended: jax.Array, action: Any) -> dict[str, jax.Array | None]:
+def _faults(reward: Any, observations: Any, stuck: Any, action: Any) -> dict[str, jax.Array | None]:
     """Which of `FAULTS` an environment committed in a step: bool[] each. Costs nothing where nobody reads it.
 
+    `stuck`: bool[], whether the episode goes on where the mask allows no action; None where there is no mask.
     What follows from an action that is not finite is the fault of who chose it.
     """
     sound = _is_finite(action)
     return {
         "reward": sound & ~jnp.isfinite(reward),
         "observation": sound & ~_is_finite(observations),
-        "mask": None if mask is None else sound & ~ended & ~jnp.any(mask),
+        "mask": None if stuck is None else sound & stuck,
     }
 
 

@@ -23,6 +23,7 @@ from jaxrl.devices import (
 from jaxrl.evaluation import episode_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import cache_by_structure
+from jaxrl.train_config import TrainConfig
 
 CPU_CACHE = 4 * 2**20
 """Bytes that the members which a CPU device trains at once should work on: about the caches of a core."""
@@ -68,37 +69,23 @@ class MemberBytes:
         return 2 * (self.kept + self.log)
 
 
-def choose_block(
-    agent: Agent,
-    members: int,
-    log_points: int,
-    *,
-    requested: int | None,
-    devices: int | None,
-    limit: int | None,
-    evaluation: EvaluationPlan | None,
-    stored: bool,
-    keep_all: bool = True,
-) -> tuple[int, Mesh]:
+def choose_block(agent: Agent, members: int, log_points: int, config: TrainConfig) -> tuple[int, Mesh]:
     """Decides how many members are trained at once, and on which devices.
 
     Args:
       agent: of all members.
       members: of the whole run.
       log_points: rows of the log.
-      requested: members of a block, or None for what suits the devices.
-      devices: how many devices to use, or None for all.
-      limit: bytes that may be used, or None for what is free.
-      evaluation: while they are trained, or None.
-      stored: whether checkpoints are written, for which the host copies a block.
-      keep_all: whether all trained members stay in memory, or only the block under way.
+      config: what was asked for.
 
     Raises:
       NotEnoughMemoryError: the run can't fit.
     """
-    mesh = member_mesh(min(members, requested or members), devices)
-    pools = _pools(member_bytes(agent, log_points, evaluation), mesh, limit, stored)
-    if not keep_all:
+    requested = config.block_size
+    mesh = member_mesh(min(members, requested or members), config.devices)
+    needed = member_bytes(agent, log_points, config.evaluation)
+    pools = _pools(needed, mesh, config.memory_limit, config.stored)
+    if not config.keep_all:
         pools = [Pool(pool.name, pool.free, pool.working + pool.kept, 0) for pool in pools]
     if requested is None:
         suiting = _cpu_block(agent) * mesh.size if _is_cpu(mesh) else members

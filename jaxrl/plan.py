@@ -23,6 +23,7 @@ from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.pytree import field_at, get_at, is_pytree, is_static, leaf_paths, with_array_leaves
 from jaxrl.registry import nearest
 from jaxrl.ties import tie_agent, tie_varied
+from jaxrl.train_config import TrainConfig
 from jaxrl.validation import check_at, check_values, is_finite
 
 _LOG_POINT_STEPS = 2**24
@@ -84,25 +85,11 @@ class Plan:
         return loop.batched_agent(self.agent, self.vary, chosen)
 
 
-def make_plan(
-    agent: Agent,
-    *,
-    steps: int | None,
-    iterations: int | None,
-    seeds: Any,
-    vary: dict[str, Any] | None,
-    log_points: int,
-    block_size: int | None,
-    devices: int | None,
-    memory_limit: int | None,
-    evaluation: EvaluationPlan | None = None,
-    stored: bool = False,
-    keep_all: bool = True,
-) -> Plan:
-    """Checks everything that the user gave and decides the blocks; arguments as of `jaxrl.train`.
+def make_plan(agent: Agent, config: TrainConfig) -> Plan:
+    """Checks everything that the user gave, and decides the blocks.
 
-    `evaluation` is what `checked_evaluation` made of its arguments. `stored` says whether the run is kept on disk,
-    which takes memory for copies; `keep_all` whether all trained members stay in memory, or only the block under way.
+    Raises:
+      TypeError, ValueError: something is wrong; see `jaxrl.train`.
     """
     jax.local_devices()  # So that a backend that can't start raises its own error.
     if not isinstance(agent, Agent):
@@ -118,27 +105,17 @@ def make_plan(
     agent = tie_agent(agent)
     check_environment(agent.env)
     agent.check()
-    count = _iterations(agent, steps, iterations)
+    count = _iterations(agent, config.steps, config.iterations)
     agent.check_run(count)
     if type(agent) not in ALGORITHMS.values():  # Those are tested for it, and tracing them takes a while.
         check_iteration(agent)
-    members = checked_seeds(seeds, repeats=bool(vary))
-    varied = tie_varied(agent, _vary(agent, vary or {}, len(members)))
-    log_points = _log_points(log_points, count, agent.steps_per_iteration)
-    if evaluation is not None:
-        _check_evaluation(evaluation, count * agent.steps_per_iteration if steps is None else steps)
-    size, mesh = choose_block(
-        agent,
-        len(members),
-        log_points,
-        requested=None if block_size is None else positive("block_size", block_size),
-        devices=None if devices is None else positive("devices", devices),
-        limit=None if memory_limit is None else positive("memory_limit", memory_limit),
-        evaluation=evaluation,
-        stored=stored,
-        keep_all=keep_all,
-    )
-    return Plan(agent, varied, np.asarray(members), count, log_points, size, mesh, evaluation)
+    members = checked_seeds(config.seeds, repeats=bool(config.vary))
+    varied = tie_varied(agent, _vary(agent, config.vary or {}, len(members)))
+    log_points = _log_points(config.log_points, count, agent.steps_per_iteration)
+    if config.evaluation is not None:
+        _check_evaluation(config.evaluation, config.steps or count * agent.steps_per_iteration)
+    size, mesh = choose_block(agent, len(members), log_points, config)
+    return Plan(agent, varied, np.asarray(members), count, log_points, size, mesh, config.evaluation)
 
 
 def _iterations(agent: Agent, steps: int | None, iterations: int | None) -> int:

@@ -15,7 +15,7 @@ from jaxrl.arguments import shown
 from jaxrl.environment import Environment
 from jaxrl.validation import check_values
 
-LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx")
+LIBRARIES = ("brax", "gymnasium", "gymnax", "jumanji", "pgx", "playground")
 """The libraries whose environments go by "library:name"; `jaxrl.adapters` has a module of that name for each."""
 _factories: dict[str, tuple[Callable[..., Environment], dict[str, Any]]] = {}
 

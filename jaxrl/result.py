@@ -10,8 +10,8 @@ import numpy as np
 from jaxrl import arguments, loop, random_bits
 from jaxrl.agents.base import Agent
 from jaxrl.evaluation import evaluate
+from jaxrl.masks import Choices, counts_of
 from jaxrl.pytree import replace_at, with_array_leaves
-from jaxrl.spaces import Discrete
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Member:
           obs: array or nested lists of the observation space's shape; several of them in its structure.
           carry: what the last call gave; None, or `initial_carry()`, at the start of an episode.
           key: to explore with, as in training; None for the policy's deterministic action.
-          mask: bool[n], the allowed actions, or None where all are.
+          mask: bool[n], the allowed actions (see `jaxrl.masks`), or None where all are.
 
         Raises:
           TypeError: `obs` holds no numbers, `mask` no flags, or `key` is no random key.
@@ -155,9 +155,9 @@ class Member:
         space, actions = self.agent.env.observation_space, self.agent.env.action_space
         obs = arguments.observation("obs", obs, space)
         if mask is not None:
-            if not isinstance(actions, Discrete):
+            if not isinstance(actions, Choices):
                 raise ValueError(f"mask is for discrete actions, and these are {actions}: leave it out")
-            mask = arguments.mask("mask", mask, actions.n)
+            mask = arguments.mask("mask", mask, counts_of(actions))
         if key is not None:
             key = arguments.random_key("key", key)
         return _act(with_array_leaves(self.agent), self.params, carry, obs, key, mask)

@@ -99,12 +99,16 @@ def random_rollout(env: Environment, actors: Actors, steps: int, key: jax.Array,
     if actors.episodes.mask is None:
         actions = env.action_space.sample(noise_key, shape)
         return rollout(env, actors, Policy(lambda carry, episodes, row: (row, carry, ())), actions, step_key, record)
-    uniform = random_bits.uniform(random_bits.bits(noise_key, shape))
+    choices: Any = env.action_space
+    uniform = random_bits.uniform(random_bits.bits(noise_key, (*shape, *choices.shape)))
     return rollout(env, actors, random_policy(env), uniform, step_key, record)
 
 
 def random_policy(env: Environment) -> Policy:
-    """Chooses among the allowed actions of an environment with a mask, by noise f32[envs] uniform in [0, 1)."""
+    """Chooses among the allowed actions of an environment with a mask.
+
+    By noise uniform in [0, 1): f32[envs], or f32[envs, choices] where an action is made of several.
+    """
 
     def act(carry: Any, episodes: Episode, row: jax.Array) -> tuple[jax.Array, Any, tuple[()]]:
         return jax.vmap(env.random_action)(episodes.state, row), carry, ()

@@ -19,6 +19,7 @@ from jaxrl.progress import Bar
 from jaxrl.result import Result
 from jaxrl.run_directory import RunDirectory
 from jaxrl.storage import RunDirectoryError, exclusive
+from jaxrl.train_config import TrainConfig
 from jaxrl.trainer import Trainer, final_template
 from jaxrl.trust import checked_trust
 
@@ -89,20 +90,19 @@ def train(
     arguments.flag("progress", progress)
     checkpoint_seconds = arguments.number("checkpoint_seconds", checkpoint_seconds, least=0)
     stored = RunDirectory.stored_block_size(out) if resume and out is not None else None
-    evaluation = checked_evaluation(evaluate_every, evaluation_episodes, keep_best)
-    plan = make_plan(
-        agent,
+    config = TrainConfig(
         steps=steps,
         iterations=iterations,
         seeds=seeds,
         vary=vary,
         log_points=log_points,
+        evaluation=checked_evaluation(evaluate_every, evaluation_episodes, keep_best),
         block_size=stored or block_size,
         devices=devices,
         memory_limit=memory_limit,
-        evaluation=evaluation,
         stored=out is not None,
     )
+    plan = make_plan(agent, config)
     if stored is not None:
         plan = _as_begun(plan, stored)
     with exclusive(out) if out is not None else nullcontext():

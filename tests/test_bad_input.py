@@ -13,6 +13,7 @@ from small_runs import LOG_POINTS, STEPS, a2c, cart_pole, dqn, ppo, reinforce, t
 import jaxrl
 from jaxrl.plan import make_plan
 from jaxrl.pytree import field_bounds, is_static
+from jaxrl.train_config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -377,9 +378,9 @@ def test_a_run_that_cannot_fit_is_refused_with_the_number_that_fits(
         "devices": 1,
         "memory_limit": limit,
     }
-    assert make_plan(agent, steps=STEPS, seeds=fits, **sizes).members == fits
+    assert make_plan(agent, TrainConfig(steps=STEPS, seeds=fits, **sizes)).members == fits
     with pytest.raises(ValueError, match=f"at most seeds = {fits} would fit"):
-        make_plan(agent, steps=STEPS, seeds=fits + 1, **sizes)
+        make_plan(agent, TrainConfig(steps=STEPS, seeds=fits + 1, **sizes))
 
 
 def test_not_even_one_member_fits(never_compiled: None) -> None:
@@ -393,8 +394,8 @@ def test_not_even_one_member_fits(never_compiled: None) -> None:
 def test_blocks_shrink_before_a_run_is_refused() -> None:
     sizes = {"vary": None, "iterations": None, "log_points": LOG_POINTS, "block_size": None, "devices": 1}
     agent = dqn(buffer_size=2_000)
-    roomy = make_plan(agent, steps=STEPS, seeds=32, memory_limit=2**30, **sizes)
-    tight = make_plan(agent, steps=STEPS, seeds=32, memory_limit=1_200_000, **sizes)
+    roomy = make_plan(agent, TrainConfig(steps=STEPS, seeds=32, memory_limit=2**30, **sizes))
+    tight = make_plan(agent, TrainConfig(steps=STEPS, seeds=32, memory_limit=1_200_000, **sizes))
     assert roomy.block_size == 16
     assert 1 < tight.block_size < 16
 

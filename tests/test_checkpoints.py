@@ -29,12 +29,23 @@ def test_numbers_that_the_format_does_not_know_come_back(tmp_path: Path) -> None
         np.testing.assert_array_equal(jax.random.key_data(again["key"]), jax.random.key_data(tree["key"]))
 
 
-def test_arrays_of_another_checkpoint(tmp_path: Path) -> None:
-    parts = []
-    for value in (1.0, 2.0):
-        checkpoints.save(tmp_path / "file", {"x": np.full(3, value)}, {"log_point": 1})
-        parts.append(checkpoints.read_arrays(tmp_path / "file"))
-    with open(tmp_path / "file", "wb") as file:
-        checkpoints.write_arrays(file, parts[0] | {"manifest": parts[1]["manifest"]})
-    with pytest.raises(checkpoints.DamagedCheckpointError, match=r"x'. is not as it was written"):
-        checkpoints.restore(tmp_path / "file", {"x": np.zeros(3)})
+def test_arrays_of_another_kind(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "file", {"x": np.zeros(3)}, {})
+    for template in ({"x": np.zeros(4)}, {"x": np.zeros(3, np.float32)}):
+        with pytest.raises(checkpoints.DamagedCheckpointError, match=r"x'. is not as it was written"):
+            checkpoints.restore(tmp_path / "file", template)
+    with pytest.raises(checkpoints.DamagedCheckpointError, match=r"'y'. is not in both"):
+        checkpoints.restore(tmp_path / "file", {"x": np.zeros(3), "y": np.zeros(3)})
+
+
+def test_every_flipped_byte_of_an_array_is_noticed(tmp_path: Path) -> None:
+    array = np.arange(3, dtype=np.float64) + 1
+    checkpoints.save(tmp_path / "file", {"x": array}, {})
+    content = bytearray((tmp_path / "file").read_bytes())
+    begin = content.index(array.tobytes())
+    for place in range(begin, begin + array.nbytes):
+        content[place] ^= 1
+        (tmp_path / "flipped").write_bytes(content)
+        content[place] ^= 1
+        with pytest.raises(checkpoints.DamagedCheckpointError, match="can't be read back: BadZipFile"):
+            checkpoints.restore(tmp_path / "flipped", {"x": array})

@@ -83,24 +83,16 @@ def test_nan_comes_back():
     ],
     ids=repr,
 )
-def test_arrays_come_back_exactly(value):
+def test_arrays_come_back_exactly_as_numpys(value):
     back = through_json(value)
-    assert isinstance(back, jax.Array) == isinstance(value, jax.Array)
-    assert isinstance(back, np.generic) == isinstance(value, np.generic)
+    assert isinstance(back, np.ndarray if value.ndim else np.generic)
     assert (back.dtype, back.shape) == (value.dtype, value.shape)
-    assert getattr(back, "weak_type", None) == getattr(value, "weak_type", None)
     assert np.asarray(back).tobytes() == np.asarray(value).tobytes()
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.bool_, np.int32, np.dtype("uint8"), float], ids=repr)
 def test_dtypes_come_back_as_the_same_object(dtype):
     assert through_json(Box(0, 1, (2,), dtype)).dtype is dtype
-
-
-def test_a_jax_array_that_would_lose_digits_is_refused():
-    stored = to_config(np.array([0.1])) | {"of": "jax"}
-    with pytest.raises(ValueError, match="jax_enable_x64"):
-        from_config(stored)
 
 
 @pytest.mark.parametrize("value", [lambda x: x, object(), {1: 2}, 1j, np.array(["a"]), jax.random.key(0)])

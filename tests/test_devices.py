@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from jaxrl.devices import user_caches
+
 CODE = """
 import json, sys
 import jax
@@ -52,3 +56,15 @@ print(*[len(list(Path(folder).iterdir())) > 0 for folder in sys.argv[1:]])
 def test_another_folder_is_used_from_there_on(tmp_path):
     command = [sys.executable, "-c", MOVED, str(tmp_path / "first"), str(tmp_path / "second")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "True True"
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"), [(None, "home/.cache"), ("", "home/.cache"), ("elsewhere", "elsewhere")]
+)
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has one place")
+def test_the_users_caches_are_where_xdg_has_them(variable, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", variable and str(tmp_path / variable))
+    assert user_caches() == tmp_path / folder

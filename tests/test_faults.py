@@ -132,7 +132,7 @@ def test_a_sweep_names_it_and_prefers_what_is_sound() -> None:
     assert table["fault"].tolist() == [2, 2, 0, 0]
     assert not table["diverged"].any()
     assert ("the environment gave observations that are not finite", "2 of 4 members") in [
-        (what, value.partition(";")[0]) for what, value in result.facts()
+        (what, value.partition(";")[0]) for what, value in result.summary()
     ]
     assert set(result.curves([0])["fault"]) == {2}
 

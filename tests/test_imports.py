@@ -1,6 +1,7 @@
 """The structure of the code: imports point one way, and importing jaxrl stays light."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ ORDER = [
         "validation",
         "random_bits",
         "spaces",
+        "masks",
         "environment",
         "registry",
         "wrappers",
@@ -28,9 +30,10 @@ ORDER = [
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),
     *("losses", "lookup", "replay", "priorities", "devices", "agents", "presets"),
-    *("loop", "evaluation", "periodic_evaluation", "memory", "ties"),
+    *("loop", "evaluation", "periodic_evaluation", "train_config", "memory", "ties"),
     *("plan", "checkpoints", "provenance", "run_directory", "result"),
-    *("export", "progress", "blocks", "trainer", "run_report", "charts", "training", "sweeps", "cli", "__main__"),
+    *("web", "export", "progress", "blocks", "trainer", "report", "run_report", "charts", "training"),
+    *("sweeps", "cli", "__main__"),
 ]
 """The modules and packages of the engine: each may import those before it."""
 BEFORE_ENVIRONMENTS = ORDER[: ORDER.index("env_checker")]
@@ -41,6 +44,7 @@ AGENTS = [
     "collection",
     "minibatches",
     "on_policy",
+    "replay_draws",
     "off_policy",
     "epsilon_greedy",
     "off_policy_actor",
@@ -112,6 +116,39 @@ def test_the_check_sees_imports_inside_functions(tmp_path):
     file = tmp_path / "module.py"
     file.write_text("def f():\n    from jaxrl import loop\n    import jaxrl.training\n")
     assert imported_modules(file) == {"loop", "training"}
+
+
+def imports(file: Path, names: set[str]) -> set[str]:
+    """The modules among `names` that a file imports when it runs, inside functions too."""
+    tree = ast.parse(file.read_text())
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    result = set()
+    for node in ast.walk(tree):
+        if node not in typing_only and isinstance(node, ast.Import | ast.ImportFrom):
+            parent = node.module if isinstance(node, ast.ImportFrom) else ""
+            for alias in node.names:
+                full = f"{parent}.{alias.name}".strip(".")
+                result.add(full if full in names else parent)
+    return result & names
+
+
+def test_no_module_imports_itself_in_a_circle():
+    files = {}
+    for file in [*ENGINE, *ENVIRONMENTS, ROOT / "__init__.py"]:
+        parts = ("jaxrl", *file.relative_to(ROOT).with_suffix("").parts)
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    names = set(files)
+    graph = {name: imports(file, names) - {name} for name, file in files.items()}
+    assert sum(map(len, graph.values())) > 500
+    list(graphlib.TopologicalSorter(graph).static_order())  # Raises CycleError.
+    loop = graphlib.TopologicalSorter(graph | {"jaxrl.pytree": {"jaxrl.training"}})
+    with pytest.raises(graphlib.CycleError):
+        list(loop.static_order())
 
 
 def test_environments_refuse_another_import_name():

@@ -11,23 +11,16 @@ import pytest
 import jaxrl
 from jaxrl import loop
 from jaxrl.plan import make_plan
+from jaxrl.train_config import TrainConfig
 from jaxrl.trainer import whole_template
 
 MEMBERS, CAPACITY = 4, 1000
 
 
 def compiled(agent):
-    plan = make_plan(
-        agent,
-        steps=5_000,
-        iterations=None,
-        seeds=MEMBERS,
-        vary={"learning_rate": np.full(MEMBERS, 1e-3)},
-        log_points=10,
-        block_size=MEMBERS,
-        devices=1,
-        memory_limit=None,
-    )
+    vary = {"learning_rate": np.full(MEMBERS, 1e-3)}
+    sizes = {"log_points": 10, "block_size": MEMBERS, "devices": 1}
+    plan = make_plan(agent, TrainConfig(steps=5_000, seeds=MEMBERS, vary=vary, **sizes))
     state, log, _ = whole_template(plan)
     edges = loop.log_point_edges(plan.iterations, plan.log_points)
     batched = plan.batched_agent(plan.chosen(0))

@@ -28,7 +28,8 @@ from jaxrl.memory import NotEnoughMemoryError, member_bytes
 from jaxrl.periodic_evaluation import EvaluationPlan, starts_key
 from jaxrl.plan import make_plan
 from jaxrl.run_directory import RunDirectory, RunDirectoryError
-from jaxrl.sweeps.planning import plan_sweep
+from jaxrl.sweeps import SweepConfig, plan_sweep
+from jaxrl.train_config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -279,7 +280,7 @@ def test_what_is_evaluated_is_part_of_what_a_run_is(tmp_path: Path) -> None:
 def test_the_memory_of_evaluations_is_planned(keep_best: bool) -> None:
     evaluation = EvaluationPlan(20, 2, keep_best)
     sizes: dict[str, Any] = {"iterations": None, "vary": None, "log_points": 6, "block_size": 4, "devices": 1}
-    plan = make_plan(tiny_dqn(), steps=60, seeds=4, memory_limit=None, evaluation=evaluation, **sizes)
+    plan = make_plan(tiny_dqn(), TrainConfig(steps=60, seeds=4, memory_limit=None, evaluation=evaluation, **sizes))
     planned = member_bytes(plan.agent, plan.log_points, plan.evaluation)
     kept = sum(x.size * 4 for x in jax.tree.leaves(trainer.whole_template(plan)[2]))
     params = sum(x.size * 4 for x in jax.tree.leaves(train_blocks(None).member(0).params))
@@ -290,7 +291,8 @@ def test_the_memory_of_evaluations_is_planned(keep_best: bool) -> None:
     assert 4 * (planned.state + planned.log - before.state - before.log) == kept - keep_best * 4 * 4
     with pytest.raises(NotEnoughMemoryError, match="not even one member fits"):
         make_plan(
-            tiny_dqn(), steps=60, seeds=1, memory_limit=2**16, evaluation=EvaluationPlan(20, 2000, keep_best), **sizes
+            tiny_dqn(),
+            TrainConfig(steps=60, seeds=1, memory_limit=2**16, evaluation=EvaluationPlan(20, 2000, keep_best), **sizes),
         )
 
 
@@ -325,8 +327,8 @@ def test_sweeps_evaluate_every_member_and_keep_its_best(tmp_path: Path) -> None:
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
     with pytest.raises(RunDirectoryError, match=r"another sweep.*evaluation"):
         jaxrl.sweep(dqn(), space, **run, **kept, **{**evaluated, "evaluate_every": 60})
-    facts = dict(plan_sweep(dqn(), space, **run, evaluation=EvaluationPlan(30, 2, True)).rows())
-    assert facts["evaluations a member"] == "4, of 2 greedy episodes each"
+    rows = dict(plan_sweep(SweepConfig(dqn(), space, **run, **evaluated)).rows())
+    assert rows["evaluations a member"] == "4, of 2 greedy episodes each"
 
 
 # The command line.

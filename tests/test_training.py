@@ -28,6 +28,7 @@ import jaxrl
 from jaxrl import loop
 from jaxrl.plan import make_plan
 from jaxrl.progress import Progress
+from jaxrl.train_config import TrainConfig
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -237,8 +238,8 @@ def test_log_points_are_no_more_than_iterations() -> None:
 def test_a_log_never_counts_beyond_float32() -> None:
     sizes = {"steps": None, "seeds": 1, "vary": None, "block_size": None, "devices": 1, "memory_limit": None}
     with pytest.raises(ValueError, match=r"log_points = 1 of 20000000 iterations .* at least log_points = 2"):
-        make_plan(dqn(), iterations=20_000_000, log_points=1, **sizes)
-    assert make_plan(dqn(), iterations=20_000_000, log_points=2, **sizes).log_points == 2
+        make_plan(dqn(), TrainConfig(iterations=20_000_000, log_points=1, **sizes))
+    assert make_plan(dqn(), TrainConfig(iterations=20_000_000, log_points=2, **sizes)).log_points == 2
 
 
 # Interruptions.

@@ -79,8 +79,9 @@ def name_class(run: Path, path: str, what: str = "env") -> None:
     for block in (run / "blocks").glob("*.npz") if (run / "blocks").exists() else ():
         arrays = checkpoints.read_arrays(block)
         manifest = json.loads(arrays["manifest"].tobytes())
-        manifest["note"]["run"] = owned
-        manifest["checksum"] = checksum_of({"note": manifest["note"], "checksums": manifest["checksums"]})
+        del manifest["checksum"]
+        manifest["run"] = owned
+        manifest["checksum"] = checksum_of(manifest)
         with open(block, "wb") as file:
             text = json.dumps(manifest).encode()
             checkpoints.write_arrays(file, arrays | {"manifest": np.frombuffer(text, np.uint8)})

@@ -5,10 +5,10 @@ every step, automatic resets to fresh random starts.
 
 Not the same: one process on one core. The state is float64, and observations (float32) and rewards are always built.
 "vector" is the environment's own vector version, which Gymnasium has of CartPole alone: `CartPoleVectorEnv`, where the
-step after an episode's end only resets; those are not counted as steps. "jaxrl" is jaxrl's environment in Gymnasium's
-interface, played by the same loop. "sync" is a `SyncVectorEnv` at its quickest: it
-resets within the last step, as jaxrl does, hands out its observations without copying them, and goes without
-Gymnasium's check of the first step (`PassiveEnvChecker`).
+step after an episode's end only resets; those are not counted as steps. "jaxrl next step" and "jaxrl same step" are
+jaxrl's environment in Gymnasium's interface, played by the same loop. "sync" is a `SyncVectorEnv` at its quickest: it
+resets within the last step, hands out its observations without copying them, and goes without Gymnasium's check of the
+first step (`PassiveEnvChecker`).
 """
 
 import functools
@@ -24,9 +24,13 @@ from benchmarks.contender import Run, serve
 DIFFERS = {
     "all": ["one process on one core", "float64 state", "observations and rewards are always built"],
     "vector": ["the step after an episode's end only resets; it is not counted"],
-    "jaxrl": ["the step after an episode's end only resets; it is not counted"],
+    "jaxrl next step": ["the step after an episode's end only resets; it is not counted"],
+    "jaxrl same step": ["hands out the last observations of episodes in its infos"],
     "sync": ["one Python object for each environment, stepped in turn"],
 }
+
+MODES = {"jaxrl next step": "NextStep", "jaxrl same step": "SameStep"}
+"""When jaxrl's environments reset, by kind."""
 
 
 def _make(env: str, num_envs: int, kind: str) -> gymnasium.vector.VectorEnv:
@@ -38,10 +42,10 @@ def _make(env: str, num_envs: int, kind: str) -> gymnasium.vector.VectorEnv:
         return gymnasium.vector.SyncVectorEnv(
             [one] * num_envs, copy=False, autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP
         )
-    if kind == "jaxrl":
+    if kind in MODES:
         from jaxrl.adapters import gymnasium_vector_env
 
-        return gymnasium_vector_env(env, num_envs)
+        return gymnasium_vector_env(env, num_envs, autoreset_mode=MODES[kind])
     raise ValueError(f'kind="{kind}" of {env} is neither "sync" nor the "vector" of CartPole-v1.')
 
 
@@ -60,7 +64,8 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
       env: Gymnasium's name.
       num_envs: environments.
       steps: calls of `step` in one run.
-      kind: "vector" for the environment's own vector version, "sync" for `SyncVectorEnv`, "jaxrl" for jaxrl's.
+      kind: "vector" for the environment's own vector version, "sync" for `SyncVectorEnv`, "jaxrl next step"
+        and "jaxrl same step" for jaxrl's in either mode of automatic resets.
 
     Returns:
       The work and information about it.
@@ -71,7 +76,7 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
     envs = _make(env, num_envs, kind)
     envs.reset(seed=0)
     random = np.random.default_rng(0)
-    lost = 0 if kind == "sync" else 1  # Steps between two episodes that only reset.
+    lost = 0 if kind in ("sync", "jaxrl same step") else 1  # Steps between two episodes that only reset.
 
     def run() -> dict[str, Any]:
         envs.reset()
@@ -88,7 +93,7 @@ def prepare(env: str, num_envs: int, steps: int, kind: str = "vector") -> tuple[
         return {"steps": played, "episodes": episodes, "episode_length": finished / max(episodes, 1)}
 
     versions = {name: importlib.metadata.version(name) for name in ("gymnasium", "numpy")}
-    differs = DIFFERS[kind] if kind == "jaxrl" else DIFFERS["all"] + DIFFERS[kind]
+    differs = DIFFERS[kind] if kind in MODES else DIFFERS["all"] + DIFFERS[kind]
     return run, {"versions": versions, "differs": differs, "kind": kind}
 
 

@@ -119,7 +119,7 @@ def start(number: int, members: int, devices: int, steps: int, memory: bool) -> 
 
 
 def train_share(curve: bool) -> tuple[int, Any]:
-    """Trains a process's share: by how many bytes the process grew, and f64[members, slots] if a curve is wanted."""
+    """Trains a process's share: bytes that the process grew by, f64[members, log_points] if a curve is wanted."""
     import numpy as np
 
     trained = _worker["train"]()

@@ -10,21 +10,25 @@ ADAPTERS = "adapters"
 def adapters(devices: int, rounds: int) -> list[Work]:
     """Both directions."""
     gymnax = [_gymnax(name, devices, rounds) for name in ("CartPole-v1", "Breakout-MinAtar")]
-    return [_gymnasium_vector(rounds), *gymnax, _brax(rounds), _jumanji(rounds)]
+    # Boards on which episodes end within a run: after 190 steps and 31.
+    jumanji = [_jumanji("Snake-v1", rounds, num_rows=6, num_cols=6), _jumanji("Game2048-v1", rounds, board_size=3)]
+    vector = [_gymnasium_vector(mode, rounds) for mode in ("next step", "same step")]
+    return [*vector, *gymnax, _brax(rounds), *jumanji]
 
 
-def _gymnasium_vector(rounds: int) -> Work:
+def _gymnasium_vector(mode: str, rounds: int) -> Work:
     def contender(name: str, kind: str, steps: int, **more: str) -> Contender:
         options = {"env": "CartPole-v1", "num_envs": NUM_ENVS, "steps": steps, "kind": kind}
         return Contender(name, "peers.gymnasium_random_play", options, **more)
 
     return Work(
-        "gymnasium-vector",
-        f"CartPole through Gymnasium's VectorEnv.step, NumPy arrays in and out, {NUM_ENVS:,} environments",
+        f"gymnasium-vector-{mode.replace(' ', '-')}",
+        f"CartPole through Gymnasium's VectorEnv.step, NumPy arrays in and out, resets in the {mode}, {NUM_ENVS:,} "
+        "environments",
         "steps",
         (
-            contender("jaxrl", "jaxrl", 2_000, role=OURS),
-            contender("Gymnasium CartPoleVectorEnv", "vector", 500),
+            contender("jaxrl", f"jaxrl {mode}", 2_000, role=OURS),
+            contender("Gymnasium CartPoleVectorEnv, resets in the next step", "vector", 500),
         ),
         rounds,
     )
@@ -67,21 +71,20 @@ def _brax(rounds: int) -> Work:
     )
 
 
-def _jumanji(rounds: int) -> Work:
-    size = {"num_envs": 1_024, "steps": 128}
+def _jumanji(name: str, rounds: int, **options: int) -> Work:
+    size = {"num_envs": 1_024, "steps": 512}
+    ours = {"env": f"jumanji:{name}", **size, "devices": 1, "returns": True, "parameters": options}
+    board = " x ".join(map(str, options.values()))
     return Work(
-        "jumanji-snake",
-        "jumanji's Snake-v1, random allowed actions, automatic reset with fresh random starts, 1,024 environments",
+        f"jumanji-{name.partition('-')[0].lower()}",
+        f"jumanji's {name} ({board}), random allowed actions, automatic reset with fresh random starts, 1,024 "
+        "environments",
         "steps",
         (
+            Contender("jaxrl", "ours.random_play", ours, OURS, ADAPTERS),
             Contender(
-                "jaxrl",
-                "ours.random_play",
-                {"env": "jumanji:Snake-v1", **size, "devices": 1, "returns": True},
-                OURS,
-                ADAPTERS,
+                "jumanji", "peers.library_play", {"kind": "jumanji", "env": name, **size, **options}, peer=ADAPTERS
             ),
-            Contender("jumanji", "peers.library_play", {"kind": "jumanji", "env": "Snake-v1", **size}, peer=ADAPTERS),
         ),
         rounds,
     )

@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import itertools
 import pkgutil
@@ -30,17 +29,15 @@ PAGES = {
     ),
     "results": (
         "Sweeps, exports, statistics",
-        "jaxrl.sweeps jaxrl.export jaxrl.export.tflite_file jaxrl.web jaxrl.statistics",
+        "jaxrl.sweeps jaxrl.export jaxrl.statistics",
     ),
 }
 """The pages: the title of each, and the public modules on it."""
-OPTIONAL = {"jaxrl.web"}
-"""Modules that not every version has."""
 
 
 def modules_of(page: str) -> list[str]:
     """The public modules of a page."""
-    return [name for name in PAGES[page][1].split() if name not in OPTIONAL or importlib.util.find_spec(name)]
+    return PAGES[page][1].split()
 
 
 def public_names(module: ModuleType) -> list[str]:

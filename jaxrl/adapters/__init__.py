@@ -11,6 +11,7 @@ from jaxrl.adapters.gymnax import from_gymnax
 from jaxrl.adapters.jumanji import from_jumanji
 from jaxrl.adapters.library import Library
 from jaxrl.adapters.pgx import from_pgx
+from jaxrl.adapters.playground import from_playground
 from jaxrl.environment import Environment
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from jaxrl.adapters.to_gymnasium_vector import VectorEnv
     from jaxrl.adapters.to_stable_baselines3 import StableBaselines3Env
 
-_GYMNASIUM = Library("gymnasium", "gymnasium")
-_STABLE_BASELINES3 = Library("stable_baselines3", "stable-baselines3")
+_GYMNASIUM = Library("gymnasium")
+_STABLE_BASELINES3 = Library("stable-baselines3", "stable_baselines3")
 
 
 def gymnasium_env(env: Environment | str, render_mode: str | None = None) -> "GymnasiumEnv":
@@ -88,6 +89,7 @@ __all__ = [
     "from_gymnax",
     "from_jumanji",
     "from_pgx",
+    "from_playground",
     "gymnasium_env",
     "gymnasium_vector_env",
     "stable_baselines3_env",

@@ -22,11 +22,11 @@ DEFAULT_MAX_STEPS = 1000
 class Brax(Adapted):
     """An environment of brax; its state is brax's, and the time limit is jaxrl's, 1,000 steps by default.
 
-    Observations in several parts are joined, f32[n].
+    Observations in several parts are a dictionary of them.
     """
 
     costly_reset = True
-    library = Library("brax", "brax")
+    library = Library("brax")
 
     @staticmethod
     def build(name: str, options: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ which Python finds the environment that is there already, or begins the episode.
 import functools
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -17,7 +17,8 @@ import numpy as np
 
 from jaxrl import random_bits
 from jaxrl.adapters.library import Adapted, Instance, Library, sorted_options
-from jaxrl.adapters.spaces import action_space_of
+from jaxrl.adapters.spaces import action_space_of, name_of_part, plain
+from jaxrl.arguments import shown
 from jaxrl.environment import TimeStep
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Space
@@ -50,7 +51,7 @@ class Gymnasium(Adapted):
     """
 
     costly_reset = True
-    library = Library("gymnasium", "gymnasium")
+    library = Library("gymnasium")
 
     @staticmethod
     def build(name: str, options: dict[str, Any]) -> Any:
@@ -94,41 +95,36 @@ class Host:
         self._lock = threading.Lock()
         self.calls = self._reset_call(), self._step_call()
 
-    def _obs(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        space = self.observation_space
-        if space.shape is None or space.dtype is None:
-            raise ValueError(
-                f"a Python environment has the observation space {space}: join its parts into one array, with "
-                "gymnasium.wrappers.FlattenObservation"
-            )
-        return jax.ShapeDtypeStruct((*shape, *space.shape), jax.dtypes.canonicalize_dtype(space.dtype))
+    def _obs(self, shape: tuple[int, ...]) -> Any:
+        """Shapes and dtypes of the arrays of observations `[*shape, ...]`, in their structure."""
+        return _forms_of(self.observation_space, shape)
 
     def _reset_call(self) -> Callable[..., Any]:
-        def first(seeds: jax.Array) -> np.ndarray:
+        def first(seeds: jax.Array) -> Any:
             with self._lock:
                 seed_array = np.asarray(seeds)
-                observations = [self._scratch.reset(seed=int(seed))[0] for seed in seed_array.reshape(-1)]
-                form = self._obs(seed_array.shape)
-                return np.asarray(observations, form.dtype).reshape(form.shape)
+                rows = [_plain(self._scratch.reset(seed=int(seed))[0]) for seed in seed_array.reshape(-1)]
+                return jax.tree.map(_as_form, self._obs(seed_array.shape), *rows)
 
         return one_call_for_all(lambda seed: jax.pure_callback(first, self._obs(seed.shape), seed))
 
     def _step_call(self) -> Callable[..., Any]:
-        def step(seeds: jax.Array, counts: jax.Array, actions: jax.Array) -> tuple[np.ndarray, ...]:
+        forms = self._step_forms
+
+        def step(seeds: jax.Array, counts: jax.Array, actions: jax.Array) -> tuple[Any, ...]:
             with self._lock:
                 shape = np.shape(seeds)
                 arrays = [np.asarray(x).reshape(-1, *np.shape(x)[len(shape) :]) for x in (seeds, counts, actions)]
-                given = self._batch(arrays[0], arrays[1]).step(*arrays)
-                forms = self._step_forms(shape)
-                pairs = zip(given, forms, strict=True)
-                return tuple(np.asarray(x, form.dtype).reshape(form.shape) for x, form in pairs)
+                count, obs, *others = self._batch(arrays[0], arrays[1]).step(*arrays)
+                given = (count, _plain(obs), *others)
+                return jax.tree.map(lambda form, x: np.asarray(x, form.dtype).reshape(form.shape), forms(shape), given)
 
         def call(seed: jax.Array, count: jax.Array, action: jax.Array) -> Any:
-            return jax.pure_callback(step, self._step_forms(seed.shape), seed, count, action)
+            return jax.pure_callback(step, forms(seed.shape), seed, count, action)
 
         return one_call_for_all(call)
 
-    def _step_forms(self, shape: tuple[int, ...]) -> tuple[jax.ShapeDtypeStruct, ...]:
+    def _step_forms(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
         """Counts, observations, rewards and flags."""
         dtypes = (jnp.int32, None, jnp.float32, jnp.bool_, jnp.bool_)
         return tuple(self._obs(shape) if d is None else jax.ShapeDtypeStruct(shape, d) for d in dtypes)
@@ -180,6 +176,29 @@ class Batch:
         self._counts = counts + 1
         self._over = terminated | truncated | (self._counts >= self._max_steps)
         return self._counts, obs, rewards, terminated, truncated
+
+
+def _forms_of(space: Any, shape: tuple[int, ...]) -> Any:
+    parts = getattr(space, "spaces", None)
+    if isinstance(parts, Mapping):
+        return {name_of_part(key): _forms_of(part, shape) for key, part in parts.items()}
+    if isinstance(parts, tuple | list):
+        return tuple(_forms_of(part, shape) for part in parts)
+    if space.shape is None or space.dtype is None:
+        raise ValueError(
+            f"a Python environment has the observation space {shown(space)}, whose elements are no arrays of one "
+            "shape: make an array of them, in a wrapper of Gymnasium"
+        )
+    return jax.ShapeDtypeStruct((*shape, *space.shape), jax.dtypes.canonicalize_dtype(space.dtype))
+
+
+def _plain(obs: Any) -> Any:
+    """An observation, or many, of Gymnasium, in dicts and tuples alone; arrays stay in NumPy."""
+    return plain(obs, np.asarray)
+
+
+def _as_form(form: jax.ShapeDtypeStruct, *rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows, form.dtype).reshape(form.shape)
 
 
 def one_call_for_all(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,7 +35,7 @@ class Gymnax(Adapted):
     params: Any = ()
     """gymnax's own dataclass of parameters."""
 
-    library = Library("gymnax", "gymnax")
+    library = Library("gymnax")
 
     @staticmethod
     def build(name: str, options: dict[str, Any]) -> Any:

@@ -3,6 +3,8 @@
 An episode is over at a step of the type LAST: terminated where its discount is 0, truncated where it is not.
 """
 
+import functools
+import math
 from typing import Any
 
 import jax
@@ -10,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.adapters.library import Adapted, Instance, Library, built, require_arguments, sorted_options
-from jaxrl.adapters.spaces import action_space_of
+from jaxrl.adapters.spaces import action_space_of, plain
 from jaxrl.environment import TimeStep
+from jaxrl.masks import Choices, counts_of
 from jaxrl.pytree import pytree
 from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
 
@@ -23,14 +26,20 @@ WITHOUT_LIMIT = 10_000
 class Jumanji(Adapted):
     """An environment of jumanji.
 
-    The observation is jumanji's without its mask, which becomes `action_mask` where it has a flag for each of the
-    actions (those of several numbers have no mask): where the rest is one array, that array; else its parts joined,
-    f32[n]. Time limits are jumanji's, most of which terminate; `max_steps`, which
-    truncates, lies beyond them unless it is given.
+    The observation is jumanji's without its mask: where one array is left, that array; else a dictionary of the
+    parts by their names. Whole numbers stay numbers, whatever jumanji's specification says of their count, because
+    networks would read each of thousands of steps as an input of its own.
+
+    The mask becomes `action_mask`. Where it has a flag for each combination of several choices (Tetris: a rotation
+    and a column), the actions are those combinations in one `Discrete` space, the last choice changing fastest; where
+    it has flags for each choice alone, they are `MultiDiscrete`, as without a mask.
+
+    Time limits are jumanji's, most of which terminate; `max_steps`, which truncates, lies beyond them unless it is
+    given.
     """
 
     costly_reset = True
-    library = Library("jumanji", "jumanji")
+    library = Library("jumanji")
 
     @staticmethod
     def build(name: str, options: dict[str, Any]) -> Any:
@@ -39,11 +48,12 @@ class Jumanji(Adapted):
 
     @property
     def action_space(self) -> Space:
-        """As jumanji has it."""
-        spec = self.original.action_spec
-        if getattr(spec, "num_values", None) is not None and len(spec.shape) < 2:
-            counts = np.asarray(spec.num_values)
-            return MultiDiscrete(tuple(counts.tolist())) if counts.ndim else Discrete(int(counts))
+        """As jumanji has it, or the combinations of its choices."""
+        spec, counts = self.original.action_spec, self._counts
+        if counts is not None and self._masks_combinations:
+            return Discrete(math.prod(counts))
+        if counts is not None:
+            return MultiDiscrete(counts) if spec.shape else Discrete(*counts)
         if hasattr(spec, "minimum") and jnp.issubdtype(spec.dtype, jnp.floating):
             return Box(spec.minimum, spec.maximum, tuple(spec.shape), spec.dtype)
         return action_space_of(spec, self.full_name)
@@ -56,6 +66,9 @@ class Jumanji(Adapted):
 
     def advance(self, state: Any, action: Any, key: jax.Array) -> tuple[Any, TimeStep]:
         """As jumanji does; its random key is in the state."""
+        counts = self._counts
+        if counts is not None and self._masks_combinations:
+            action = jnp.stack(jnp.unravel_index(action, counts)).astype(self.original.action_spec.dtype)
         after, step = self.original.step(state[0], action)
         obs, mask = self._parts(step.observation)
         last, goes_on = step.last(), jnp.any(step.discount > 0)
@@ -65,15 +78,28 @@ class Jumanji(Adapted):
         """The mask in the observation, where that is one of the actions."""
         return state[1]
 
+    @property
+    def _counts(self) -> tuple[int, ...] | None:
+        """How many values each number of an action has; None where that is not known."""
+        spec = self.original.action_spec
+        counts = getattr(spec, "num_values", None)
+        return None if counts is None or len(spec.shape) > 1 else tuple(np.atleast_1d(counts).tolist())
+
+    @property
+    def _masks_combinations(self) -> bool:
+        """Whether jumanji's mask has a flag for each combination of several choices."""
+        counts = self._counts
+        return counts is not None and len(counts) > 1 and _mask_shape(self.original) == counts
+
     def _parts(self, observation: Any) -> tuple[Any, Any]:
         """An observation without its mask, and the mask."""
-        names = getattr(observation, "_fields", None) or getattr(observation, "__dataclass_fields__", None)
-        if names is None or "action_mask" not in names:
+        parts = plain(observation)
+        if not isinstance(parts, dict) or "action_mask" not in parts:
             return observation, None
-        mask, space = observation.action_mask, self.action_space
-        rest = {name: getattr(observation, name) for name in names if name != "action_mask"}
-        fits = isinstance(space, Discrete) and mask.shape == (space.n,)
-        return rest, mask.astype(bool) if fits else None
+        mask = parts.pop("action_mask").reshape(-1).astype(bool)
+        (rest,) = parts.values() if len(parts) == 1 else (parts,)
+        space = self.action_space
+        return rest, mask if isinstance(space, Choices) and mask.shape == (sum(counts_of(space)),) else None
 
 
 def make(name: str, max_steps: int | None = None, **options: Any) -> Jumanji:
@@ -118,3 +144,11 @@ def _adapted(name: str, options: Any, instance: Instance | None, max_steps: int 
     env = Jumanji(name, options, instance, Jumanji.library.version, limit)
     _ = env.action_space  # Says at once what can't be played.
     return env
+
+
+@functools.lru_cache(maxsize=64)
+def _mask_shape(env: Any) -> tuple[int, ...] | None:
+    """The shape of the mask in an environment's observations; None where there is none."""
+    observation = jax.eval_shape(lambda key: plain(env.reset(key)[1].observation), jax.random.key(0))
+    mask = observation.get("action_mask") if isinstance(observation, dict) else None
+    return None if mask is None else mask.shape

@@ -11,14 +11,14 @@ import importlib
 import importlib.metadata
 import inspect
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import ModuleType
 from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
 
-from jaxrl.adapters.spaces import bounded, flat
+from jaxrl.adapters.spaces import plain, space_like
 from jaxrl.arguments import shown
 from jaxrl.environment import Environment, TimeStep
 from jaxrl.pytree import pytree, static
@@ -31,12 +31,18 @@ class Library:
     """A library of environments.
 
     Attributes:
-      package: as it is imported, which is also what stands before the colon in `jaxrl.make("gymnax:CartPole-v1")`.
-      extra: of jaxrl, which installs it.
+      name: of its distribution, of jaxrl's extra that installs it, and what stands before the colon in
+        `jaxrl.make("gymnax:CartPole-v1")`.
+      module: as it is imported, where that is another name.
     """
 
-    package: str
-    extra: str
+    name: str
+    module: str = ""
+
+    @property
+    def package(self) -> str:
+        """As it is imported."""
+        return self.module or self.name
 
     def load(self, module: str = "") -> ModuleType:
         """The library, or one of its modules.
@@ -51,21 +57,21 @@ class Library:
             if error.name != self.package:
                 raise
             raise ImportError(
-                f'this needs the package {self.package}, which is not installed: pip install "jaxrl[{self.extra}]"',
+                f'this needs the package {self.package}, which is not installed: pip install "jaxrl[{self.name}]"',
                 name=self.package,
             ) from None
 
     @property
     def version(self) -> str:
         """The version that is installed."""
-        return importlib.metadata.version(self.package)
+        return importlib.metadata.version(self.name)
 
     def require_name(self, name: str, known: Iterable[str]) -> None:
         """Raises a ValueError where the library has no environment of that name."""
         known = sorted(known)
         if name not in known:
             raise ValueError(
-                f"{self.package} {self.version} has no environment {name!r}{nearest(name, known)}; it has: "
+                f"{self.name} {self.version} has no environment {name!r}{nearest(name, known)}; it has: "
                 + ", ".join(known)
             )
 
@@ -88,10 +94,10 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True)
 class _Forms:
-    """Shapes and dtypes: of the state, whichever of reset and step gave it, and of the observation."""
+    """Shapes and dtypes: of the state and of the observation, whichever of reset and step gave it."""
 
     state: Any
-    obs: jax.ShapeDtypeStruct
+    obs: Any
 
 
 @pytree
@@ -144,15 +150,14 @@ class Adapted(Environment):
     @property
     def full_name(self) -> str:
         """The name that `jaxrl.make` takes."""
-        return f"{self.library.package}:{self.name}"
+        return f"{self.library.name}:{self.name}"
 
     @property
     def observation_space(self) -> Space:
-        """The library's bounds, and the shape and dtype of the observations that it really gives."""
-        form = self._forms().obs
-        return bounded(self.library_observation_space, form.shape, form.dtype)
+        """The library's bounds, and the structure, shapes and dtypes of the observations that it really gives."""
+        return space_like(self.library_observation_space, self._forms().obs)
 
-    def reset(self, key: jax.Array) -> tuple[Any, jax.Array]:
+    def reset(self, key: jax.Array) -> tuple[Any, Any]:
         """Starts an episode."""
         state, obs = self.begin(key)
         return self._settled(state), self._observed(obs)
@@ -178,8 +183,8 @@ class Adapted(Environment):
         if self.instance is not None:
             raise TypeError(
                 f"{self.full_name} is an object of {type(self.original).__name__} made by hand, which can't be stored: "
-                f"train it without out=, or make it by a name that {self.library.package} knows, as in "
-                f'jaxrl.make("{self.library.package}:NAME")'
+                f"train it without out=, or make it by a name that {self.library.name} knows, as in "
+                f'jaxrl.make("{self.library.name}:NAME")'
             )
         fields = {"name": self.name, "options": dict(self.options), "version": self.version}
         return fields | {"max_steps": self.max_steps}
@@ -191,7 +196,7 @@ class Adapted(Environment):
         env = cls.restore(fields)
         if stored != env.version:
             warnings.warn(
-                f"{env.full_name} was stored with {cls.library.package} {stored}, and {env.version} is installed: its "
+                f"{env.full_name} was stored with {cls.library.name} {stored}, and {env.version} is installed: its "
                 "environments may have changed",
                 stacklevel=2,
             )
@@ -205,8 +210,9 @@ class Adapted(Environment):
         """A state in the dtypes that all states have."""
         return jax.tree.map(lambda x, form: _cast(x, form.dtype), state, self._forms().state)
 
-    def _observed(self, obs: Any) -> jax.Array:
-        return _cast(flat(obs), self._forms().obs.dtype)
+    def _observed(self, obs: Any) -> Any:
+        """An observation as its space has it, in the dtypes that all observations have."""
+        return jax.tree.map(lambda x, form: _cast(x, form.dtype), plain(obs), self._forms().obs)
 
 
 def sorted_options(options: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -232,7 +238,11 @@ def require_arguments(owner: str, function: Callable[..., Any], options: dict[st
       options: arguments by name.
       *more: names of other parameters, for the message.
     """
-    accepted = arguments_of(function)
+    require_options(owner, arguments_of(function), options, *more)
+
+
+def require_options(owner: str, accepted: Collection[str], options: dict[str, Any], *more: str) -> None:
+    """As `require_arguments`, where the accepted names are known."""
     for key in options:
         if key not in accepted:
             known = [*more, *accepted, "max_steps"]
@@ -262,12 +272,12 @@ def _forms(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> _Forms:
         reset_key, step_key = jax.random.split(jax.random.key(0))
         state, obs = env.begin(reset_key)
         after, step = env.advance(state, jnp.zeros(space.shape, space.dtype), step_key)
-        return state, after, flat(obs), flat(step.obs)
+        return state, after, plain(obs), plain(step.obs)
 
     first, second, *observations = jax.eval_shape(episode, leaves)
     structures: list[Any] = [jax.tree.structure(state) for state in (first, second)]
     state = jax.tree.map(_common, first, second) if structures[0] == structures[1] else first
-    return _Forms(state, _common(*observations))
+    return _Forms(state, jax.tree.map(_common, *observations))
 
 
 def _common(first: Any, second: Any) -> jax.ShapeDtypeStruct:

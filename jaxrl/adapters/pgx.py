@@ -18,7 +18,7 @@ DEFAULT_MAX_STEPS = 10_000
 class Pgx(Adapted):
     """A game of pgx for one player; `action_mask` has the legal moves."""
 
-    library = Library("pgx", "pgx")
+    library = Library("pgx")
 
     @staticmethod
     def build(name: str, options: dict[str, Any]) -> Any:

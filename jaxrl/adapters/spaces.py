@@ -1,5 +1,8 @@
 """Spaces of other libraries as jaxrl's."""
 
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -7,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.arguments import shown
-from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 
 _REMEDIES = {
     "MultiDiscrete": "number its combinations in one Discrete space, in a wrapper of that library",
@@ -19,12 +22,59 @@ _REMEDIES = {
 }
 
 
-def flat(obs: Any) -> jax.Array:
-    """An observation as one array: itself where it is one, else the parts of a structure end to end, f32[n]."""
-    parts = [jnp.asarray(part) for part in jax.tree.leaves(obs)]
-    if len(parts) == 1:
-        return parts[0]
-    return jnp.concatenate([part.astype(jnp.float32).reshape(-1) for part in parts])
+def plain(element: Any, array: Callable[[Any], Any] = jnp.asarray) -> Any:
+    """An element in the structure that jaxrl's spaces have: dicts (of named tuples and dataclasses too) and tuples.
+
+    Args:
+      element: of the library.
+      array: makes an array of what is none of these.
+
+    Raises:
+      ValueError: two keys of a dict differ in nothing that a name may have.
+    """
+    if isinstance(element, tuple | list) and not hasattr(element, "_fields"):
+        return tuple(plain(part, array) for part in element)
+    parts = _named_parts(element)
+    if parts is None:
+        return array(element)
+    named = {name_of_part(key): plain(part, array) for key, part in parts.items() if part is not None}
+    if len(named) < sum(part is not None for part in parts.values()):
+        raise ValueError(f"the parts {sorted(parts)} of an observation need names that differ in letters and digits")
+    return named
+
+
+def _named_parts(element: Any) -> dict[str, Any] | None:
+    """The parts of a dict, a named tuple or a dataclass; None of anything else."""
+    if isinstance(element, Mapping):
+        return dict(element)
+    if hasattr(element, "_fields"):
+        return element._asdict()
+    if dataclasses.is_dataclass(element):
+        return {field.name: getattr(element, field.name) for field in dataclasses.fields(element)}
+    return None
+
+
+def name_of_part(key: Any) -> str:
+    """A key of a dict as an identifier, which keys of `jaxrl.Dict` are: "pixels/view_0" becomes "pixels_view_0"."""
+    name = re.sub(r"\W", "_", str(key))
+    return name if name.isidentifier() else f"_{name}"
+
+
+def space_like(space: Any, form: Any) -> Space:
+    """The space of elements of a form, with the bounds of another library's space where those fit.
+
+    Args:
+      space: the library's, or None where nothing is known of bounds; structured spaces have `spaces`.
+      form: `jax.ShapeDtypeStruct`s in dicts and tuples.
+    """
+    parts = getattr(space, "spaces", None)
+    if isinstance(form, dict):
+        named = {name_of_part(key): part for key, part in parts.items()} if isinstance(parts, Mapping) else {}
+        return Dict({name: space_like(named.get(name), part) for name, part in form.items()})
+    if isinstance(form, tuple):
+        matching = parts if isinstance(parts, tuple | list) and len(parts) == len(form) else [None] * len(form)
+        return Tuple(tuple(map(space_like, matching, form)))
+    return bounded(space, form.shape, form.dtype)
 
 
 def bounded(space: Any, shape: tuple[int, ...], dtype: Any) -> Space:
@@ -35,8 +85,11 @@ def bounded(space: Any, shape: tuple[int, ...], dtype: Any) -> Space:
       shape: of the arrays.
       dtype: of the arrays.
     """
-    if hasattr(space, "n") and shape == () and jnp.issubdtype(dtype, jnp.integer):
-        return Discrete(int(space.n))
+    if jnp.issubdtype(dtype, jnp.integer) and not np.any(getattr(space, "start", 0)):
+        if hasattr(space, "n") and shape == ():
+            return Discrete(int(space.n))
+        if len(shape) == 1 and np.shape(getattr(space, "nvec", ())) == shape and dtype == MultiDiscrete.dtype:
+            return MultiDiscrete(tuple(np.asarray(space.nvec).tolist()))
     if jnp.issubdtype(dtype, jnp.bool_):
         return Box(False, True, shape, dtype)
     kind: Any = jnp.iinfo if jnp.issubdtype(dtype, jnp.integer) else None

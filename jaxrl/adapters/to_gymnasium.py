@@ -10,32 +10,33 @@ from gymnasium import spaces
 from jaxrl.adapters.stepping import Informed, checked_environment
 from jaxrl.arguments import shown
 from jaxrl.environment import Environment, start_episode, step_episode
+from jaxrl.masks import split_choices
 from jaxrl.random_bits import split
-from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space
+from jaxrl.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple, map_arrays
 
 RENDER_MODES, RENDER_FPS = ("rgb_array",), 30
 
 
 def gymnasium_space(space: Space) -> gymnasium.Space:
-    """The same space in Gymnasium's classes.
-
-    Raises:
-      ValueError: it has several arrays.
-    """
+    """The same space in Gymnasium's classes."""
+    if isinstance(space, Dict):
+        return spaces.Dict({name: gymnasium_space(part) for name, part in space.spaces.items()})
+    if isinstance(space, Tuple):
+        return spaces.Tuple(list(map(gymnasium_space, space.spaces)))
     if isinstance(space, Discrete):
         return spaces.Discrete(space.n)
     if isinstance(space, MultiDiscrete):
         return spaces.MultiDiscrete(np.asarray(space.counts))
-    if not isinstance(space, Box):
-        raise ValueError(
-            f"{shown(space)} has several arrays, and only spaces of one are handed out: join them into one, in a "
-            "wrapper around the environment"
-        )
     if np.dtype(space.dtype) == np.bool_:
         return spaces.MultiBinary(space.shape)
     kind: Any = np.dtype(space.dtype).type
     low, high = bounds(space)
     return spaces.Box(low, high, dtype=kind)
+
+
+def gymnasium_dtypes(space: Space) -> Any:
+    """The dtypes of the arrays of an element in Gymnasium, in its structure: its discrete numbers have 64 bits."""
+    return map_arrays(lambda part: np.dtype(gymnasium_space(part).dtype), space)
 
 
 def bounds(space: Box) -> list[np.ndarray]:
@@ -53,8 +54,8 @@ def checked_render_mode(mode: Any) -> str | None:
 class GymnasiumEnv(gymnasium.Env):
     """One environment, with NumPy on the outside.
 
-    The time limit truncates; `info` has what the environment says of a step, and "action_mask" (i8[n], as
-    `Discrete.sample` takes it) where not all actions are allowed.
+    The time limit truncates; `info` has what the environment says of a step, and "action_mask" where not all actions
+    are allowed: i8[n] as `Discrete.sample` takes it, a tuple with one for each choice as `MultiDiscrete.sample` does.
     """
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": RENDER_FPS}  # noqa: RUF012  As Gymnasium declares it.
@@ -71,7 +72,7 @@ class GymnasiumEnv(gymnasium.Env):
         super().reset(seed=seed)
         self._key = jax.random.key(int(self.np_random.integers(2**32)))
         self._key, self._episode = _start(self._env, self._key)
-        return self._observation(), _with_mask({}, self._episode.mask)
+        return self._observation(), self._with_mask({})
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Takes one step.
@@ -89,7 +90,7 @@ class GymnasiumEnv(gymnasium.Env):
         self._key, self._episode, transition = _step(self._env, self._episode, action, self._key)
         info = {name: value.item() for name, value in jax.device_get(self._episode.state.extra).items()}
         flags = bool(transition.terminated), bool(transition.truncated)
-        return self._observation(), float(transition.reward), *flags, _with_mask(info, self._episode.mask)
+        return self._observation(), float(transition.reward), *flags, self._with_mask(info)
 
     def render(self) -> np.ndarray | None:
         """Draws the state, u8[height, width, 3], where the environment was made with render_mode="rgb_array"."""
@@ -98,8 +99,18 @@ class GymnasiumEnv(gymnasium.Env):
         return self._env.render(self._episode.state.inner)
 
     def _observation(self) -> Any:
-        obs = self._episode.obs
-        return int(obs) if isinstance(self._env.observation_space, Discrete) else np.array(obs)
+        def of_gymnasium(space: Space, array: jax.Array) -> Any:
+            return int(array) if isinstance(space, Discrete) else np.array(array)
+
+        return map_arrays(of_gymnasium, self._env.observation_space, self._episode.obs)
+
+    def _with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
+        if self._episode.mask is None:
+            return info
+        mask, space = self._episode.mask, self._env.action_space
+        if isinstance(space, MultiDiscrete):
+            mask = tuple(split_choices(mask, space))
+        return {**info, "action_mask": jax.tree.map(lambda x: np.asarray(x, np.int8), mask)}
 
 
 @jax.jit
@@ -112,7 +123,3 @@ def _start(env: Environment, key: jax.Array) -> tuple[jax.Array, Any]:
 def _step(env: Environment, episode: Any, action: Any, key: jax.Array) -> tuple[jax.Array, Any, Any]:
     following, step_key = split(key, 2)
     return following, *step_episode(Informed(env), episode, action, step_key)
-
-
-def _with_mask(info: dict[str, Any], mask: Any) -> dict[str, Any]:
-    return info if mask is None else {**info, "action_mask": np.asarray(mask, np.int8)}

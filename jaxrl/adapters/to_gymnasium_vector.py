@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 from gymnasium.vector.utils import batch_space
 
 from jaxrl.adapters.stepping import Batch, Outcome, checked_environment
-from jaxrl.adapters.to_gymnasium import RENDER_MODES, bounds, checked_render_mode, gymnasium_space
+from jaxrl.adapters.to_gymnasium import RENDER_MODES, bounds, checked_render_mode, gymnasium_dtypes, gymnasium_space
 from jaxrl.arguments import LARGEST_SEED, flag, positive, shown, whole
 from jaxrl.environment import Environment
 from jaxrl.spaces import Box, Discrete
@@ -27,7 +27,8 @@ class VectorEnv(GymnasiumVectorEnv):
     observation of another episode. With SAME_STEP, the step that ends it gives that first observation, and the last
     one is `infos["final_obs"][i]`, where `infos["_final_obs"][i]`.
 
-    `infos["action_mask"]`, bool[num_envs, n], has the allowed actions where not all are.
+    `infos["action_mask"]`, bool[num_envs, n], has the allowed actions where not all are, of several choices one choice
+    behind the other (`jaxrl.masks`).
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class VectorEnv(GymnasiumVectorEnv):
         self.single_action_space = gymnasium_space(self._env.action_space)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._dtypes = gymnasium_dtypes(self._env.observation_space)
         self._actions = Actions(self._env.action_space, self.num_envs)
         self._batch = Batch(self._env, self.num_envs, self._mode == AutoresetMode.NEXT_STEP)
         self._resets: np.ndarray | None = None
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Starts an episode in every environment.
 
         Args:
@@ -69,7 +71,7 @@ class VectorEnv(GymnasiumVectorEnv):
         self._resets = np.zeros(self.num_envs, bool)
         return self._observations(obs), self._masks(mask)
 
-    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Takes one step everywhere: observations, f32 rewards, terminations, truncations, infos; `[num_envs, ...]`.
 
         Raises:
@@ -111,9 +113,8 @@ class VectorEnv(GymnasiumVectorEnv):
             return {}
         return {"action_mask": np.array(mask), "_action_mask": np.ones(self.num_envs, bool)}
 
-    def _observations(self, obs: jax.Array) -> np.ndarray:
-        # Gymnasium's discrete numbers have 64 bits.
-        return self._array(obs).astype(self.observation_space.dtype, copy=False)
+    def _observations(self, obs: Any) -> Any:
+        return jax.tree.map(lambda x, dtype: self._array(x).astype(dtype, copy=False), obs, self._dtypes)
 
     def _array(self, value: jax.Array) -> np.ndarray:
         return np.array(value) if self._copy else np.asarray(value)
@@ -162,6 +163,9 @@ def _objects(rows: Any, where: np.ndarray) -> np.ndarray:
     """An array of objects: a row where bool[n] says so, None elsewhere."""
     objects = np.full(len(where), None, object)
     (places,) = np.nonzero(where)
-    for place, row in zip(places.tolist(), np.asarray(rows)[places], strict=True):
-        objects[place] = row
+    structure: Any
+    leaves, structure = jax.tree.flatten(rows)
+    chosen = [np.asarray(leaf)[places] for leaf in leaves]
+    each = chosen[0] if isinstance(rows, jax.Array) else map(structure.unflatten, zip(*chosen, strict=True))
+    objects[places] = np.fromiter(each, object, len(places))
     return objects

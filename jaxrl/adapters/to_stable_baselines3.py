@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from gymnasium.spaces import Box, Dict
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from jaxrl.adapters.stepping import Batch, checked_environment
@@ -12,6 +13,7 @@ from jaxrl.adapters.to_gymnasium import checked_render_mode, gymnasium_space
 from jaxrl.adapters.to_gymnasium_vector import Actions
 from jaxrl.arguments import positive
 from jaxrl.environment import Environment
+from jaxrl.spaces import ArraySpace, Space, array_names, array_spaces, arrays_of, is_array_space
 
 _METHODS = ("action_masks", "render")
 
@@ -22,6 +24,9 @@ class StableBaselines3Env(VecEnv):
     An episode that is over is reset by the step that ends it; the info of that step has "terminal_observation", and
     "TimeLimit.truncated" where it was cut off. `env_method("action_masks")` gives the allowed actions, as the
     maskable agents of sb3-contrib ask for them.
+
+    Observations of several arrays are one dictionary of them, as Stable-Baselines3 has no others; the way to an array
+    inside is its name ("lamps_0"). A single continuous number is an array of one, which its networks need.
     """
 
     def __init__(self, env: Environment | str, num_envs: int, render_mode: str | None = None) -> None:
@@ -30,11 +35,15 @@ class StableBaselines3Env(VecEnv):
         self._batch = Batch(self._env, positive("num_envs", num_envs), next_step=False)
         self._given: Any = None
         self._mask: Any = None
-        spaces = (gymnasium_space(space) for space in (self._env.observation_space, self._env.action_space))
-        super().__init__(num_envs, *spaces)
+        observed = self._env.observation_space
+        self._names = () if is_array_space(observed) else _names(observed)
+        each = list(map(_space_of_array, array_spaces(observed)))
+        self._dtypes, self._shapes = [space.dtype for space in each], [space.shape for space in each]
+        space = Dict(dict(zip(self._names, each, strict=True))) if self._names else each[0]
+        super().__init__(num_envs, space, gymnasium_space(self._env.action_space))
         self._actions = Actions(self._env.action_space, num_envs)
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Any:
         """Starts an episode in every environment, by the seeds of `seed`, if it was called."""
         drawn: Any = np.random.default_rng().integers(2**32, size=self.num_envs).tolist()
         seeds = [drawn[i] if seed is None else seed % 2**32 for i, seed in enumerate(self._seeds)]
@@ -52,7 +61,7 @@ class StableBaselines3Env(VecEnv):
         """
         self._given = self._batch.step(self._actions(actions))
 
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Ends the step: observations, rewards f32[num_envs], dones bool[num_envs] and infos."""
         outcome = self._given
         self._mask = outcome.mask
@@ -67,7 +76,7 @@ class StableBaselines3Env(VecEnv):
         if dones.any():
             final = self._observations(outcome.final_obs)
             for i in np.flatnonzero(dones).tolist():
-                infos[i]["terminal_observation"] = final[i]
+                infos[i]["terminal_observation"] = jax.tree.map(lambda x: x[i], final)  # noqa: B023
         return self._observations(outcome.obs), np.array(outcome.reward), dones, infos
 
     def close(self) -> None:
@@ -117,5 +126,19 @@ class StableBaselines3Env(VecEnv):
         states = jax.device_get(self._batch.playing.actors.episodes.state.inner)
         return [self._env.render(jax.tree.map(lambda x: x[i], states)) for i in range(self.num_envs)]  # noqa: B023
 
-    def _observations(self, obs: jax.Array) -> np.ndarray:
-        return np.array(obs, self.observation_space.dtype)
+    def _observations(self, obs: Any) -> Any:
+        arrays = [np.array(x, dtype) for x, dtype in zip(jax.tree.leaves(obs), self._dtypes, strict=True)]
+        arrays = [x.reshape(-1, *shape) for x, shape in zip(arrays, self._shapes, strict=True)]
+        return dict(zip(self._names, arrays, strict=True)) if self._names else arrays[0]
+
+
+def _space_of_array(space: ArraySpace) -> Any:
+    theirs = gymnasium_space(space)
+    if isinstance(theirs, Box) and theirs.shape == ():
+        return Box(theirs.low.reshape(1), theirs.high.reshape(1), dtype=theirs.dtype.type)
+    return theirs
+
+
+def _names(space: Space) -> tuple[str, ...]:
+    """A name for each array of a structured space: the way there."""
+    return tuple(name.removeprefix("obs_") for name in array_names(arrays_of(space), "obs"))

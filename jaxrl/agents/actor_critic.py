@@ -19,6 +19,7 @@ from jaxrl.distributions import (
     categorical,
     persistent,
 )
+from jaxrl.masks import split_choices
 from jaxrl.pytree import pytree
 from jaxrl.spaces import ArraySpace, Box, Discrete, MultiDiscrete, Space, flat_bounds, is_array_space
 
@@ -166,7 +167,7 @@ class ActorCritic:
         Args:
           params: parameters.
           policy: `Heads.policy`.
-          mask: bool[..., n], the allowed actions, or None.
+          mask: bool[..., n], the allowed actions (see `jaxrl.masks`), or None.
           previous: of the step before; None for exploration that does not persist.
           persistence: f32[] in [0, 1), how far exploration persists from step to step; None as `previous`.
         """
@@ -181,11 +182,12 @@ class ActorCritic:
         """The distribution over discrete actions, as `distribution` has it."""
         if isinstance(self.action_space, MultiDiscrete):
             parts = split_choices(policy, self.action_space)
+            masks = [None] * len(parts) if mask is None else split_choices(mask, self.action_space)
             if previous is None:
-                return MultiCategorical(tuple(categorical(part) for part in parts))
+                return MultiCategorical(tuple(map(categorical, parts, masks)))
             actions = [previous.action[..., i] for i in range(len(parts))]
-            pairs = zip(parts, actions, strict=True)
-            return MultiCategorical(tuple(persistent(part, None, action, persistence) for part, action in pairs))
+            choices = zip(parts, masks, actions, strict=True)
+            return MultiCategorical(tuple(persistent(*choice, persistence) for choice in choices))
         if previous is None:
             return categorical(policy, mask)
         return persistent(policy, mask, previous.action, persistence)
@@ -218,11 +220,6 @@ class ActorCritic:
         """Flat actions `[batch, d]` as the environment takes them."""
         assert is_array_space(self.action_space)
         return action if self._discrete else shaped(self.action_space, action)
-
-
-def split_choices(logits: jax.Array, space: MultiDiscrete) -> list[jax.Array]:
-    """Logits f32[..., sum(counts)] of several choices apart: f32[..., count] each."""
-    return jnp.split(logits, np.cumsum(space.counts)[:-1], axis=-1)
 
 
 def shaped(space: ArraySpace, action: jax.Array) -> jax.Array:

@@ -149,7 +149,7 @@ class Agent:
           params: as `params(state)` gives them.
           carry: leaves `[batch, ...]`, the initial one before an episode's first observation.
           obs: `[batch, ...]`.
-          mask: bool[batch, n], the allowed actions, or None where all are.
+          mask: bool[batch, n], the allowed actions (see `jaxrl.masks`), or None where all are.
           bits: random bits u32[batch, action_bits] to explore by, as in training; None for the policy's
             deterministic action, inside the bounds of the action space.
 

@@ -4,7 +4,6 @@ An algorithm adds what it learns (`init_learner`, `learn`, `acting_params`) and 
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -16,14 +15,12 @@ import optax
 from jaxrl import networks, optimizers, random_bits, replay, schedules
 from jaxrl.actors import Actors, start_actors
 from jaxrl.agents.base import EPISODE_METRICS, Agent, Clock, Mean, Metrics, episode_metrics
+from jaxrl.agents.replay_draws import PRIORITY_EPSILON, ReplayDraws, gradient_norms
 from jaxrl.environment import Environment, Episode, Transition
-from jaxrl.priorities import Priorities, importance_weights, level_lengths
+from jaxrl.priorities import Priorities
 from jaxrl.pytree import leaf, pytree, static
 from jaxrl.replay import Batch, Experience
 from jaxrl.rollout import Policy, rollout
-
-PRIORITY_EPSILON = 1e-6
-"""What is added to an error before it becomes a priority (Schaul et al., 2016, section 3.3)."""
 
 
 @pytree
@@ -160,7 +157,7 @@ class OffPolicy(Agent):
                     f"{name}.n_step = {self.n_step} must be at most {limit}, the steps of {what}: give fewer"
                 )
 
-        if self.priority != "error" and not self._prioritized:
+        if self.priority != "error" and not self._draws.prioritized:
             raise ValueError(
                 f"{name}.priority = {self.priority!r} has no effect on uniform replay: give replay='prioritized' too"
             )
@@ -196,8 +193,7 @@ class OffPolicy(Agent):
         actors = start_actors(self.env, start_key, self.num_envs, self.exploration_carry(self.num_envs))
         storage = replay.create(self._row(actors.episodes), self._rows)
         carries = replay.create(actors.carry, self._rows // self.train_every) if self.replays_sequences else None
-        priorities = Priorities.empty(self._items) if self._prioritized else None
-        return OffPolicyState(learner, storage, carries, priorities, actors, run_key)
+        return OffPolicyState(learner, storage, carries, self._draws.empty_priorities(), actors, run_key)
 
     def _row(self, episodes: Episode) -> Experience:
         """An example of one row of the buffer."""
@@ -227,7 +223,7 @@ class OffPolicy(Agent):
         assert state.actors is not None
         # One pass of the random generator for everything that an iteration draws.
         explore = (self.train_every, self.num_envs, self.action_bits)
-        drawing = self._draw_bits + self.learn_bits
+        drawing = self._draws.bits + self.learn_bits
         bits, (key,) = random_bits.bits_and_keys(state.key, clock.iteration, bits=drawing + math.prod(explore), keys=1)
         steps = clock.iteration * self.steps_per_iteration
         policy = self._exploring(state.learner, steps)
@@ -238,15 +234,12 @@ class OffPolicy(Agent):
         carries = state.carries
         if carries is not None:
             carries = replay.write(carries, jax.tree.map(lambda x: x[None], state.actors.carry), clock.iteration)
-        priorities = state.priorities
-        if priorities is not None:
-            first = clock.iteration % (self._rows // self.train_every) * self._new_items
-            priorities = priorities.add(first, self._new_items)
+        priorities = self._draws.add(state.priorities, clock.iteration)
         # The buffer and the priorities go into the branch but never come out: as outputs they would be copied.
         learner, learned, drawn = jax.lax.cond(
             steps + self.steps_per_iteration >= self.learning_starts,
             lambda learner: self._learn(learner, (storage, carries, priorities), bits[:drawing], clock),
-            lambda learner: (learner, self._nothing_learned, self._nothing_drawn),
+            lambda learner: (learner, self._nothing_learned, self._draws.none),
             state.learner,
         )
         if priorities is not None:
@@ -263,7 +256,7 @@ class OffPolicy(Agent):
         kept = jax.ShapeDtypeStruct((learned, self.gradient_numbers), jnp.float32)
         # The policy of the last step.
         acting = jax.ShapeDtypeStruct((self.num_envs, 2 * sum(self.hidden)), jnp.float32)
-        bits = self._draw_bits + self.learn_bits + self.steps_per_iteration * self.action_bits
+        bits = self._draws.bits + self.learn_bits + self.steps_per_iteration * self.action_bits
         return experience, kept, acting, jax.ShapeDtypeStruct((bits,), jnp.uint32)
 
     @property
@@ -272,35 +265,13 @@ class OffPolicy(Agent):
         return 4 * sum(self.hidden)
 
     @property
-    def _prioritized(self) -> bool:
-        return self.replay == "prioritized"
-
-    @property
-    def _new_items(self) -> int:
-        """What one iteration adds that can be drawn: transitions, or a sequence that begins in each environment."""
-        return self.num_envs if self.replays_sequences else self.steps_per_iteration
-
-    @property
-    def _items(self) -> int:
-        """How many items there are to draw from in a full buffer."""
-        return self._rows // self.train_every * self._new_items
-
-    @property
-    def _draw_bits(self) -> int:
-        """How many random numbers draw a batch."""
-        return self.batch_size * (len(level_lengths(self._items)) if self._prioritized else 1)
+    def _draws(self) -> ReplayDraws:
+        added = self.num_envs if self.replays_sequences else self.steps_per_iteration
+        return ReplayDraws(self._rows, self.train_every, added, self.batch_size, self.replay == "prioritized")
 
     @property
     def _nothing_learned(self) -> Metrics:
         return {name: Mean(jnp.float32(0), jnp.float32(0)) for name in self.learn_metrics}
-
-    @property
-    def _nothing_drawn(self) -> tuple[jax.Array, jax.Array] | None:
-        """Indices past the end, and any priorities."""
-        if not self._prioritized:
-            return None
-        past = jnp.full(self.batch_size, jnp.iinfo(jnp.int32).max, jnp.int32)
-        return past, jnp.ones(self.batch_size, jnp.float32)
 
     def _exploring(self, learner: Any, steps: jax.Array) -> Policy:
         def act(carry: Any, episodes: Episode, bits: jax.Array) -> tuple[Any, Any, Any]:
@@ -313,16 +284,9 @@ class OffPolicy(Agent):
     ) -> tuple[Any, Metrics, tuple[jax.Array, jax.Array] | None]:
         """One update: the learner, what was measured, and the items that were drawn with their new priorities."""
         storage, carries, priorities = memory
-        rows = replay.filled(storage, self.train_every, clock.iteration)
-        items = rows // self.train_every * self._new_items
-        draw_bits, learn_bits = bits[: self._draw_bits], bits[self._draw_bits :]
-        weight = None
-        if priorities is None:
-            indices = replay.uniform(draw_bits, items)
-        else:
-            indices, probabilities = priorities.draw(draw_bits.reshape(self.batch_size, -1), self._items)
-            exponent = schedules.linear(self.importance_exponent, 1.0, clock.fraction)
-            weight = importance_weights(probabilities, items, exponent)
+        draw_bits, learn_bits = bits[: self._draws.bits], bits[self._draws.bits :]
+        exponent = schedules.linear(self.importance_exponent, 1.0, clock.fraction)
+        indices, weight = self._draws.draw(storage, priorities, draw_bits, clock.iteration, exponent)
         newest = replay.newest(storage, self.train_every, clock.iteration)
         batch: Any
         if self.replays_sequences:
@@ -346,20 +310,10 @@ class OffPolicy(Agent):
           params: what the gradient is taken with respect to.
           batch: leaves `[batch, ...]`.
         """
-        gradient = jax.value_and_grad(loss, has_aux=True)
-        if not (self._prioritized and self.priority == "gradient"):
-            (mean, errors), gradients = gradient(params, batch)
-            return mean, jnp.abs(errors), gradients
-        items = jax.tree.map(lambda x: x[:, None], dataclasses.replace(batch, weight=None))
-        (losses, _), each = jax.vmap(gradient, in_axes=(None, 0))(params, items)
-        squares = [jnp.sum(jnp.square(x), axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(each)]
-        share = jnp.ones_like(losses) if batch.weight is None else batch.weight
-        share = share / len(losses)
-        return (
-            jnp.sum(share * losses),
-            jnp.sqrt(functools.reduce(jnp.add, squares)),
-            jax.tree.map(lambda x: jnp.tensordot(share, x, axes=1), each),
-        )
+        if self._draws.prioritized and self.priority == "gradient":
+            return gradient_norms(loss, params, batch)
+        (mean, errors), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch)
+        return mean, jnp.abs(errors), gradients
 
     def updates(self, clock: Clock) -> jax.Array:
         """How many updates there are up to and with that of the clock's iteration, from the first one on: i32[]."""

@@ -1,4 +1,4 @@
-"""The commands `jaxrl export` and `jaxrl inspect`: files for phones and servers."""
+"""The commands `jaxrl export` and `jaxrl inspect`: files for phones, servers and browsers."""
 
 import dataclasses
 from pathlib import Path
@@ -14,19 +14,21 @@ from jaxrl.spaces import Box
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Writes a member's policy as a TFLite file or a SavedModel, if it plays like the member (extra `export`)."""
+    """Writes a member's policy as a file for phones, servers or browsers, if it plays like the member."""
 
     examples: ClassVar[str] = (
         "jaxrl export runs/planes planestrike.tflite\n"
         "jaxrl export runs/planes small.tflite --quantize int8 --member 3\n"
-        "jaxrl export runs/first served --format saved-model"
+        "jaxrl export runs/first served --format saved-model\n"
+        "jaxrl export runs/planes page --format web"
     )
 
     run: Run
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="The file, or folder, to write.")]
     member: MemberName = "best"
-    format: Literal["tflite", "saved-model"] = "tflite"
-    """For phones and browsers, or for TensorFlow Serving."""
+    format: Literal["tflite", "saved-model", "js", "web"] = "tflite"
+    """tflite: for phones. saved-model: for TensorFlow Serving. js: a module of JavaScript, for feed-forward policies.
+    web: a page on which to play Plane Strike against the agent, or CartPole beside it."""
     output: Annotated[
         Literal["probabilities", "logits", "q-values", "action"] | None,
         tyro.conf.DisallowNone,
@@ -43,18 +45,10 @@ class Export:
 
     def execute(self) -> int:
         """Exports, and prints how file and policy compare."""
-        from jaxrl.export import to_saved_model, to_tflite
-
+        self._check_options()
         member, greedy_return = choose_member(self.run, self.member, self.trust)
         notes = {"run": self.run.name, "greedy_return": greedy_return} | exact_score_notes(member)
-        options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}
-        if self.format == "saved-model":
-            if self.quantize != "none":
-                raise ValueError("--quantize is for TFLite files: a SavedModel holds float32")
-            report = to_saved_model(member, self.path, **options)
-        else:
-            batch = 1 if self.batch == "1" else self.batch
-            report = to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
+        report = self._written(member, notes)
         what = f"member {member.index} (seed {member.seed})"
         print_rows(
             f"{report.path}: {what} of {self.run}",
@@ -68,6 +62,30 @@ class Export:
             ],
         )
         return 0
+
+    def _check_options(self) -> None:
+        """Raises a ValueError where an option does not fit the format."""
+        if self.format != "tflite" and self.quantize != "none":
+            raise ValueError(f"--quantize is for TFLite files: --format {self.format} holds float32")
+        if self.format in ("js", "web") and self.batch != "1":
+            raise ValueError(f"--batch is for TFLite files: --format {self.format} takes one observation")
+        if self.format == "web" and (self.output is not None or self.mask):
+            raise ValueError("--output and --mask are not for --format web: a page shows what the policy decides by")
+
+    def _written(self, member: Any, notes: dict[str, Any]) -> Any:
+        """The report of the export."""
+        from jaxrl import export
+
+        options: dict[str, Any] = {"output": self.output, "mask": self.mask, "notes": notes}
+        match self.format:
+            case "web":
+                return export.to_page(member, self.path, notes=notes)
+            case "js":
+                return export.to_javascript(member, self.path, **options)
+            case "saved-model":
+                return export.to_saved_model(member, self.path, **options)
+        batch = 1 if self.batch == "1" else self.batch
+        return export.to_tflite(member, self.path, quantize=self.quantize, batch=batch, **options)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,27 +1,19 @@
-"""The options of `jaxrl train`, made from the agents' own dataclasses: a field is an option, its docstring the help."""
+"""The options that commands share, and what their words mean: environments, wrappers, presets."""
 
 import ast
 import dataclasses
-import functools
-import inspect
-import itertools
 import os
 import re
 import sys
-import textwrap
-import types
-import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from jaxrl import presets, registry
 from jaxrl.agents import Agent
-from jaxrl.cli.words import optional_number, specification
 from jaxrl.periodic_evaluation import DEFAULT_EPISODES
-from jaxrl.pytree import Bounds, field_bounds
 from jaxrl.wrappers import make_wrapper
 
 DEFAULT_STEPS = 50_000
@@ -173,58 +165,6 @@ def seeds_wanted(seeds: Sequence[int]) -> int | list[int]:
     return seeds[0] if len(seeds) == 1 else list(seeds)
 
 
-def agent_options(agent_class: type[Agent], defaults: dict[str, Any]) -> type:
-    """A dataclass with the fields of an agent, its environment left out.
-
-    Args:
-      agent_class: the agent.
-      defaults: by field, in place of the class's own defaults.
-    """
-    hints = typing.get_type_hints(agent_class)
-    docs = field_docs(agent_class)
-    fields = []
-    for field in dataclasses.fields(typing.cast(Any, agent_class)):
-        if field.name != "env":
-            bounds = field_bounds(field)
-            argument = tyro.conf.arg(help=docs.get(field.name, ""), help_behavior_hint=functools.partial(_hint, bounds))
-            option: Any = Annotated[_option_type(hints[field.name], bounds), argument]
-            fields.append((field.name, option, dataclasses.field(default=defaults.get(field.name, field.default))))
-    options = dataclasses.make_dataclass(f"{agent_class.__name__}Options", fields, frozen=True)
-    options.__doc__ = f"Fields of jaxrl.{agent_class.__name__}."
-    return options
-
-
-def _hint(bounds: Bounds, default: str) -> str:
-    limits = "" if bounds.choices is not None or bounds == Bounds() else f", must be {bounds}"
-    return f"(default: {default}{limits})"
-
-
-def _option_type(hint: Any, bounds: Bounds) -> Any:
-    """The type that tyro shall parse: choices by their names, and "none" for an optional number."""
-    if bounds.choices is not None and all(isinstance(choice, str) for choice in bounds.choices):
-        return Literal[bounds.choices]
-    if isinstance(hint, types.UnionType) and set(typing.get_args(hint)) == {float, type(None)}:
-        return Annotated[hint, specification(int | float | None, "FLOAT|none", optional_number)]
-    return hint
-
-
-def field_docs(owner: type) -> dict[str, str]:
-    """The docstrings below a class's fields, one line each, those of its base classes included."""
-    docs: dict[str, str] = {}
-    for base in reversed(owner.__mro__):
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError, SyntaxError):
-            continue
-        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-        for statement, following in itertools.pairwise(body):
-            if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-                continue
-            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-                docs[statement.target.id] = " ".join(str(following.value.value).split())
-    return docs
-
-
 def parse_parameters(words: Sequence[str], option: str = "--env-parameter") -> dict[str, Any]:
     """Reads "name=value" words of an option: numbers, booleans and tuples as in Python, anything else as text.
 
@@ -267,8 +207,16 @@ def look_here() -> None:
         sys.path.append(here)
 
 
-def make_environment(name: str, words: Sequence[str], wraps: Sequence[str] = ()) -> Any:
+def make_environment(
+    name: str, words: Sequence[str], wraps: Sequence[str] = (), parameters: Mapping[str, Any] | None = None
+) -> Any:
     """The environment of that name with its "name=value" words, in its wrappers, from the inside out.
+
+    Args:
+      name: registered, or module:Class.
+      words: parameters, as on the command line.
+      wraps: wrappers, likewise.
+      parameters: for those that no word gives.
 
     Raises:
       ValueError: it or a wrapper is unknown, or can't be built.
@@ -278,7 +226,7 @@ def make_environment(name: str, words: Sequence[str], wraps: Sequence[str] = ())
         look_here()
     what = f"environment {name!r}"
     try:
-        env = registry.make(name, **parse_parameters(words))
+        env = registry.make(name, **{**(parameters or {}), **parse_parameters(words)})
         for word in wraps:
             what = f"--wrap {word}"
             kind, parameters = parse_wrap(word)

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from jaxrl import run_report
 from jaxrl.agents.base import policy_of
-from jaxrl.cli.options import field_docs, make_environment, trusted
+from jaxrl.cli.fields import field_docs
+from jaxrl.cli.options import make_environment, trusted
 from jaxrl.evaluation import exact_scores
 from jaxrl.pytree import Bounds, field_bounds
 from jaxrl.result import Member, Result

@@ -14,12 +14,12 @@ from jaxrl.agents import ALGORITHMS, Agent
 from jaxrl.cli.options import (
     CommonOptions,
     RunOptions,
-    agent_options,
     choose_preset,
     make_environment,
     presets_of,
     seeds_wanted,
 )
+from jaxrl.cli.sweep_file import SweepFile
 from jaxrl.cli.tables import console, print_rows
 from jaxrl.result import Result
 from jaxrl.run_report import exact_score_rows, summary_rows
@@ -36,16 +36,17 @@ class AlgorithmCommand:
     algorithm: ClassVar[str]
     words: ClassVar[Sequence[str]]
     options: ClassVar[type[CommonOptions]]
+    file: ClassVar[SweepFile | None]
 
     run: Any
     agent: Any
 
     def build(self, preset_fields: dict[str, Any]) -> Agent:
         """The agent with its environment; raises as those do where a value is wrong."""
-        fields = {field.name: getattr(self.agent, field.name) for field in dataclasses.fields(self.agent)}
-        env = make_environment(self.run.env, self.run.env_parameter, self.run.wrap)
+        parameters = {} if self.file is None else self.file.environment
+        env = make_environment(self.run.env, self.run.env_parameter, self.run.wrap, parameters)
         # Fields of the preset that are no options would be lost without a word: with them, the agent complains.
-        return ALGORITHMS[self.algorithm](env=env, **{**preset_fields, **fields})  # type: ignore[call-arg]
+        return self.agent.func(env=env, **{**preset_fields, **self.agent.keywords})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,33 +105,36 @@ class Train(AlgorithmCommand):
             out.print(f"To look at it: tensorboard --logdir {logs}", soft_wrap=True)
 
 
-def algorithm_command(base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = ()) -> type[Any]:
-    """The type of a command for an algorithm, whose defaults are those of the preset that the words mean.
+def algorithm_command(
+    base: type[AlgorithmCommand], algorithm: str, words: Sequence[str] = (), file: SweepFile | None = None
+) -> tuple[type[Any], dict[str, Any]]:
+    """The type of a command for an algorithm, and defaults of the agent's fields.
+
+    They are those of the preset that the words mean, and in their place what a file says.
 
     Args:
       base: what it does.
       algorithm: such as "dqn".
       words: what follows `jaxrl train` on the command line, or nothing.
+      file: that describes a sweep, or None.
 
     Raises:
       ValueError: the words name a preset that there is not.
     """
     agent_class = ALGORITHMS[algorithm]
-    env, name = _named(words)
-    chosen = choose_preset(algorithm, env, name)
-    options = agent_options(agent_class, dict(chosen[1].fields) if chosen else {})
-    run = base.options(env=chosen[1].env) if chosen else base.options()
+    chosen = choose_preset(algorithm, *_named(words, file))
+    run = base.options(**({"env": chosen[1].env} if chosen else {}) | ({} if file is None else file.options))
     flat: Any = tyro.conf.OmitArgPrefixes
-    groups = {"run": (flat[base.options], run), "agent": (flat[options], options())}
     command = dataclasses.make_dataclass(
         f"{base.__name__}{agent_class.__name__}",
-        [(group, kind, dataclasses.field(default=default)) for group, (kind, default) in groups.items()],
+        [("run", flat[base.options], dataclasses.field(default=run)), ("agent", flat[agent_class])],
         bases=(base,),
-        namespace={"algorithm": algorithm, "words": tuple(words)},
+        namespace={"algorithm": algorithm, "words": tuple(words), "file": file},
         frozen=True,
+        kw_only=True,
     )
     command.__doc__ = (agent_class.__doc__ or agent_class.__name__).strip().splitlines()[0]
-    return command
+    return command, {**(chosen[1].fields if chosen else {}), **({} if file is None else file.fields)}
 
 
 def describe(algorithm: str, command: type[AlgorithmCommand], words: Sequence[str]) -> str:
@@ -157,7 +161,7 @@ def example_environment(algorithm: str) -> str:
 
 def environments_and_presets(algorithm: str, words: Sequence[str]) -> list[str]:
     """The lines of a help text about what there is to choose from."""
-    chosen = choose_preset(algorithm, *_named(words))
+    chosen = choose_preset(algorithm, *_named(words, None))
     lines = ["", f"Environments: {', '.join(registry.names())}."]
     if chosen:
         lines += ["", f"The defaults below are those of the preset {chosen[0]}: {chosen[1].description}"]
@@ -167,11 +171,12 @@ def environments_and_presets(algorithm: str, words: Sequence[str]) -> list[str]:
     return lines
 
 
-def _named(words: Sequence[str]) -> tuple[str | None, str | None]:
+def _named(words: Sequence[str], file: SweepFile | None) -> tuple[str | None, str | None]:
     """The values of --env and --preset, looked up before the other options can be known."""
+    options = {} if file is None else file.options
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--env")
-    parser.add_argument("--preset")
+    parser.add_argument("--env", default=options.get("env"))
+    parser.add_argument("--preset", default=options.get("preset"))
     try:
         known, _ = parser.parse_known_args(list(words))
     except argparse.ArgumentError:  # A value is missing, which the real parser reports.

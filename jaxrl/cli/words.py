@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec
 
 from jaxrl import arguments
 
@@ -99,15 +99,16 @@ def specification(kind: Any, metavar: str, read: Callable[[str], Any]) -> Primit
     )
 
 
-REGISTRY = ConstructorRegistry()
-"""The rules for whole numbers, numbers and paths, in every command."""
 _RULES = {
     int: specification(int, "INT", whole_number),
     float: specification(int | float, "FLOAT", real_number),
     Path: specification(Path, "PATH", path),
 }
+"""The rules for whole numbers, numbers and paths, in every command."""
 
 
-@REGISTRY.primitive_rule
-def _rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    return _RULES.get(info.type)
+def values_registry() -> ConstructorRegistry:
+    """A new registry with the rules for numbers and paths."""
+    registry = ConstructorRegistry()
+    registry.primitive_rule(lambda info: _RULES.get(info.type))
+    return registry

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl import masks
 from jaxrl.actors import Actors, start_actors
 from jaxrl.env_checker.context import CheckContext, arrays, compiled, describe
 from jaxrl.env_checker.methods import caller, check_method
 from jaxrl.environment import Environment, Episode
 from jaxrl.rollout import Step, random_rollout
-from jaxrl.spaces import ArraySpace, Box, Discrete, array_names, array_spaces, arrays_of, is_array_space
+from jaxrl.spaces import ArraySpace, Box, array_names, array_spaces, arrays_of, is_array_space
 
 _NUMBER = Box(shape=(), dtype=jnp.float32)
 _FLAG = Box(shape=(), dtype=jnp.bool_)
@@ -51,22 +52,23 @@ def check_time_step(context: CheckContext) -> None:
 
 
 def check_action_mask(context: CheckContext) -> None:
-    """`action_mask` can be called, and returns None or a flag for each discrete action."""
+    """`action_mask` can be called, and returns None or a flag for each discrete action, or each of several choices."""
     check_method(context, "action_mask", context.results["reset"][0])
     mask = context.abstract.get("action_mask")
     space = context.env.action_space
-    if mask is not None and not isinstance(space, Discrete):
+    if mask is not None and not masks.is_maskable(space):
         context.add("mask-space", f"action_mask gives {describe(mask)} for the action space {type(space).__name__}")
     elif mask is not None:
-        _compare_array(context, "mask", "action_mask", mask, Box(shape=(space.n,), dtype=jnp.bool_))
+        _compare_array(context, "mask", "action_mask", mask, Box(shape=(sum(masks.counts_of(space)),), dtype=jnp.bool_))
 
 
 def check_first_mask(context: CheckContext) -> None:
-    """An episode begins with an action that is allowed."""
+    """An episode begins with an action that is allowed, or one for each choice."""
     if context.abstract.get("action_mask") is not None:
 
         def allowed(env: Any, key: jax.Array) -> jax.Array:
-            return jnp.any(env.action_mask(env.reset(key)[0]))
+            space: Any = env.action_space
+            return masks.allows_any(space, env.action_mask(env.reset(key)[0]))
 
         result = context.attempt("raises", "the first mask", compiled(allowed), context.env, context.keys(1))
         if result is not None and not result:
@@ -206,15 +208,19 @@ def _judge(env: Environment, step: Step) -> dict[str, Any]:
     finite = jnp.all(jnp.isfinite(obs))
     inside = env.observation_space.contains(before.obs) & env.observation_space.contains(after.obs)
     floats = [leaf for leaf in jax.tree.leaves((before.state, after.state)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    mask, allowed = (jnp.ones((1,), bool), True) if before.mask is None else (before.mask, before.mask[action])
+    space: Any = env.action_space
+    mask = jnp.ones((1,), bool) if before.mask is None else before.mask
+    some, allowed = jnp.bool_(True), jnp.bool_(True)
+    if before.mask is not None:
+        some, allowed = masks.allows_any(space, mask), masks.allows(space, mask, action)
     judged = {
         "obs-not-finite": (~finite, obs),
         "obs-outside": (finite & ~inside, obs),
         "reward-not-finite": (~jnp.isfinite(reward), reward),
         "state-nan": (jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in floats] or [False])), jnp.nan),
         "action-outside": (~env.action_space.contains(action), action),
-        "mask-empty": (~jnp.any(mask), mask),
-        "action-forbidden": (jnp.any(mask) & ~allowed, action),
+        "mask-empty": (~some, mask),
+        "action-forbidden": (some & ~allowed, action),
     }
     return {code: (flag, jnp.min(value), jnp.max(value)) for code, (flag, value) in judged.items()}
 

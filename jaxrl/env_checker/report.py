@@ -46,8 +46,8 @@ CODES: dict[str, tuple[str, str]] = {
     "state-dtype": (ERROR, "cast to one dtype in reset and in step"),
     "weak-type": (WARNING, "name the dtype, as in jnp.float32(0) or .astype(jnp.float32): weakly typed numbers, as "
                   "Python's are, change type along the way and cause silent recompilation"),
-    "mask-space": (ERROR, "return None, or make action_space a jaxrl.Discrete: only its actions can be masked"),
-    "mask-shape": (ERROR, "return one bool for each action: bool[action_space.n]"),
+    "mask-space": (ERROR, "return None, or make action_space a jaxrl.Discrete or MultiDiscrete: others have no masks"),
+    "mask-shape": (ERROR, "return one bool for each action: bool[action_space.n], or bool[sum(action_space.counts)]"),
     "mask-dtype": (ERROR, "return bool: True where the action is allowed"),
     # Random numbers.
     "key-reused": (ERROR, "use a key once: key, draw_key = jax.random.split(key), and store the unused one, if any"),
@@ -58,7 +58,7 @@ CODES: dict[str, tuple[str, str]] = {
     "reward-not-finite": (ERROR, "guard divisions, logarithms and roots in the reward"),
     "state-nan": (ERROR, "guard divisions, logarithms and roots where the state is computed"),
     "action-outside": (ERROR, "correct action_space: low must not be above high, and its dtype must hold both"),
-    "mask-empty": (ERROR, "allow at least one action, or return terminated=True in the step that leads there"),
+    "mask-empty": (ERROR, "allow at least one action (of each choice), or return terminated=True in the step before"),
     "resets-itself": (WARNING, "return the last state and observation of the episode: the engine resets, and learning "
                       "needs the true successor"),
     "action-forbidden": (ERROR, "draw one of the actions that action_mask allows, or take random_action out"),

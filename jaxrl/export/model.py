@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl import networks
-from jaxrl.agents.actor_critic import split_choices
 from jaxrl.agents.base import Agent
 from jaxrl.distributions import masked
 from jaxrl.environment import name_of
 from jaxrl.export.tflite_file import OBSERVATION, carry_names
+from jaxrl.masks import split_choices
 from jaxrl.pytree import with_array_leaves
 from jaxrl.spaces import Box, Discrete, MultiDiscrete, Space, array_names, array_spaces, arrays_of, is_array_space
 from jaxrl.wrappers import Wrapper
@@ -70,7 +70,9 @@ def model_function(agent: Agent, params: Any, output: str, takes_mask: bool) -> 
         if isinstance(space, Box):
             given = _inside(values, space)
         elif isinstance(space, MultiDiscrete):
-            given = jnp.stack([jax.vmap(_first_greatest)(part) for part in split_choices(values, space)], axis=-1)
+            mask = mask if takes_mask else jax.vmap(agent.env.observed_mask)(obs)
+            parts = split_choices(values if mask is None else _masked_choices(values, mask, space), space)
+            given = jnp.stack([jax.vmap(_first_greatest)(part) for part in parts], axis=-1)
         else:
             mask = mask if takes_mask else jax.vmap(agent.env.observed_mask)(obs)
             given = jax.vmap(lambda v, m: _decision(v, m, output, takes_mask))(values, mask)
@@ -87,6 +89,11 @@ def _decision(values: jax.Array, mask: Any, output: str, takes_mask: bool) -> ja
     if output == "probabilities":
         return probabilities(values, mask)
     return _below_all(values, mask) if takes_mask else values
+
+
+def _masked_choices(values: jax.Array, mask: jax.Array, space: MultiDiscrete) -> jax.Array:
+    """`masked` of each choice: f32[batch, sum(counts)]."""
+    return jnp.concatenate(list(map(masked, split_choices(values, space), split_choices(mask, space))), axis=-1)
 
 
 def _inside(actions: jax.Array, space: Box) -> jax.Array:

@@ -16,6 +16,7 @@ from jaxrl.export.conversion import ExportError
 from jaxrl.export.model import carry_shapes, model_function
 from jaxrl.export.observations import Played, play
 from jaxrl.export.tflite_file import OBSERVATION, carry_names, greedy
+from jaxrl.masks import counts_of
 from jaxrl.pytree import with_array_leaves
 from jaxrl.result import Member
 from jaxrl.spaces import Box, array_names, array_spaces, arrays_of
@@ -110,7 +111,7 @@ class Subject:
             for name, space in zip(names, array_spaces(env.observation_space), strict=True)
         }
         if self.mask:
-            inputs["mask"] = jax.ShapeDtypeStruct((env.action_space.n,), np.bool_)  # type: ignore[union-attr]
+            inputs["mask"] = jax.ShapeDtypeStruct((sum(counts_of(env.action_space)),), np.bool_)  # type: ignore[arg-type]
         shapes = carry_shapes(self.member.agent)
         return inputs | dict(zip(carry_names(len(shapes)), shapes, strict=True))
 

@@ -1,4 +1,4 @@
-"""The folder of a sweep.
+"""Where a sweep keeps its batches: the folder of a sweep.
 
     config.json            what was asked for, the trials, and what it ran on; written first
     checkpoint.npz         the block under way, if it takes long (gone at the end)
@@ -6,7 +6,7 @@
     results.parquet        one row a trial and seed; written at the end, from the batches
     curves.parquet         one row a trial, seed and log point
     checksums.json         of the tables, here and in every batch
-    rounds.json            the trials of every round that a sampler of Optuna was asked for
+    rounds.json            the trials of every round that a sampler of Optuna proposed
 
 Every part appears whole or not at all, so a sweep may be killed at any moment.
 """
@@ -16,7 +16,7 @@ import functools
 import io
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +44,14 @@ from jaxrl.storage import (
     write_config,
     write_file,
 )
-from jaxrl.sweeps.plan import Batch
-from jaxrl.sweeps.work import Outcome
+from jaxrl.sweeps.batches import Batch
+from jaxrl.sweeps.tables import joined, members_of
+from jaxrl.sweeps.task import Outcome
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "jaxrl sweep, version 6"
+FORMAT = "jaxrl sweep, version 7"
 _MADE = ("made_with", "format")
 _ROUNDS = "rounds.json"
 _REMOVED = ".removed"
@@ -72,7 +73,7 @@ class SweepFolder:
 
     @classmethod
     def begin(cls, path: Path, config: dict[str, Any]) -> "SweepFolder":
-        """Starts a sweep in a new or empty folder, or opens the same one to go on with it.
+        """Starts a sweep in a new or empty folder, or opens the same one to resume it.
 
         Raises:
           RunDirectoryError: the folder holds another sweep, or something else.
@@ -95,8 +96,8 @@ class SweepFolder:
             require_empty(path)
             return None
         folder = cls.open(path)
-        asked = {name: value for name, value in config.items() if name not in _MADE}
-        changes = differences({name: folder.config.get(name) for name in asked}, asked)
+        request = {name: value for name, value in config.items() if name not in _MADE}
+        changes = differences({name: folder.config.get(name) for name in request}, request)
         if changes:
             raise RunDirectoryError(f"{path} holds another sweep, and is left alone: " + "; ".join(changes[:10]))
         return folder
@@ -115,17 +116,19 @@ class SweepFolder:
         """Whether the folder holds a sweep."""
         return str(stored_format(path)).startswith(FORMAT.partition(",")[0])
 
-    def blocks(self) -> list[int]:
+    def batch_sizes(self) -> list[int]:
         """Members of one batch of every group.
 
         Raises:
           RunDirectoryError: the configuration is damaged.
         """
         made = self.config.get("made_with")
-        blocks = made.get("blocks") if isinstance(made, dict) else None
-        if not isinstance(blocks, list) or not all(type(size) is int and size > 0 for size in blocks):
-            raise RunDirectoryError(f"{self.path / 'config.json'} is damaged: made_with.blocks are no whole numbers")
-        return blocks
+        sizes = made.get("batch_sizes") if isinstance(made, dict) else None
+        if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
+            raise RunDirectoryError(
+                f"{self.path / 'config.json'} is damaged: made_with.batch_sizes are no whole numbers"
+            )
+        return sizes
 
     @property
     def checkpoint(self) -> Path:
@@ -140,7 +143,7 @@ class SweepFolder:
         return self._batch(batch.name).exists()
 
     def save(self, batch: Batch, outcome: Outcome) -> None:
-        """Keeps a finished batch: its folder gets its name when all of it is on disk."""
+        """Stores a finished batch: its folder gets its name when all of it is on disk."""
         import pyarrow.parquet as pq
 
         (self.path / "batches").mkdir(exist_ok=True)
@@ -148,7 +151,7 @@ class SweepFolder:
             folder.mkdir()
             pq.write_table(outcome.results, folder / "results.parquet")
             pq.write_table(outcome.curves, folder / "curves.parquet")
-            for name, tree in (("params", outcome.params), ("parked", outcome.parked)):
+            for name, tree in (("params", outcome.params), ("paused", outcome.paused)):
                 if tree is not None:
                     with open(folder / f"{name}.npz", "wb") as file:
                         checkpoints.write_arrays(file, checkpoints.named_arrays(tree))
@@ -164,23 +167,17 @@ class SweepFolder:
         """
         file = self._batch(batch.name) / "results.parquet"
         table = self._read(file)
-        if _members(table) != batch.members:
+        if members_of(table) != batch.members:
             raise RunDirectoryError(f"{file} is of other trials or seeds: remove its folder, and run the sweep again")
         return table
 
-    def members(self, batch: Batch, name: str, template: Any) -> Any:
-        """The "params" or the "parked" state of a finished batch: leaves `[members, ...]`.
+    def paused(self, batch: Batch, template: Any) -> Any:
+        """The whole states `[members, ...]` from which a later rung continues, in the shapes of `template`."""
+        return self._restored(self._batch(batch.name) / "paused.npz", template)
 
-        Args:
-          batch: which.
-          name: of what was kept.
-          template: the same pytree of arrays or shapes.
-        """
-        return self._restored(self._batch(batch.name) / f"{name}.npz", template)
-
-    def drop_parked(self, batch: Batch) -> None:
-        """Removes the states of a batch that nothing goes on from any more."""
-        (self._batch(batch.name) / "parked.npz").unlink(missing_ok=True)
+    def drop_paused(self, batch: Batch) -> None:
+        """Removes the states of a batch from which nothing continues any more."""
+        (self._batch(batch.name) / "paused.npz").unlink(missing_ok=True)
 
     def batch_names(self) -> list[str]:
         """Of all finished batches, in the order in which they are done."""
@@ -202,7 +199,7 @@ class SweepFolder:
             yield self._read(self._batch(name) / f"{kind}.parquet", trials)
 
     def rounds(self) -> list[list[dict[str, Any]]]:
-        """The values, by path, of the trials of every round that a sampler was asked for.
+        """The values, by path, of the trials of every round that a sampler proposed.
 
         Raises:
           RunDirectoryError: the file is damaged, or of another sweep.
@@ -211,17 +208,17 @@ class SweepFolder:
         if not file.exists():
             return []
         try:
-            noted = from_json(content_of(file))
-            if noted["of"] != self.identity:
+            content = from_json(content_of(file))
+            if content["of"] != self.identity:
                 raise ValueError("it is of another sweep")
-            return [list(from_config(trials)) for trials in noted["rounds"]]
+            return [list(from_config(trials)) for trials in content["rounds"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunDirectoryError(f"{file} is damaged ({error}): {_REMEDY.format(self.path)}") from error
 
     def save_rounds(self, rounds: list[list[dict[str, Any]]]) -> None:
         """Keeps what `rounds` gives."""
-        noted = {"of": self.identity, "rounds": [to_config(trials) for trials in rounds]}
-        write_file(self.path / _ROUNDS, to_json(noted))
+        content = {"of": self.identity, "rounds": [to_config(trials) for trials in rounds]}
+        write_file(self.path / _ROUNDS, to_json(content))
 
     @property
     def complete(self) -> bool:
@@ -258,9 +255,9 @@ class SweepFolder:
         """
         for name in self.batch_names():
             folder = self._batch(name)
-            members = _members(self._read(folder / "results.parquet"))
+            members = members_of(self._read(folder / "results.parquet"))
             if (folder / "params.npz").exists() and (kept is None or kept.intersection(members)):
-                for file in ("curves.parquet", "parked.npz"):
+                for file in ("curves.parquet", "paused.npz"):
                     (folder / file).unlink(missing_ok=True)
             else:
                 # A folder that is gone in part must not look like a batch.
@@ -277,7 +274,7 @@ class SweepFolder:
         """The parameters of one member, as kept from its last batch; None where they were not."""
         for name in reversed(self.batch_names()):
             folder = self._batch(name)
-            members = _members(self._read(folder / "results.parquet"))
+            members = members_of(self._read(folder / "results.parquet"))
             if (trial, seed) in members and (folder / "params.npz").exists():
                 place = members.index((trial, seed))
                 return jax.tree.map(lambda x, place=place: x[place], self._restored(folder / "params.npz", template))
@@ -307,15 +304,3 @@ class SweepFolder:
         except DamagedFileError as error:
             raise RunDirectoryError(f"{error}: {_REMEDY.format(path.parent)}") from error
         self._checked.add(path)
-
-
-def joined(tables: Iterable["pa.Table"]) -> "pa.Table":
-    """Tables one below the other; a column that one of them lacks is null there."""
-    import pyarrow as pa
-
-    return pa.concat_tables(tables, promote_options="default")
-
-
-def _members(results: "pa.Table") -> list[tuple[int, int]]:
-    """(trial, seed) of every row."""
-    return list(zip(results["trial"].to_pylist(), results["seed"].to_pylist(), strict=True))

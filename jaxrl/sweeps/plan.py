@@ -1,234 +1,201 @@
-"""From trials to batches: members that share one compilation, trained side by side."""
+"""A sweep before it starts: checked, drawn, grouped and counted; nothing is compiled, and nothing written."""
 
-import collections
 import dataclasses
-from collections.abc import Sequence
+import functools
 from typing import Any
 
-import numpy as np
-
-from jaxrl.agents.base import Agent
-from jaxrl.devices import NotEnoughMemoryError
-from jaxrl.periodic_evaluation import EvaluationPlan
-from jaxrl.plan import Plan, make_plan
-from jaxrl.pytree import field_at, get_at, is_static, replace_at, with_array_leaves
-from jaxrl.ties import tie_agent, tie_varied
-
-LARGE_BATCH = 1024
-"""Members of a batch from which on"""
-LEAST_BATCHES = 16
-"""there are at least so many batches of a group."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Trials that share one compiled program: their static fields are equal.
-
-    Attributes:
-      number: from 0.
-      fixed: the values of swept fields that all of them share, by path: static ones, and None.
-      varied: paths of the swept fields that are leaves.
-      plan: a checked plan for the group's first member.
-      size: members of one batch, the same wherever a sweep goes on.
-    """
-
-    number: int
-    fixed: dict[str, Any]
-    varied: tuple[str, ...]
-    plan: Plan
-    size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Members that are trained at once.
-
-    Attributes:
-      stage: of the sweep: the rung of successive halving, or the round of an adaptive sampler; else 0.
-      number: in its stage.
-      group: of all its members.
-      trials: i64[members].
-      plan: of its members alone.
-    """
-
-    stage: int
-    number: int
-    group: int
-    trials: np.ndarray
-    plan: Plan
-
-    @property
-    def name(self) -> str:
-        """Of its files."""
-        return f"{self.stage:03d}-{self.number:06d}"
-
-    @property
-    def members(self) -> list[tuple[int, int]]:
-        """(trial, seed) of each."""
-        return list(zip(self.trials.tolist(), self.plan.seeds.tolist(), strict=True))
+from jaxrl.config import to_config
+from jaxrl.devices import USABLE_MEMORY, NotEnoughMemoryError, free_device_memory, free_host_memory
+from jaxrl.evaluation import players
+from jaxrl.loop import log_point_edges
+from jaxrl.memory import member_bytes
+from jaxrl.provenance import made_with
+from jaxrl.sweeps.batches import Batch, Group, Grouping, Values, program_key
+from jaxrl.sweeps.config import SweepConfig
+from jaxrl.sweeps.folder import FORMAT, SweepFolder
+from jaxrl.sweeps.samplers import draw, every_program, too_many_programs
+from jaxrl.sweeps.space import SpaceError
 
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """A stage of successive halving.
+    """A stage of successive halving; without it, the only one.
 
     Attributes:
       trials: how many begin it.
-      log_point: of the log, at which it begins.
+      first: the log point at which it begins.
       until: the log point before which it ends.
     """
 
     trials: int
-    log_point: int
+    first: int
     until: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What all members of a sweep have in common: arguments as of `jaxrl.sweep`, those of evaluation as one."""
+class SweepPlan:
+    """What a sweep will do.
 
-    agent: Agent
-    steps: int | None
-    iterations: int | None
-    seeds: np.ndarray
-    log_points: int
-    block_size: int | None
-    devices: int | None
-    memory_limit: int | None
-    evaluation: EvaluationPlan | None
+    Attributes:
+      config: as it was asked for.
+      trials: how many.
+      values: of every trial; empty where a sampler of Optuna decides as it goes.
+      grouping: of the trials.
+      batches: of the first stage; empty as `values`.
+      rungs: one, or several of successive halving.
+    """
 
-
-class Grouping:
-    """Sorts trials into groups, the same for the same trials in the same order."""
-
-    def __init__(self, settings: Settings, blocks: list[int] | None = None) -> None:
-        """Starts without a group; `blocks` are the block sizes of a sweep that goes on, by group."""
-        self._settings = settings
-        self._blocks = blocks or []
-        self._groups: dict[Any, Group] = {}
+    config: SweepConfig
+    trials: int
+    values: list[Values]
+    grouping: Grouping
+    batches: list[Batch]
+    rungs: list[Rung]
 
     @property
-    def groups(self) -> list[Group]:
-        """All that were met so far."""
-        return list(self._groups.values())
+    def members(self) -> int:
+        """Of the first stage."""
+        return self.trials * len(self.config.seeds)
 
-    def prepare(self, trials: Sequence[dict[str, Any]], share: int = 1) -> None:
-        """Makes the groups of all trials, which log with as many log points each.
+    @property
+    def log_points(self) -> int:
+        """Of every member's log."""
+        return self.grouping.groups[0].plan.log_points
 
-        Args:
-          trials: their values, by path.
-          share: how many trials each of them stands for.
+    @property
+    def round_size(self) -> int:
+        """Trials of a round of a sampler of Optuna: a batch of members, and at most a tenth of all trials."""
+        batch_size = self.grouping.groups[0].batch_size
+        return max(1, min(batch_size // len(self.config.seeds), -(-self.trials // 10)))
+
+    @functools.cached_property
+    def member_bytes(self) -> int:
+        """Of the largest member that is being trained."""
+        plans = [group.plan for group in self.grouping.groups]
+        return max(member_bytes(plan.agent, plan.log_points, plan.evaluation).training for plan in plans)
+
+    def stored(self) -> dict[str, Any]:
+        """The configuration of the sweep's folder: what was asked for, and what it runs on.
 
         Raises:
-          ValueError, TypeError: as `jaxrl.train`, where an agent can't be trained so.
+          TypeError: the agent or its environment has something that is no plain data, such as a lambda.
         """
-        counts = collections.Counter(self.key(values) for values in trials)
-        for values in trials:
-            key = self.key(values)
-            if key not in self._groups:
-                self._groups[key] = self._make(values, dict(key), counts[key] * share)
-        log_points = min(group.plan.log_points for group in self._groups.values())
-        for key, group in self._groups.items():
-            self._groups[key] = dataclasses.replace(group, plan=dataclasses.replace(group.plan, log_points=log_points))
+        config, groups = self.config, self.grouping.groups
+        same = ("sample_seed", "rungs", "eta", "episodes", "threshold", "keep")
+        return {
+            "format": FORMAT,
+            "agent": to_config(config.agent),
+            "space": to_config(config.space),
+            "trials": to_config(self.values) if self.values else self.trials,
+            "seeds": config.seeds.tolist(),
+            "iterations": [group.plan.iterations for group in groups],
+            "log_points": self.log_points,
+            "sampler": config.sampler_name,
+            **{name: getattr(config, name) for name in same},
+            "evaluation": None if config.evaluation is None else dataclasses.asdict(config.evaluation),
+            "made_with": made_with(groups[0].plan) | {"batch_sizes": [group.batch_size for group in groups]},
+        }
 
-    def group(self, values: dict[str, Any]) -> Group:
-        """The group of a trial, which was prepared."""
-        return self._groups[self.key(values)]
-
-    def _make(self, values: dict[str, Any], fixed: dict[str, Any], trials: int) -> Group:
-        agent = trial_agent(self._settings.agent, values)
-        varied = tuple(sorted(path for path in values if path not in fixed))
-        number = len(self._groups)
-        if number >= len(self._blocks):
-            plan = self._plan(agent, varied, trials, self._settings.block_size)
-            return Group(number, fixed, varied, plan, plan.block_size)
-        try:
-            plan = self._plan(agent, varied, trials, self._blocks[number])
-        except NotEnoughMemoryError:  # Here its batches are trained in smaller blocks.
-            plan = self._plan(agent, varied, trials, None)
-        return Group(number, fixed, varied, plan, self._blocks[number])
-
-    def key(self, values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-        """What of a trial's values decides the program."""
-        agent = self._settings.agent
-        return tuple(
-            (path, value) for path, value in values.items() if value is None or is_static(field_at(agent, path))
-        )
-
-    def _plan(self, agent: Agent, varied: tuple[str, ...], trials: int, block_size: int | None) -> Plan:
-        settings, members = self._settings, trials * len(self._settings.seeds)
-        template = with_array_leaves(agent)
-        plan = make_plan(
-            agent,
-            steps=settings.steps,
-            iterations=settings.iterations,
-            seeds=members,  # Whatever they are: each batch has its own.
-            vary={path: np.repeat(np.asarray(get_at(template, path))[None], members, axis=0) for path in varied},
-            log_points=settings.log_points,
-            block_size=block_size,
-            devices=settings.devices,
-            memory_limit=settings.memory_limit,
-            evaluation=settings.evaluation,
-            keep_all=False,
-        )
-        size = plan.block_size if block_size is not None else _bounded(plan)
-        vary = {path: values[:1] for path, values in plan.vary.items()}
-        return dataclasses.replace(plan, seeds=plan.seeds[:1], vary=vary, block_size=size)
+    def rows(self) -> list[tuple[str, str]]:
+        """The plan in words, as (what, value)."""
+        groups, seeds = self.grouping.groups, len(self.config.seeds)
+        most = max(group.batch_size for group in groups)
+        mebibytes = self.member_bytes / 2**20
+        iterations = sorted({group.plan.iterations for group in groups})
+        fixed = ", ".join(sorted({path for group in groups for path in group.fixed}))
+        batches = f"{len(self.batches):,}" if self.values else f"rounds of {self.round_size} trials, in batches"
+        rows = [
+            ("members", f"{self.trials:,} trials x {seeds:,} seeds = {self.members:,}"),
+            ("compilations", f"{len(groups):,}" + (f" (by {fixed})" if fixed else "")),
+            ("batches", f"{batches} of up to {most} members, on {groups[0].plan.mesh.size} devices"),
+            (
+                "memory",
+                f"{mebibytes:.2f} MiB a member, {mebibytes * most:,.0f} MiB a batch",
+            ),
+            ("iterations a member", " or ".join(f"{count:,}" for count in iterations)),
+        ]
+        if evaluation := self.config.evaluation:
+            counts = " or ".join(str(count) for count in sorted({int(group.plan.evaluated.sum()) for group in groups}))
+            rows.append(("evaluations a member", f"{counts}, of {evaluation.episodes} greedy episodes each"))
+        if len(self.rungs) > 1:
+            stages = (f"{rung.trials:,} trials to {rung.until / self.log_points:.0%}" for rung in self.rungs)
+            rows.append(("rungs", ", ".join(stages)))
+        return rows
 
 
-def _bounded(plan: Plan) -> int:
-    """The block of a plan, but that a large device does not take a whole sweep at once: batches are what is kept."""
-    devices = plan.mesh.size
-    most = max(LARGE_BATCH, -(-plan.members // LEAST_BATCHES))
-    return min(plan.block_size, -(-most // devices) * devices)
+def plan_sweep(config: SweepConfig) -> SweepPlan:
+    """Makes the plan of a new sweep, or of the one that is resumed in `config.out`.
 
-
-def trial_agent(agent: Agent, values: dict[str, Any]) -> Agent:
-    """The agent with a trial's values in place."""
-    for path, value in values.items():
-        agent = replace_at(agent, path, value)
-    return tie_agent(agent)
-
-
-def make_batches(
-    grouping: Grouping, trials: Sequence[int], values: Sequence[dict[str, Any]], seeds: np.ndarray, stage: int = 0
-) -> list[Batch]:
-    """The batches of some trials, each with every seed.
-
-    Args:
-      grouping: of the sweep.
-      trials: their numbers.
-      values: of all trials of the sweep, by number.
-      seeds: i64[seeds].
-      stage: of the sweep.
+    Raises:
+      SpaceError: there are too few or too many trials or programs, or more are to be kept than there are.
+      RunDirectoryError: the folder has another sweep, or something else.
+      TypeError, ValueError: as `jaxrl.train`.
     """
-    by_group: dict[Any, list[int]] = {}
-    for trial in trials:
-        by_group.setdefault(grouping.key(values[trial]), []).append(trial)
-    batches: list[Batch] = []
-    for members in by_group.values():
-        group = grouping.group(values[members[0]])
-        trial_of = np.repeat(np.asarray(members, np.int64), len(seeds))
-        seed_of = np.tile(seeds, len(members))
-        vary = {path: _column([values[trial][path] for trial in members], group, path) for path in group.varied}
-        vary = {path: np.repeat(column, len(seeds), axis=0) for path, column in vary.items()}
-        vary = tie_varied(group.plan.agent, vary)
-        for first in range(0, len(trial_of), group.size):
-            part = slice(first, first + group.size)
-            chosen = {path: column[part] for path, column in vary.items()}
-            plan = dataclasses.replace(
-                group.plan, seeds=seed_of[part], vary=chosen, block_size=_block(group, len(trial_of))
-            )
-            batches.append(Batch(stage, len(batches), group.number, trial_of[part], plan))
-    return batches
+    resumed = SweepFolder.open(config.out) if config.out is not None and (config.out / "config.json").exists() else None
+    values = [] if config.adaptive else draw(config.space, config.trials, config.sampler, config.sample_seed)
+    trials = config.trials if config.adaptive else len(values)
+    assert trials is not None
+    most = config.max_compilations
+    programs = every_program(config.agent, config.space, most) if config.adaptive else values
+    share = -(-trials // len(programs)) if config.adaptive else 1
+    _require_few(config, programs)
+    grouping = Grouping(config, programs, share, None if resumed is None else resumed.batch_sizes())
+    for group in grouping.groups:
+        free = config.memory_limit or free_device_memory(group.plan.mesh)
+        players(group.plan.agent, config.episodes, 1, free)
+    batches = grouping.make_batches(range(len(values)), values)
+    rungs = _make_rungs(config, trials, grouping.groups[0].plan.log_points)
+    if len(rungs) > 1:
+        _check_first_rung(grouping.groups, rungs[0])
+    if config.kept_trials is not None and config.kept_trials > trials:
+        raise SpaceError(f"keep = {config.keep!r} is more than the {trials} trials of the sweep: 'all' keeps every one")
+    plan = SweepPlan(config, trials, values, grouping, batches, rungs)
+    if config.out is not None:
+        SweepFolder.check(config.out, plan.stored())
+    elif len(rungs) > 1:
+        _require_memory_between_rungs(plan)
+    return plan
 
 
-def _block(group: Group, members: int) -> int:
-    """The members of a compiled block; fewer than the batch has where at least half of the only one were filling."""
-    devices = group.plan.mesh.size
-    whole, fitting = (-(-count // devices) * devices for count in (group.size, members))
-    return min(fitting if fitting <= whole // 2 else whole, max(group.plan.block_size, devices))
+def _require_few(config: SweepConfig, programs: list[Values]) -> None:
+    keys = {program_key(config.agent, values) for values in programs}
+    if len(keys) > config.max_compilations:
+        paths = sorted({path for key in keys for path, _ in key})
+        raise too_many_programs(len(keys), ", ".join(paths), config.max_compilations)
 
 
-def _column(values: list[Any], group: Group, path: str) -> np.ndarray:
-    return np.asarray(values, np.asarray(get_at(with_array_leaves(group.plan.agent), path)).dtype)
+def _check_first_rung(groups: list[Group], rung: Rung) -> None:
+    for group in groups:
+        iterations = int(log_point_edges(group.plan.iterations, group.plan.log_points)[rung.until])
+        try:
+            group.plan.agent.check_run(max(iterations, 1))
+        except ValueError as error:
+            raise SpaceError(
+                f"the first of the rungs ends too early, after {iterations:,} iterations: {error}"
+            ) from error
+
+
+def _make_rungs(config: SweepConfig, trials: int, log_points: int) -> list[Rung]:
+    count, eta = config.rungs, config.eta
+    ends = [round(log_points / eta ** (count - 1 - rung)) for rung in range(count)]
+    if ends[0] < 1 or len(set(ends)) < count:
+        raise SpaceError(
+            f"rungs = {count} with eta = {eta} would end the first rung after {log_points / eta ** (count - 1):.2f} of "
+            f"{log_points} log points: give fewer rungs, or more log points"
+        )
+    begins = [0, *ends[:-1]]
+    return [
+        Rung(max(1, -(-trials // eta**rung)), first, until)
+        for rung, (first, until) in enumerate(zip(begins, ends, strict=True))
+    ]
+
+
+def _require_memory_between_rungs(plan: SweepPlan) -> None:
+    """Checks that the members that a sweep without a folder keeps between rungs fit into memory."""
+    needed = plan.members * plan.member_bytes
+    free = int((plan.config.memory_limit or free_host_memory()) * USABLE_MEMORY)
+    if needed > free:
+        raise NotEnoughMemoryError(
+            f"rungs = {len(plan.rungs)} keep {plan.members:,} members in memory, {needed / 2**20:,.0f} MiB, and "
+            f"{free / 2**20:,.0f} MiB may be used: with out= they are kept on disk"
+        )

@@ -1,39 +1,23 @@
 """Which trials are best, and how sure that is."""
 
-import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxrl.statistics import interquartile_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 RESAMPLES = 2_000
 """Draws of seeds with replacement, the same for all trials: seeds are what trials have in common."""
 _NUMBERS_AT_ONCE = 4_000_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Ranking:
-    """Trials from best to worst, arrays `[trials]`.
-
-    Attributes:
-      trials: their numbers.
-      score: interquartile mean over seeds of the greedy return.
-      low, high: the 95% percentile bootstrap interval of it over seeds; NaN for one seed.
-      probability_best: the share of those resamples in which the trial has the best score; NaN for one seed.
-      diverged: how many seeds diverged.
-    """
-
-    trials: np.ndarray
-    score: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    probability_best: np.ndarray
-    diverged: np.ndarray
-
-
 def rank(
     trials: np.ndarray, returns: np.ndarray, rungs: np.ndarray | None = None, diverged: np.ndarray | None = None
-) -> Ranking:
+) -> "pd.DataFrame":
     """Ranks trials by the interquartile mean of their greedy returns; of equals by how few seeds diverged.
 
     Args:
@@ -42,24 +26,53 @@ def rank(
       rungs: i64[trials], how far successive halving let each come: those that came further rank before the
         others, and only the furthest can be the best. None where all came as far.
       diverged: bool[trials, seeds], which count as less than any return too. None where none did.
+
+    Returns:
+      One row a trial, best first: trial; score, the interquartile mean over seeds; low and high, its 95% percentile
+      bootstrap interval over seeds; probability_best, the share of those resamples in which the trial has the best
+      score; diverged, how many seeds did. All but the first and the last are NaN where they are not defined: the
+      interval and the probability with one seed.
     """
+    import pandas as pd
+
     rungs = np.zeros(len(trials), int) if rungs is None else rungs
     diverged = np.zeros(returns.shape, bool) if diverged is None else diverged
-    if not len(trials):
-        return Ranking(trials, *(np.zeros(0) for _ in range(5)))
     values = np.where(np.isfinite(returns) & ~diverged, returns, -np.inf)
-    score, lost = _score(values), diverged.sum(axis=1)
+    lost = diverged.sum(axis=1)
+    score, low, high, best = np.full((4, len(trials)), np.nan)
+    if len(trials):
+        score = _score(values)
+        low, high, best = _resampled(values, rungs == rungs.max(), lost)
     order = np.lexsort((trials, lost, -score, -rungs))
-    low, high, best = _resampled(values, rungs == rungs.max(), lost)
     score = np.where(np.isneginf(score), np.nan, score)
-    return Ranking(trials[order], score[order], low[order], high[order], best[order], lost[order])
+    columns = {"trial": trials, "score": score, "low": low, "high": high, "probability_best": best, "diverged": lost}
+    return pd.DataFrame({name: column[order] for name, column in columns.items()})
+
+
+def rank_results(results: "pa.Table", seeds: np.ndarray) -> "pd.DataFrame":
+    """Ranks the trials of a table of results that have a row for every seed, as by `rank`.
+
+    Returns:
+      With three columns more: seeds (how many), steps of each, and the rung to which the trial came.
+    """
+    frame = results.select(["trial", "seed", "greedy_return", "diverged", "rung", "steps"]).to_pandas()
+    # Where a sweep was interrupted, a trial is as far as its last seed.
+    totals = frame.groupby("trial").agg(seeds=("seed", "count"), steps=("steps", "max"), rung=("rung", "min"))
+    totals = totals[totals["seeds"] == len(seeds)]
+    frame = frame[frame["trial"].isin(totals.index)]
+    returns, diverged = (
+        frame.pivot(index="trial", columns="seed", values=name) for name in ("greedy_return", "diverged")
+    )
+    trials = totals.index.to_numpy()
+    ranked = rank(trials, returns.to_numpy(), totals["rung"].to_numpy(), diverged.to_numpy().astype(bool))
+    return ranked.join(totals, on="trial")
 
 
 def _score(values: np.ndarray) -> np.ndarray:
     """interquartile_mean, minus infinity where that is among the middle half."""
     with np.errstate(invalid="ignore"):
-        found = interquartile_mean(values)
-    return np.where(np.isnan(found), -np.inf, found)
+        score = interquartile_mean(values)
+    return np.where(np.isnan(score), -np.inf, score)
 
 
 def _resampled(values: np.ndarray, able: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,8 +1,6 @@
 """What a sweep tries: values for the fields of an agent and its environment, as grids or distributions."""
 
 import dataclasses
-import itertools
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +8,10 @@ from typing import Any
 import numpy as np
 
 from jaxrl.agents.base import Agent
-from jaxrl.arguments import positive, shown
-from jaxrl.pytree import annotation, field_at, get_at, is_static, replace_at
+from jaxrl.arguments import shown
+from jaxrl.pytree import annotation, field_at, get_at, is_static, pytree, replace_at, static
 from jaxrl.registry import nearest
 from jaxrl.validation import check_values, is_finite
-
-SAMPLERS = ("sobol", "random")
-"""How distributions are sampled: a scrambled Sobol sequence (Owen, 1998), which spreads evenly, or independently."""
 
 
 class SpaceError(ValueError):
@@ -35,16 +30,16 @@ class Distribution:
         raise NotImplementedError
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Uniform(Distribution):
     """A number between `low` and `high`, each as likely; with `log`, each ratio as likely."""
 
-    low: float
-    high: float
-    log: bool = False
+    low: float = static()
+    high: float = static()
+    log: bool = static(default=False)
 
     def __post_init__(self) -> None:
-        _make_plain(self, "low", "high")
+        _makeplain_value(self, "low", "high")
         name = "log_uniform" if self.log else "uniform"
         _require_ends(name, self.low, self.high, int | float)
         if self.log and self.low <= 0:
@@ -62,15 +57,15 @@ class Uniform(Distribution):
         return [float(self.low), float(self.high)]
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Integers(Distribution):
     """A whole number from `low` to `high`, both included, each as likely."""
 
-    low: int
-    high: int
+    low: int = static()
+    high: int = static()
 
     def __post_init__(self) -> None:
-        _make_plain(self, "low", "high")
+        _makeplain_value(self, "low", "high")
         _require_ends("integers", self.low, self.high, int)
 
     def at(self, share: float) -> int:
@@ -82,14 +77,14 @@ class Integers(Distribution):
         return [self.low, self.high]
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Choice(Distribution):
     """One of some values, each as likely."""
 
-    values: tuple[Any, ...]
+    values: tuple[Any, ...] = static()
 
     def __post_init__(self) -> None:
-        _make_plain(self, "values")
+        _makeplain_value(self, "values")
         if not self.values:
             raise SpaceError("choice needs at least one value")
 
@@ -128,9 +123,9 @@ def choice(values: Sequence[Any]) -> Choice:
     return Choice(tuple(values))
 
 
-def _make_plain(node: Any, *names: str) -> None:
+def _makeplain_value(node: Any, *names: str) -> None:
     for name in names:
-        object.__setattr__(node, name, _plain(getattr(node, name)))
+        object.__setattr__(node, name, as_python(getattr(node, name)))
 
 
 def _require_ends(name: str, low: Any, high: Any, kind: Any) -> None:
@@ -147,6 +142,15 @@ def _require_ends(name: str, low: Any, high: Any, kind: Any) -> None:
 Space = dict[str, list[Any] | Distribution]
 
 
+def value_text(value: Any, digits: int = 4) -> str:
+    """A swept value as people write it: 64-64, none, 0.001."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    if value is None:
+        return "none"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
 def checked_space(agent: Agent, space: Any) -> Space:
     """A space whose paths and values the agent takes, as plain Python values.
 
@@ -160,7 +164,7 @@ def checked_space(agent: Agent, space: Any) -> Space:
     if not space:
         raise SpaceError("space is empty: name a field and its values, such as {'discount': [0.9, 0.99]}")
     known = field_paths(agent)
-    found: Space = {}
+    checked: Space = {}
     for path, values in space.items():
         if not isinstance(path, str):
             raise SpaceError(f"space has the field {path!r}, and fields are named by text, such as 'discount'")
@@ -169,11 +173,10 @@ def checked_space(agent: Agent, space: Any) -> Space:
                 f"space has no field {path!r}{nearest(path, known)}; {type(agent).__name__} has: {', '.join(known)}"
             )
         _require_number(agent, path, values)
-        found[path] = values if isinstance(values, Distribution) else _grid(path, values)
-        entry = found[path]
+        entry = checked[path] = values if isinstance(values, Distribution) else _grid(path, values)
         for value in entry.ends() if isinstance(entry, Distribution) else entry:
             _check_value(agent, path, value)
-    return found
+    return checked
 
 
 def _require_number(agent: Agent, path: str, values: Any) -> None:
@@ -202,7 +205,7 @@ def _grid(path: str, values: Any) -> list[Any]:
         raise SpaceError(
             f"space[{path!r}] = {shown(values)} must be a list of values, or a distribution such as jaxrl.uniform(0, 1)"
         )
-    plain = [_plain(value) for value in values]
+    plain = [as_python(value) for value in values]
     if not plain:
         raise SpaceError(f"space[{path!r}] is an empty list: give at least one value")
     for place, value in enumerate(plain):
@@ -211,11 +214,11 @@ def _grid(path: str, values: Any) -> list[Any]:
     return plain
 
 
-def _plain(value: Any) -> Any:
+def as_python(value: Any) -> Any:
     """NumPy's numbers as Python's, lists as tuples."""
     if isinstance(value, np.generic):
         return value.item()
-    return tuple(map(_plain, value)) if isinstance(value, list | tuple | np.ndarray) else value
+    return tuple(map(as_python, value)) if isinstance(value, list | tuple | np.ndarray) else value
 
 
 def _check_value(agent: Agent, path: str, value: Any) -> None:
@@ -225,109 +228,3 @@ def _check_value(agent: Agent, path: str, value: Any) -> None:
     if not is_static(field) and isinstance(value, int) and not -(2**31) <= value < 2**31:
         raise SpaceError(f"space[{path!r}] has {shown(value)}, which is more than the 32 bits of a leaf hold")
     check_values(replace_at(agent, path, value))
-
-
-def grid_size(space: Space) -> int:
-    """How many points the grids of a space have together."""
-    return int(
-        np.prod([len(values) for values in space.values() if not isinstance(values, Distribution)], dtype=object)
-    )
-
-
-def draw(space: Space, trials: int | None, sampler: str, seed: int) -> list[dict[str, Any]]:
-    """The trials of a space: values by path.
-
-    A space of grids alone gives all their points. One with distributions gives `trials` samples, dealt evenly
-    over the points of its grids, in an order drawn by `seed`.
-
-    Raises:
-      SpaceError: `trials` is missing, is given where the grids decide, or is too few for the grids.
-      TypeError: it is no whole number.
-    """
-    points = grid_size(space)
-    sampled = [path for path, values in space.items() if isinstance(values, Distribution)]
-    if trials is not None:
-        trials = positive("trials", trials)
-    if not sampled:
-        if trials not in (None, points):
-            raise SpaceError(
-                f"trials = {trials}, and the grids have {points} points: leave trials out, or sample a field with "
-                "jaxrl.choice(...)"
-            )
-        return [_point(space, place) for place in range(points)]
-    if trials is None:
-        raise SpaceError(f"space has distributions ({', '.join(sampled)}): trials says how many samples to draw")
-    if trials < points:
-        raise SpaceError(
-            f"trials = {trials} are fewer than the {points} points of the grids: give at least {points}, or sample "
-            "fields with jaxrl.choice(...)"
-        )
-    shares = _shares(trials, len(sampled), sampler, seed)
-    dealt = np.random.default_rng([seed, 1]).permutation(np.arange(trials) % points)
-    found = []
-    for row, place in zip(shares, dealt, strict=True):
-        values = _point(space, int(place))
-        for path, share in zip(sampled, row, strict=True):
-            entry = space[path]
-            assert isinstance(entry, Distribution)
-            values[path] = _plain(entry.at(float(share)))
-        found.append({path: values[path] for path in space})
-    return found
-
-
-def _point(space: Space, place: int) -> dict[str, Any]:
-    """The point of the grids at a place; the last field changes fastest."""
-    values: dict[str, Any] = {}
-    for path, grid in reversed(space.items()):
-        if not isinstance(grid, Distribution):
-            place, index = divmod(place, len(grid))
-            values[path] = grid[index]
-    return dict(reversed(values.items()))
-
-
-def _shares(trials: int, fields: int, sampler: str, seed: int) -> np.ndarray:
-    """Points in the unit cube: f64[trials, fields]."""
-    rng = np.random.default_rng([seed, 0])
-    if sampler == "random":
-        return rng.random((trials, fields))
-    from scipy.stats import qmc
-
-    # All of a power of two are drawn: a shorter start of the sequence is less even, and scipy warns of it.
-    exponent = max(int(np.ceil(np.log2(trials))), 0)
-    return qmc.Sobol(fields, rng=rng).random_base2(exponent)[:trials]
-
-
-def every_program(agent: Agent, space: Space, most: int) -> list[dict[str, Any]]:
-    """Values, by path, that between them have every combination of those that decide the program.
-
-    Fields that are leaves have one value each, and None where they may have that.
-
-    Raises:
-      SpaceError: a static field has a continuous distribution, or there are more than `most` of them.
-    """
-    options = {path: _deciding(path, entry, is_static(field_at(agent, path))) for path, entry in space.items()}
-    count = math.prod(len(values) for values in options.values())
-    if count > most:
-        paths = ", ".join(sorted(path for path, values in options.items() if len(values) > 1))
-        raise too_many_programs(count, paths, most)
-    return [dict(zip(options, point, strict=True)) for point in itertools.product(*options.values())]
-
-
-def too_many_programs(count: int, paths: str, most: int) -> SpaceError:
-    """What to raise where a sweep would compile more programs than it may."""
-    return SpaceError(
-        f"this sweep compiles {count} programs, one for each combination of {paths}, and may {most}: give fewer "
-        "values, or allow it by max_compilations (--yes)"
-    )
-
-
-def _deciding(path: str, entry: list[Any] | Distribution, fixed: bool) -> Sequence[Any]:
-    if isinstance(entry, Integers) and fixed:
-        return range(entry.low, entry.high + 1)
-    if isinstance(entry, Uniform) and fixed:
-        raise SpaceError(f"space[{path!r}] = {entry!r}, and {path} is static: give a list of values")
-    values = entry.ends() if isinstance(entry, Distribution) else entry
-    if fixed:
-        return values
-    numbers = [value for value in values if value is not None]
-    return numbers[:1] + ([None] if len(numbers) < len(values) else [])

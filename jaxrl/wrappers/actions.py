@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl import random_bits
+from jaxrl import masks, random_bits
 from jaxrl.arguments import shown
 from jaxrl.environment import TimeStep
 from jaxrl.pytree import leaf, pytree, static
@@ -118,10 +118,11 @@ class StickyAction(StatefulWrapper):
     def step(self, state: WrapperState, action: Any, key: jax.Array) -> tuple[WrapperState, TimeStep]:
         """Takes one step by the action or the last one."""
         last, repeats = state.extra
+        space: Any = self.env.action_space
         repeats &= random_bits.uniform(random_bits.key_bits(key, self.layer)) < self.p
         mask = self.env.action_mask(state.inner)
         if mask is not None:
-            repeats &= mask[last]
+            repeats &= masks.allows(space, mask, last)
         taken = jnp.where(repeats, last, jnp.asarray(action, last.dtype))
         inner, step = self.env.step(state.inner, taken, key)
         return WrapperState(inner, (taken, jnp.ones((), bool))), step

@@ -102,7 +102,7 @@ class Wrapper(Environment):
         return self.env.step(state, action, key)
 
     def action_mask(self, state: Any) -> jax.Array | None:
-        """The allowed actions, bool[n]; None where all are, always."""
+        """The allowed actions (see `jaxrl.masks`); None where all are, always."""
         return self.env.action_mask(self.inner(state))
 
     def observed_mask(self, obs: Any) -> jax.Array | None:
@@ -110,7 +110,7 @@ class Wrapper(Environment):
         return self.env.observed_mask(obs)
 
     def random_action(self, state: Any, uniform: jax.Array) -> jax.Array:
-        """One of the allowed actions, i32[], by a number f32[] uniform in [0, 1)."""
+        """One of the allowed actions, by a number f32[] uniform in [0, 1), or one for each choice."""
         return self.env.random_action(self.inner(state), uniform)
 
     def render(self, state: Any) -> np.ndarray:

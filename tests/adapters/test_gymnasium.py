@@ -33,6 +33,70 @@ class Fails(gymnasium.Env):
         return np.zeros(2, np.float32), 0.0, False, False, {}
 
 
+class Rooms(gymnasium.Env):
+    """Counts its steps in every part of an observation; the number of the room begins at 1."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {
+            "camera/left": gymnasium.spaces.Box(0, 255, (2, 2), np.uint8),
+            "places": gymnasium.spaces.Tuple(
+                (
+                    gymnasium.spaces.Discrete(9),
+                    gymnasium.spaces.MultiDiscrete([9, 9]),
+                    gymnasium.spaces.Discrete(9, start=1),
+                )
+            ),
+        }
+    )
+    action_space = gymnasium.spaces.MultiDiscrete([2, 3])
+
+    def _obs(self):
+        places = (np.int64(self.steps), np.full(2, self.steps), np.int64(self.steps + 1))
+        return {"camera/left": np.full((2, 2), self.steps, np.uint8), "places": places}
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return self._obs(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self._obs(), float(action[1]), self.steps == 6, False, {}
+
+
+def test_observations_in_parts():
+    env = jaxrl.adapters.from_gymnasium(Rooms)
+    camera, places = (env.observation_space.spaces[name] for name in ("camera_left", "places"))
+    assert (camera.shape, camera.dtype, int(np.max(camera.high))) == ((2, 2), np.uint8, 255)
+    assert places.spaces[:2] == (jaxrl.Discrete(9), jaxrl.MultiDiscrete((9, 9)))
+    assert (places.spaces[2].shape, places.spaces[2].dtype) == ((), np.int32)  # No Discrete, which would begin at 0.
+
+    def seen(step):
+        return step.transition.next_obs, step.transition.length, step.transition.reward, step.transition.action
+
+    obs, length, reward, action = jax.jit(lambda key: random_rollout(env, start_actors(env, key, 3), 14, key, seen)[1])(
+        jax.random.key(0)
+    )
+    np.testing.assert_array_equal(length[:, 0], [*range(1, 7), *range(1, 7), 1, 2])
+    np.testing.assert_array_equal(reward, action[..., 1])
+    np.testing.assert_array_equal(obs["camera_left"][..., 1, 0], length)
+    np.testing.assert_array_equal(obs["places"][1][..., 1], length)
+    np.testing.assert_array_equal(obs["places"][2], length + 1)
+    result = jaxrl.train(
+        jaxrl.PPO(env, hidden=(4,), num_envs=2, rollout_steps=8, minibatches=1), steps=32, progress=False
+    )
+    assert np.nanmax(result.log["episode_length"]) == 6
+
+
+def test_an_observation_space_without_arrays_of_one_shape_is_named():
+    class Speaks(Fails):
+        observation_space = gymnasium.spaces.Dict({"word": gymnasium.spaces.Text(5)})
+
+    with pytest.raises(
+        ValueError, match=r"observation space Text\(.*are no arrays of one shape: make an array of them"
+    ):
+        _ = jaxrl.adapters.from_gymnasium(Speaks).observation_space
+
+
 def test_what_it_can_not_do_is_said_before_it_starts():
     with pytest.warns(UserWarning, match=r"gymnasium:CartPole-v1 steps in Python.*resumed goes on with new episodes"):
         jaxrl.make("gymnasium:CartPole-v1")

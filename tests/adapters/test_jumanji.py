@@ -64,10 +64,48 @@ def test_steps_are_those_of_jumanji(name, options):
 
 
 def same(obs, observation):
-    """Beside the parts of an observation, in order and without the mask."""
-    parts = [np.asarray(part) for name, part in observation._asdict().items() if name != "action_mask"]
-    expected = parts[0] if len(parts) == 1 else np.concatenate([part.ravel().astype(np.float32) for part in parts])
-    np.testing.assert_array_equal(obs, expected)
+    """Beside the parts of an observation without the mask."""
+    parts = {name: part for name, part in observation._asdict().items() if name != "action_mask"}
+    obs = obs if isinstance(obs, dict) else dict.fromkeys(parts, obs)
+    assert obs.keys() == parts.keys()
+    for name, part in parts.items():
+        np.testing.assert_array_equal(obs[name], part)
+
+
+def test_parts_inside_of_parts_keep_their_names():
+    space = jaxrl.make("jumanji:BinPack-v2").observation_space
+    assert sorted(space.spaces) == ["ems", "ems_mask", "items", "items_mask", "items_placed"]
+    assert sorted(space.spaces["items"].spaces) == ["x_len", "y_len", "z_len"]
+    assert space.spaces["items_mask"].dtype == jnp.bool_
+
+
+def test_a_mask_of_combinations_makes_one_action_of_each():
+    """Tetris: the last choice, the column, changes fastest."""
+    theirs, ours = jumanji.make("Tetris-v0"), jaxrl.make("jumanji:Tetris-v0")
+    assert ours.action_space == jaxrl.Discrete(40)
+    state, _ = jax.jit(ours.reset)(jax.random.key(0))
+    their_state, first = jax.jit(theirs.reset)(jax.random.key(0))
+    our_step, their_step = jax.jit(ours.step), jax.jit(theirs.step)
+    for number in range(6):
+        mask = first.observation.action_mask
+        np.testing.assert_array_equal(ours.action_mask(state), np.asarray(mask).ravel())
+        places = np.argwhere(mask)
+        rotation, column = places[7 * number % len(places)]
+        state, step = our_step(state, np.int32(10 * rotation + column), jax.random.key(1))
+        their_state, first = their_step(their_state, np.array([rotation, column], np.int32))
+        same(step.obs, first.observation)
+        assert float(step.reward) == float(first.reward)
+
+
+def test_a_mask_of_each_choice_masks_them_apart():
+    theirs, ours = jumanji.make("Cleaner-v0"), jaxrl.make("jumanji:Cleaner-v0")
+    assert ours.action_space == jaxrl.MultiDiscrete((4, 4, 4))
+    mask = ours.action_mask(jax.jit(ours.reset)(jax.random.key(0))[0])
+    np.testing.assert_array_equal(
+        mask.reshape(3, 4), jax.jit(theirs.reset)(jax.random.key(0))[1].observation.action_mask
+    )
+    assert mask.any()
+    assert not mask.all()
 
 
 def test_a_last_step_with_a_discount_is_truncated():

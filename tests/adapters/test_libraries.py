@@ -14,7 +14,7 @@ from jaxrl.registry import LIBRARIES
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_missing_library_names_the_extra(library, monkeypatch):
-    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, {"playground": "mujoco_playground"}.get(library, library), None)
     with pytest.raises(ImportError, match=re.escape(f'pip install "jaxrl[{library}]"')):
         jaxrl.make(f"{library}:Anything-v0")
 

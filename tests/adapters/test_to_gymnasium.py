@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from sample_environments import Corridor, MaskedRandomWalk
-from structured_environments import Panel
+from structured_environments import LockedPanel, Panel
 
 import jaxrl
 from jaxrl.adapters import gymnasium_env, gymnasium_vector_env
@@ -194,9 +194,42 @@ def test_several_actions_at_once():
         env.step(np.array([[0, 2]] * 3))
 
 
-def test_several_arrays_at_once_are_refused():
-    with pytest.raises(ValueError, match="has several arrays, and only spaces of one are handed out: join them"):
-        gymnasium_env(Panel())
+def test_gymnasium_accepts_observations_of_several_arrays():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*not having a spec.*")
+        check_env(gymnasium_env(Panel()))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_many_in_parts_do_what_gymnasium_does_with_one_each(mode):
+    env = LockedPanel()
+    ours = gymnasium_vector_env(env, 3, autoreset_mode=mode)
+    theirs = SyncVectorEnv([lambda: gymnasium_env(env)] * 3, autoreset_mode=mode)
+    assert ours.observation_space == theirs.observation_space
+    seeds = [1, 2, 3]
+    jax.tree.map(np.testing.assert_array_equal, ours.reset(seed=seeds)[0], ours.reset(seed=seeds)[0])
+    theirs.reset(seed=seeds)
+    for _ in range(12):
+        (obs, *_, infos), (their_obs, *_, their_infos) = (envs.step(np.zeros((3, 2), int)) for envs in (ours, theirs))
+        assert obs in ours.observation_space
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), obs) == jax.tree.map(lambda x: (x.shape, x.dtype), their_obs)
+        assert ("final_obs" in infos) == ("final_obs" in their_infos)
+        for ended, last in zip(infos.get("_final_obs", []), infos.get("final_obs", []), strict=True):
+            assert ended
+            assert last in ours.single_observation_space
+
+
+def test_masks_of_several_choices_are_as_gymnasium_samples_by_them():
+    env = gymnasium_env(LockedPanel())
+    _, info = env.reset(seed=0)
+    for _ in range(40):
+        mask = info["action_mask"]
+        assert [part.dtype for part in mask] == [np.int8] * 2
+        _, reward, _, truncated, info = env.step(env.action_space.sample(mask=mask))
+        assert reward >= 0  # A forbidden action costs 100.
+        if truncated:
+            _, info = env.reset()
 
 
 def test_bad_calls():

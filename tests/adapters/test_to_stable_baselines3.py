@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 from sample_environments import Corridor, MaskedRandomWalk
+from structured_environments import LockedPanel, Panel
 
 import jaxrl
 
 pytest.importorskip("stable_baselines3")
 import torch
+from gymnasium.vector.utils import batch_space
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -68,6 +70,23 @@ def test_seeds_masks_and_attributes():
         env.env_method("fly")
     with pytest.raises(ValueError, match=r"actions have shape \(2,\), and must have \(3,\)"):
         env.step(np.zeros(2, int))
+
+
+def test_observations_of_several_arrays_are_one_dictionary():
+    env = stable_baselines3_env(LockedPanel(), 3)
+    assert list(env.observation_space.spaces) == ["dial", "lamps_0", "lamps_1"]
+    obs = env.reset()
+    assert obs in batch_space(env.observation_space, 3)
+    masks = np.stack(env.env_method("action_masks"))  # As sb3-contrib takes those of several choices.
+    np.testing.assert_array_equal(masks[:, :2], np.arange(2) != obs["lamps_1"][:, :1])
+    for _ in range(5):
+        obs, _, dones, infos = env.step(np.zeros((3, 2), int))
+    assert dones.all()
+    assert infos[0]["terminal_observation"] in env.observation_space
+    agent = PPO(
+        "MultiInputPolicy", VecMonitor(stable_baselines3_env(Panel(), 2)), n_steps=8, batch_size=16, device="cpu"
+    )
+    agent.learn(32)
 
 
 def test_its_ppo_learns_cartpole():

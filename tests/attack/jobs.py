@@ -65,7 +65,7 @@ def prepare(cache: Path) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jaxrl.trainer.PAUSE_SECONDS = 0.0
-    jaxrl.sweeps.work.CHECKPOINT_SECONDS = 0.0
+    jaxrl.sweeps.task.CHECKPOINT_SECONDS = 0.0
 
 
 def checksum(result: Any) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jaxrl import registry, trainer
 from jaxrl.agents import ALGORITHMS
-from jaxrl.cli import main, options
+from jaxrl.cli import fields, main
 from jaxrl.presets import Preset
 
 TINY = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "16", "--no-progress"]
@@ -56,7 +56,7 @@ def test_the_overview_names_every_command_and_gives_examples(capsys):
 def test_the_help_has_every_field_of_the_agent_with_its_docstring_and_default(algorithm, capsys):
     assert main(["train", algorithm, "--help"]) == 0
     text = plain(capsys.readouterr().out)
-    docs = options.field_docs(ALGORITHMS[algorithm])
+    docs = fields.field_docs(ALGORITHMS[algorithm])
     for field in dataclasses.fields(ALGORITHMS[algorithm]):
         assert len(docs[field.name]) > 10
         option = f"--{field.name.replace('_', '-')}"

@@ -152,10 +152,13 @@ discount = [0.9, 0.99]
         ("out = true", "out = True must be text, in quotes"),
         ('keep = ["all"]', "keep = ['all'] must be text"),
         ("discount = 0.98", "discount is both fixed and in the space"),
-        ("log_points = 1979-05-27", "must be text, numbers, true or false, or a list of them"),
-        ("hidden = [[8]]", "must be text, numbers, true or false, or a list of them"),
-        ("log_points = 2.5", "--log-points '2.5' must be a whole number"),
-        (f"log_points = {2**63 - 1}0", "must fit 64 bits"),
+        ("log_points = 1979-05-27", "log_points = datetime.date(1979, 5, 27) must be a whole number"),
+        ("hidden = [[8]]", "DQN.hidden = ((8,),) must be a tuple of whole numbers"),
+        ("log_points = 2.5", "log_points = 2.5 must be a whole number"),
+        (f"log_points = {2**63 - 1}0", f"must be at most {2**63 - 1}"),
+        ("progress = 1", "progress = 1 must be True or False"),
+        ("batch_size = 'many'", "DQN.batch_size = 'many' must be a whole number"),
+        ("batchsize = 3", "batchsize is no option of a sweep of dqn"),
     ],
 )
 def test_wild_values_in_a_file(line, output, capsys, never_compiled):

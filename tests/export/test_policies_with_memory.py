@@ -22,18 +22,18 @@ from jaxrl.pytree import with_array_leaves
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("ai_edge_litert")
 
-ENVIRONMENTS = ("MemoryChain-v0", "PendulumNoVelocity-v1")
+CASES = [("MemoryChain-v0", jaxrl.PPO), ("PendulumNoVelocity-v1", jaxrl.PPO), ("MemoryChain-v0", jaxrl.DRQN)]
 
 
 @pytest.fixture(scope="module")
 def member():
-    """Makes members, by environment and kind of cell."""
+    """Makes members, by environment, kind of cell, and algorithm."""
     made = {}
 
-    def make(env, memory="gru", size=16):
-        key = (env, memory, size)
+    def make(env, memory="gru", size=16, algorithm=jaxrl.PPO):
+        key = (env, memory, size, algorithm)
         if key not in made:
-            made[key] = decided(jaxrl.PPO(jaxrl.make(env), hidden=(size,), memory=memory, memory_size=size))
+            made[key] = decided(algorithm(jaxrl.make(env), hidden=(size,), memory=memory, memory_size=size))
         return made[key]
 
     return make
@@ -41,28 +41,30 @@ def member():
 
 @pytest.fixture(scope="module")
 def exported(member, tmp_path_factory):
-    """Writes files, by environment and kind of cell."""
+    """Writes files, by environment, kind of cell, and algorithm."""
     folder, written = tmp_path_factory.mktemp("exported"), {}
 
-    def write(env, memory="gru"):
-        if (env, memory) not in written:
-            written[env, memory] = to_tflite(member(env, memory), folder / f"{env}-{memory}.tflite")
-        return written[env, memory]
+    def write(env, memory="gru", algorithm=jaxrl.PPO):
+        key = (env, memory, algorithm)
+        if key not in written:
+            path = folder / f"{algorithm.__name__}-{env}-{memory}.tflite"
+            written[key] = to_tflite(member(env, memory, algorithm=algorithm), path)
+        return written[key]
 
     return write
 
 
 @pytest.mark.parametrize("memory", ["gru", "lstm"])
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_an_episode_step_by_step(env, memory, member, exported):
-    own, report = member(env, memory), exported(env, memory)
+@pytest.mark.parametrize(("env", "algorithm"), CASES)
+def test_an_episode_step_by_step(env, algorithm, memory, member, exported):
+    own, report = member(env, memory, algorithm=algorithm), exported(env, memory, algorithm)
     assert report.equal_actions == report.equal_actions_along == 1.0
     assert report.greatest_difference <= 1e-5
     assert report.greatest_difference_along <= 1e-4
     file = PolicyFile(report.path)
     carries = [f"carry_{i}" for i in range({"gru": 1, "lstm": 2}[memory])]
     assert set(file.inputs) == {"observation", *carries}
-    assert set(file.outputs) == {report.output, *(f"next_{name}" for name in carries)}
+    assert set(file.outputs) == {report.output.replace("-", "_"), *(f"next_{name}" for name in carries)}
     own_carry, carry = own.initial_carry(), file.initial_carry(1)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -78,12 +80,12 @@ def test_an_episode_step_by_step(env, memory, member, exported):
     assert np.abs(carry[0]).max() > 0.1
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_a_file_earns_what_the_member_does(env, member, exported):
-    own = member(env)
+@pytest.mark.parametrize(("env", "algorithm"), CASES)
+def test_a_file_earns_what_the_member_does(env, algorithm, member, exported):
+    own = member(env, algorithm=algorithm)
     agent = with_array_leaves(own.agent)
     wanted = jax.jit(lambda key: greedy_returns(agent, own.params, key, 8))(evaluation_key(0))
-    returns = evaluate_file(PolicyFile(exported(env).path), agent.env, 8)
+    returns = evaluate_file(PolicyFile(exported(env, algorithm=algorithm).path), agent.env, 8)
     np.testing.assert_allclose(returns, wanted, rtol=1e-2, atol=1e-3)
 
 
@@ -150,9 +152,17 @@ def test_the_metadata_say_what_an_episode_begins_with(exported, tmp_path):
     np.testing.assert_allclose(following, np.tile(wanted, (5, 1)), atol=1e-5)
 
 
-@pytest.mark.parametrize(("quantize", "memory"), [("float16", "gru"), ("dynamic", "lstm"), ("int8", "gru")])
-def test_quantized_memory(quantize, memory, member, tmp_path):
-    own = member("PendulumNoVelocity-v1", memory, size=32)
+@pytest.mark.parametrize(
+    ("quantize", "memory", "env", "algorithm"),
+    [
+        ("float16", "gru", "PendulumNoVelocity-v1", jaxrl.PPO),
+        ("dynamic", "lstm", "PendulumNoVelocity-v1", jaxrl.PPO),
+        ("int8", "gru", "PendulumNoVelocity-v1", jaxrl.PPO),
+        ("int8", "gru", "MemoryChain-v0", jaxrl.DRQN),
+    ],
+)
+def test_quantized_memory(quantize, memory, env, algorithm, member, tmp_path):
+    own = member(env, memory, 32, algorithm)
     report = to_tflite(own, tmp_path / "small.tflite", quantize=quantize)
     least = {"int8": 0.97}.get(quantize, 0.995)
     assert min(report.equal_actions, report.equal_actions_along) >= least
@@ -188,15 +198,16 @@ def test_a_mask_and_a_carry(tmp_path):
     assert evaluate_file(file, own.agent.env, 4).shape == (4,)
 
 
-def test_a_saved_model_with_memory(member, tmp_path):
-    own = member("MemoryChain-v0", "lstm")
+@pytest.mark.parametrize(("algorithm", "output"), [(jaxrl.PPO, "probabilities"), (jaxrl.DRQN, "q_values")])
+def test_a_saved_model_with_memory(algorithm, output, member, tmp_path):
+    own = member("MemoryChain-v0", "lstm", algorithm=algorithm)
     report = to_saved_model(own, tmp_path / "served")
     assert report.equal_actions_along == 1.0
     serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     zeros = tf.zeros((7, 16))
     given = serve(observation=tf.ones((7, 3)), carry_0=zeros, carry_1=zeros)
     assert {name: tuple(x.shape) for name, x in given.items()} == {
-        "probabilities": (7, 2),
+        output: (7, 2),
         "next_carry_0": (7, 16),
         "next_carry_1": (7, 16),
     }

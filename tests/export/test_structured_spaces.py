@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from export_helpers import decided
-from structured_environments import Panel, parts
+from structured_environments import LockedPanel, Panel, parts
 
 import jaxrl
 from jaxrl.cli import main
@@ -66,11 +66,28 @@ def test_probabilities_of_an_observation_in_parts(tmp_path):
     np.testing.assert_allclose(file(obs).sum(axis=1), 1, rtol=1e-6)
 
 
+def test_a_file_obeys_the_mask_of_several_choices(tmp_path):
+    env = LockedPanel()
+    member = decided(jaxrl.PPO(env, hidden=(16,)))
+    report = to_tflite(member, tmp_path / "locked.tflite", mask=True)
+    assert report.equal_actions == 1.0
+    file = PolicyFile(report.path)
+    assert sorted(file.inputs) == ["mask", *INPUTS]
+    obs = env.observation_space.sample(jax.random.key(0), (40,))
+    mask = np.asarray(jax.vmap(env.action_mask)(obs))
+    played, free = file(obs, mask), file(obs, np.ones_like(mask))
+    rows = np.arange(40)
+    assert mask[rows, played[:, 0]].all()
+    assert mask[rows, 3 + played[:, 1]].all()
+    assert (played != free).any()
+    assert evaluate_file(file, env, 8).min() >= 0  # A forbidden action costs 100.
+
+
 def test_what_does_not_fit_is_refused(tmp_path, capsys):
     member = panel()
     with pytest.raises(ExportError, match="the actions of Panel are several whole numbers, and it gives action"):
         to_tflite(member, tmp_path / "panel.tflite", output="logits")
-    with pytest.raises(ExportError, match="the actions of Panel are several whole numbers: masks are for Discrete"):
+    with pytest.raises(ExportError, match="mask = True, and Panel allows every action always"):
         to_tflite(member, tmp_path / "panel.tflite", mask=True)
     path = to_tflite(member, tmp_path / "panel.tflite").path
     with pytest.raises(PolicyFileError, match=r"must have one input|takes observation_dial float32\[\]"):

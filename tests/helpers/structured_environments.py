@@ -70,3 +70,20 @@ class Panel(Environment):
         reward = self.pay * jnp.sum(action == wanted, dtype=jnp.float32)
         _, obs = self.reset(key)
         return obs, TimeStep(obs, reward, jnp.zeros((), bool), jnp.zeros((), bool))
+
+
+@pytree
+class LockedPanel(Panel):
+    """The same, where the second lamp says which of the positions 0 and 1 of the first switch is locked, and the other
+    switch can't be set to 1 while the dial is below -0.5. A forbidden action costs 100.
+    """
+
+    def action_mask(self, state: Any) -> jax.Array:
+        first = jnp.arange(3) != state["lamps"][1][0]
+        return jnp.concatenate([first, jnp.stack([jnp.bool_(True), state["dial"] > -0.5])])
+
+    def step(self, state: Any, action: jax.Array, key: jax.Array) -> tuple[Any, TimeStep]:
+        mask = self.action_mask(state)
+        obs, step = super().step(state, action, key)
+        allowed = mask[action[0]] & mask[3 + action[1]]
+        return obs, TimeStep(step.obs, jnp.where(allowed, step.reward, -100.0), step.terminated, step.truncated)

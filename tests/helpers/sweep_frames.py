@@ -5,31 +5,32 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import jaxrl
 from jaxrl.statistics import interquartile_mean
-from jaxrl.sweeps.report import Axis
 
 pandas = pytest.importorskip("pandas")
 
-AXES = (
-    Axis("learning_rate", log=True, categorical=False),
-    Axis("discount", log=False, categorical=False),
-    Axis("batch_size", log=False, categorical=False),
-    Axis("double", log=False, categorical=True),
-    Axis("hidden", log=False, categorical=True),
-)
+SPACE = {
+    "learning_rate": jaxrl.log_uniform(1e-5, 10**-1.5),
+    "discount": jaxrl.uniform(0.9, 0.999),
+    "batch_size": [32, 64, 128],
+    "double": [False, True],
+    "hidden": jaxrl.choice([(64, 64), (128, 128)]),
+}
 
 
-def make_sweep(trials=24, seeds=5, log_points=6, axes=AXES, seed=0, **columns):
+def make_sweep(trials=24, seeds=5, log_points=6, space=None, seed=0, **columns):
     """Frames as a sweep makes them; every learning rate of at least 0.01 diverges, and the best is near 0.001."""
     draw = np.random.default_rng(seed)
     values = {
         "learning_rate": 10 ** draw.uniform(-5, -1.5, trials),
         "discount": draw.uniform(0.9, 0.999, trials),
-        "batch_size": draw.choice([32, 64, 128], trials),
-        "double": draw.random(trials) < 0.5,
-        "hidden": draw.choice(["64-64", "128-128"], trials),
+        "batch_size": draw.choice([32, 64, 128], trials).tolist(),
+        "double": (draw.random(trials) < 0.5).tolist(),
+        "hidden": [[(64, 64), (128, 128)][place] for place in draw.integers(2, size=trials)],
     } | columns
-    values = {axis.path: values[axis.path] for axis in axes}
+    space = SPACE if space is None else space
+    values = {path: values[path] for path in space}
     rates = np.asarray(values.get("learning_rate", np.full(trials, 1e-3)), np.float64)
     returns = 400 - 100 * np.abs(np.log10(rates) + 3)[:, None] + draw.normal(0, 10, (trials, seeds))
     diverged = rates >= 0.01
@@ -63,7 +64,7 @@ def make_sweep(trials=24, seeds=5, log_points=6, axes=AXES, seed=0, **columns):
         {"trial": np.arange(trials)}
         | values
         | {
-            "interquartile_mean": score,
+            "score": score,
             "low": score - half,
             "high": score + half / 2,
             "probability_best": np.nan if seeds == 1 else np.linspace(0, 1, trials),
@@ -72,5 +73,6 @@ def make_sweep(trials=24, seeds=5, log_points=6, axes=AXES, seed=0, **columns):
             "steps": 1_000 * log_points,
             "rung": 0,
         }
-    ).sort_values("interquartile_mean", ascending=False, ignore_index=True)
-    return SimpleNamespace(results=results, curves=curves, ranking=ranking, axes=list(axes))
+    ).sort_values("score", ascending=False, ignore_index=True)
+    points = [{path: column[trial] for path, column in values.items()} for trial in range(trials)]
+    return SimpleNamespace(results=results, curves=curves, ranking=ranking, space=space, values=points)

@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from jaxrl import checkpoints
 from jaxrl.storage import CHECKSUMS, DamagedFileError, checksum_of, from_json, read_checksums, to_json, write_checksums
 
 DATA = {"b": [1, None, "é"], "a": {"x": 0.1}}
@@ -22,7 +20,7 @@ def test_data_comes_back() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"3", b"[]", b"null", b'"x"', b"{}", b"[" * 100_000])
 def test_what_is_no_data(content: bytes) -> None:
-    with pytest.raises(DamagedFileError, match=r"is no JSON|has no checksum"):
+    with pytest.raises(DamagedFileError, match=r"is not JSON|has no checksum"):
         from_json(content)
 
 
@@ -46,11 +44,3 @@ def test_noted_checksums_of_the_wrong_form(noted: dict[str, Any], tmp_path: Path
     assert read_checksums(tmp_path, 1) == {"x": 2}
     with pytest.raises(DamagedFileError, match="of another run or sweep"):
         read_checksums(tmp_path, 2)
-
-
-@pytest.mark.parametrize("manifest", [{}, {"note": 3, "checksums": {}}, {"note": {}, "checksums": "x"}])
-def test_manifests_of_the_wrong_form(manifest: dict[str, Any], tmp_path: Path) -> None:
-    with open(tmp_path / "c.npz", "wb") as file:
-        checkpoints.write_arrays(file, {"manifest": np.frombuffer(to_json(manifest), np.uint8)})
-    with pytest.raises(checkpoints.DamagedCheckpointError, match=r"c\.npz is damaged"):
-        checkpoints.read_note(tmp_path / "c.npz")

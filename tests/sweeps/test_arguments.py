@@ -44,7 +44,7 @@ def test_counts_of_a_sweep_beyond_64_bits(name: str, value: int, never_compiled:
         ({"keep": 3}, ValueError, "keep = 3 must be"),
         ({"threshold": HUGE}, ValueError, "threshold = an int of .* must be a finite number"),
         ({"threshold": "high"}, TypeError, "threshold = 'high' must be a number"),
-        ({"engine": 3}, ValueError, "engine = 3 must be one of"),
+        ({"executor": 3}, ValueError, "executor = 3 must be one of"),
         ({"out": 3}, TypeError, "out = 3 must be a path"),
         ({"out": ""}, ValueError, "out = '' must name"),
         ({"progress": 3}, TypeError, "progress = 3 must be True or False"),

@@ -12,14 +12,14 @@ def test_the_order_and_scores_are_those_of_interquartile_means():
     returns = np.random.default_rng(0).normal(size=(50, 16)) + np.linspace(0, 2, 50)[:, None]
     ranked = rank(np.arange(100, 150), returns)
     scores = trim_mean(returns, 0.25, axis=1)
-    np.testing.assert_array_equal(ranked.trials, 100 + np.argsort(-scores))
+    np.testing.assert_array_equal(ranked["trial"], 100 + np.argsort(-scores))
     np.testing.assert_allclose(ranked.score, np.sort(scores)[::-1])
 
 
 def test_the_intervals_are_those_of_the_bootstrap():
     returns = np.random.default_rng(1).normal(size=(3, 16)) * 10
     ranked = rank(np.arange(3), returns)
-    for place, trial in enumerate(ranked.trials):
+    for place, trial in enumerate(ranked["trial"]):
         low, high = bootstrap_interval(returns[trial])
         width = high - low
         assert ranked.low[place] == pytest.approx(low, abs=0.1 * width)
@@ -50,13 +50,13 @@ def test_no_trial_is_no_error():
 def test_trials_that_came_further_rank_before_the_others():
     returns = np.asarray([[5.0, 5.0], [1.0, 1.0], [9.0, 9.0]])
     ranked = rank(np.arange(3), returns, rungs=np.asarray([1, 1, 0]))
-    assert ranked.trials.tolist() == [0, 1, 2]
+    assert ranked["trial"].tolist() == [0, 1, 2]
     assert ranked.probability_best.tolist() == [1.0, 0.0, 0.0]
 
 
 def test_no_return_counts_as_less_than_any():
     ranked = rank(np.arange(2), np.asarray([[np.nan] * 4, [-5.0] * 4]))
-    assert ranked.trials.tolist() == [1, 0]
+    assert ranked["trial"].tolist() == [1, 0]
     assert np.isnan(ranked.score[1])
     assert np.isnan(ranked.low[1])
     one_bad = rank(np.arange(1), np.asarray([[np.nan, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]]))
@@ -68,7 +68,7 @@ def test_a_seed_that_diverged_counts_as_less_than_any():
     returns = np.asarray([[600.0] * 4, [500.0] * 4, [500.0] * 4])
     lost = np.asarray([[True, True, False, False], [True, False, False, False], [False] * 4])
     ranked = rank(np.arange(3), returns, diverged=lost)
-    assert ranked.trials.tolist() == [2, 1, 0]
+    assert ranked["trial"].tolist() == [2, 1, 0]
     assert ranked.diverged.tolist() == [0, 1, 2]
     np.testing.assert_array_equal(ranked.score, [500.0, 500.0, np.nan])
     # Where equals lead, those with the fewest diverged seeds are the best. Trial 0 leads in resamples of the two
@@ -76,7 +76,7 @@ def test_a_seed_that_diverged_counts_as_less_than_any():
     chance = 0.5**4 + 4 * 0.5**4
     np.testing.assert_allclose(ranked.probability_best, [1 - chance, 0, chance], atol=0.03)
     assert np.isnan(ranked.low[2])
-    assert rank(np.arange(2), np.full((2, 1), 5.0), diverged=np.asarray([[True], [False]])).trials.tolist() == [1, 0]
+    assert rank(np.arange(2), np.full((2, 1), 5.0), diverged=np.asarray([[True], [False]]))["trial"].tolist() == [1, 0]
 
 
 def test_the_lost_beyond_one_part_of_the_resamples(monkeypatch):
@@ -84,10 +84,10 @@ def test_the_lost_beyond_one_part_of_the_resamples(monkeypatch):
     lost = np.zeros((5, 4), bool)
     lost[:4, 0] = True
     assert rank(np.arange(5), np.full((5, 4), 5.0), diverged=lost).probability_best.tolist()[0] > 0.6
-    assert rank(np.arange(5), np.full((5, 4), 5.0), diverged=lost).trials[0] == 4
+    assert rank(np.arange(5), np.full((5, 4), 5.0), diverged=lost)["trial"][0] == 4
 
 
 def test_one_seed_says_nothing_of_the_spread():
     ranked = rank(np.arange(2), np.asarray([[1.0], [2.0]]))
-    assert ranked.trials.tolist() == [1, 0]
+    assert ranked["trial"].tolist() == [1, 0]
     assert np.isnan([ranked.low, ranked.high, ranked.probability_best]).all()

@@ -1,5 +1,7 @@
 """A sweep's page: what it says, its table, and that a browser draws it without asking any host."""
 
+import base64
+import gzip
 import html.parser
 import json
 import re
@@ -9,27 +11,31 @@ import sys
 
 import numpy as np
 import pytest
-from sweep_frames import AXES, make_sweep
+from plotly.offline import get_plotlyjs
+from sweep_frames import SPACE, make_sweep
 
-from jaxrl.sweeps import effects, figures, report
-from jaxrl.sweeps.report import write_report
-from jaxrl.sweeps.scales import make_trials, score_text
+from jaxrl.report import score_text
+from jaxrl.report.page import compressed_plotly
+from jaxrl.sweeps import figures, report
+from jaxrl.sweeps.report import trials_table, write_report
 
 pytest.importorskip("pandas")
 pytest.importorskip("plotly")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def write(sweep, path, title="A sweep", facts=(("algorithm", "DQN"),), threshold=350.0):
-    write_report(path, title=title, facts=list(facts), threshold=threshold, **vars(sweep))
+def write(sweep, path, title="A sweep", summary=(("algorithm", "DQN"),), threshold=350.0):
+    write_report(path, title=title, summary=list(summary), threshold=threshold, **vars(sweep))
     return path.read_text()
 
 
 def without_plotly(page):
-    from plotly.offline import get_plotlyjs
+    assert page.count(compressed_plotly()) == 1
+    return page.replace(compressed_plotly(), "")
 
-    assert page.count(get_plotlyjs()) == 1
-    return page.replace(get_plotlyjs(), "")
+
+def trials_of(sweep):
+    return trials_table(sweep.ranking, sweep.space, sweep.values)
 
 
 def drawings(page):
@@ -56,15 +62,15 @@ class Elements(html.parser.HTMLParser):
         if element in ("td", "button") and self.rows:
             self.rows[-1][-1] += data.rstrip("\n")
         if element not in ("script", "style"):
-            self.said += data
+            self.said += data.replace("\n", " ")
 
 
 def test_the_page_stands_alone(tmp_path):
-    from plotly.offline import get_plotlyjs
-
     page = write(make_sweep(), tmp_path / "report.html")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
-    assert len(page) < len(get_plotlyjs()) + 200_000
+    assert len(page) < 2_100_000
+    packed = base64.b64decode(re.search(r'id="plotly">([^<]*)</script>', page)[1])
+    assert gzip.decompress(packed).decode() == get_plotlyjs()
     rest = without_plotly(page)
     found = Elements(rest)
     links = [attributes["href"] for _, attributes in found.elements if "href" in attributes]
@@ -89,7 +95,7 @@ def test_the_page_says_which_trial_is_best_and_how_sure_that_is(tmp_path):
     said = Elements(without_plotly(write(sweep, tmp_path / "report.html"))).said
     assert f"Trial {best.trial} (learning_rate={best.learning_rate:.4g}, " in said
     interval = f"95% interval {score_text(best.low)} to {score_text(best.high)}, over 5 seeds"
-    assert f"is the best: {score_text(best.interquartile_mean)}, {interval}" in said
+    assert f"is the best: {score_text(best.score)}, {interval}" in said
     assert f"In {best.probability_best:.0%} of the bootstrap's draws" in said
 
 
@@ -98,8 +104,7 @@ def test_trials_stopped_early_are_hollow(tmp_path):
     sweep.ranking["rung"] = 1
     sweep.ranking.loc[[2, 5], ["steps", "rung"]] = [100, 0]
     sweep.results["rung"] = (sweep.results.trial % 2).astype(int)
-    trials = make_trials(sweep.ranking, sweep.axes)
-    symbols = figures.interval_figure(trials.take(np.arange(6))).data[0].marker.symbol
+    symbols = figures.interval_figure(trials_of(sweep).head(6)).data[0].marker.symbol
     assert list(np.flatnonzero(symbols == "circle-open")) == [2, 5]
     found = Elements(without_plotly(write(sweep, tmp_path / "report.html")))
     assert "stopped early by successive halving" in found.said
@@ -109,30 +114,34 @@ def test_trials_stopped_early_are_hollow(tmp_path):
 
 def test_pairs_of_ranges_are_coloured_dots(tmp_path):
     sweep = make_sweep(trials=50)
-    trials = effects.drawn(make_trials(sweep.ranking, sweep.axes))
-    figure = effects.pair_figure(trials, trials.scales[0], trials.scales[4], effects.colour_range(trials))
-    dots, scored = figure.data[0], sweep.ranking.dropna(subset=["interquartile_mean"])[::-1]
+    scored = sweep.ranking.dropna(subset=["score"])[::-1]
+    trials = trials_of(sweep).dropna(subset=["score"])
+    limits = report.colour_limits(trials)
+    figure = figures.pair_figure(trials, ("learning_rate", "hidden"), (True, False), limits)
+    dots = figure.data[0]
     np.testing.assert_array_equal(dots.x, scored.learning_rate)
-    np.testing.assert_array_equal(dots.marker.color, scored.interquartile_mean)
-    assert dots.marker.cmax == scored.interquartile_mean.max()
-    assert dots.marker.cmin == np.percentile(scored.interquartile_mean, 5)
+    np.testing.assert_array_equal(dots.marker.color, scored.score)
+    assert dots.marker.cmax == scored.score.max()
+    assert dots.marker.cmin == np.percentile(scored.score, 5)
     assert figure.layout.xaxis.type == "log"
     kinds = [drawing["data"][0]["type"] for drawing in drawings(write(sweep, tmp_path / "report.html")).values()]
-    # The best, their curves, five marginals of which two have boxes, six pairs, and all at once.
+    # The best, their curves, five marginals of which three have boxes, six pairs, and all at once.
     assert len(kinds) == 2 + 5 + 6 + 1
     assert kinds[-1] == "parcoords"
-    assert kinds.count("box") == 2
+    assert kinds.count("box") == 3
 
 
 def test_of_many_trials_some_are_drawn_and_the_page_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(effects, "MOST_DRAWN", 10)
+    monkeypatch.setattr(report, "_MOST_DRAWN", 10)
     monkeypatch.setattr(report, "_MOST_ROWS", 15)
     sweep = make_sweep(trials=40)
-    count = int(sweep.ranking.interquartile_mean.notna().sum())
-    shown = effects.drawn(make_trials(sweep.ranking, sweep.axes))
+    count = int(sweep.ranking.score.notna().sum())
+    page = write(sweep, tmp_path / "report.html")
+    shown = drawings(page)["parallel"]["data"][0]["dimensions"][-1]["values"]
+    shown = np.frombuffer(base64.b64decode(shown["bdata"]), shown["dtype"])
+    np.testing.assert_array_equal(shown[[-1, 0]], sweep.ranking.score.iloc[[0, count - 1]])
     assert len(shown) == 10
-    assert list(shown.number[[0, -1]]) == list(sweep.ranking.trial.iloc[[0, count - 1]])
-    found = Elements(without_plotly(write(sweep, tmp_path / "report.html")))
+    found = Elements(without_plotly(page))
     assert found.said.count(f"Of {count} trials with a score 10 are drawn") == 2
     assert "These are the best 15 of 40." in found.said
     assert [row[1] for row in found.rows[1:]] == [str(trial) for trial in sweep.ranking.trial[:15]]
@@ -152,7 +161,7 @@ def test_the_table_holds_every_trial(tmp_path):
         cells, seeds = dict(zip(head, row, strict=True)), sweep.results[sweep.results.trial == trial.trial]
         assert cells["trial"] == str(trial.trial)
         assert cells["learning_rate"] == f"{trial.learning_rate:.4g}"
-        assert cells["score"] == score_text(trial.interquartile_mean)
+        assert cells["score"] == score_text(trial.score)
         assert cells["area under curve"] == score_text(seeds.area_under_curve.mean())
         steps = np.median(seeds.steps_to_threshold.fillna(np.inf))
         assert cells["steps to 350"] == (f"{steps:,.0f}" if np.isfinite(steps) else "never")
@@ -168,12 +177,12 @@ ODD_SWEEPS = {
     "one trial and seed": {"trials": 1, "seeds": 1, "learning_rate": [1e-3]},
     "two trials": {"trials": 2},
     "one seed": {"seeds": 1},
-    "one axis": {"axes": AXES[:1]},
-    "one axis of categories": {"axes": AXES[4:]},
-    "one value": {"learning_rate": np.full(24, 1e-3), "hidden": ["64-64"] * 24, "double": [None] * 24},
+    "one axis": {"space": {"discount": SPACE["discount"]}},
+    "one axis of categories": {"space": {"hidden": SPACE["hidden"]}},
+    "one value": {"learning_rate": [1e-3] * 24, "hidden": [(64, 64)] * 24, "double": [False] * 24},
     "all diverged": {"learning_rate": np.full(24, 0.1)},
     "all diverged, one seed": {"learning_rate": np.full(24, 0.1), "seeds": 1},
-    "none among numbers": {"learning_rate": [None, 1e-3, 1e-4] * 8, "discount": [None, *np.linspace(0, 1, 23)]},
+    "none among numbers": {"batch_size": [None, 32, 64] * 8, "space": {"batch_size": [None, 64, 32]}},
     "many trials": {"trials": 300, "seeds": 2, "log_points": 2},
 }
 
@@ -184,7 +193,7 @@ def test_odd_sweeps(tmp_path, name):
     page = without_plotly(write(sweep, tmp_path / "report.html", threshold=None))
     found, drawn = Elements(page), drawings(page)
     assert len(found.rows) == len(sweep.ranking) + 1
-    assert ("#pairs" in page) == (len(sweep.axes) > 1)
+    assert ("#pairs" in page) == (len(sweep.space) > 1)
     if "all diverged" in name:
         assert "No trial has a score" in found.said
         assert len(drawn) == 1  # what was learnt before
@@ -202,7 +211,9 @@ def test_the_best_that_lost_seeds_are_named(tmp_path):
     sweep.ranking.loc[0, "diverged"] = 2
     page = write(sweep, tmp_path / "report.html")
     best = sweep.ranking["trial"][0]
-    assert f"<strong>Diverged:</strong> 2 of 5 seeds of trial {best}; a seed that diverged counts as less" in page
+    assert f"Diverged: 2 of 5 seeds of trial {best}; a seed that diverged counts as less" in " ".join(
+        Elements(page).said.split()
+    )
 
 
 def test_without_episodes_there_are_no_curves(tmp_path):
@@ -219,15 +230,17 @@ EVIL = "<script>alert(1)</script>"
 
 
 def test_what_comes_from_people_is_escaped(tmp_path):
-    sweep = make_sweep(hidden=[EVIL, "a & b", "</script><b>"] * 8)
-    page = without_plotly(write(sweep, tmp_path / "report.html", title=EVIL, facts=[(EVIL, EVIL)]))
+    sweep = make_sweep(
+        hidden=[EVIL, "a & b", "</script><b>"] * 8, space=SPACE | {"hidden": [EVIL, "a & b", "</script><b>"]}
+    )
+    page = without_plotly(write(sweep, tmp_path / "report.html", title=EVIL, summary=[(EVIL, EVIL)]))
     found = Elements(page)
     assert [tag for tag, _ in found.elements].count("script") == 3
     assert EVIL in found.said  # as text
     assert EVIL not in page
     assert any(EVIL in row for row in found.rows)
     drawn = drawings(page)
-    texts = [annotation["text"] for annotation in drawn["figure-0"]["layout"]["annotations"]]
+    texts = [annotation["text"] for annotation in drawn["intervals"]["layout"]["annotations"]]
     assert any("&lt;script&gt;" in text for text in texts)
     plain = [drawing for drawing in drawn.values() if drawing["data"][0]["type"] != "parcoords"]
     assert "<script" not in json.dumps(plain)  # parallel coordinates take their ticks as they are
@@ -260,14 +273,15 @@ def browse(page, folder):
 
 @pytest.mark.parametrize("evil", [False, True])
 def test_a_browser_draws_every_figure(tmp_path, evil):
-    sweep = make_sweep(trials=30, hidden=[EVIL if evil else "64-64", "128-128"] * 15)
+    names = [EVIL if evil else "64-64", "128-128"]
+    sweep = make_sweep(trials=30, hidden=names * 15, space=SPACE | {"hidden": names})
     page = write(sweep, tmp_path / "report.html")
     seen = browse(page, tmp_path)
     assert "data-errors" not in re.search(r"<html[^>]*>", seen)[0]
-    places = re.findall(r'<div id="figure-\d+"[^>]*>', seen)
+    places = re.findall(r'<div id="figure-[^"]+"[^>]*>', seen)
     assert len(places) == len(drawings(page)) == 14
     assert all("js-plotly-plot" in place for place in places)
-    assert not re.search(r'id="figure-\d+"[^>]*>This figure', seen)
+    assert not re.search(r'id="figure-[^"]+"[^>]*>This figure', seen)
     assert len(re.findall(r'class="main-svg"', seen)) >= 14
     assert len(re.findall(r'class="xerror"', seen)) == 20
     assert 'class="axis-title"' in seen  # of parallel coordinates

@@ -8,7 +8,8 @@ from scipy.stats import kstest
 from small_runs import dqn
 
 import jaxrl
-from jaxrl.sweeps.space import Integers, checked_space, draw, every_program, field_paths
+from jaxrl.sweeps.samplers import draw, every_program
+from jaxrl.sweeps.space import Integers, checked_space, field_paths
 
 
 def test_grids_give_every_point_once():

@@ -7,7 +7,8 @@ import pytest
 import jaxrl
 from jaxrl.agents import ALGORITHMS
 from jaxrl.cli import main
-from jaxrl.cli.sweep import expanded, parse_space
+from jaxrl.cli.sweep import SweepOptions, parse_space
+from jaxrl.cli.sweep_file import SweepFile, read_sweep_file
 
 TINY = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "8", "--log-points", "6"]
 SWEEP = [
@@ -76,13 +77,33 @@ def test_a_file_says_the_same_as_the_options(tmp_path):
         '[environment]\nlength = 0.7\n[space]\nlearning_rate = "log:1e-3:1e-2"\nbatch_size = [4, 8]\n'
         'hidden = [[8], [4, 4]]\n"env.length" = [0.5, 1.0]\nenv.gravity = [9.8]\n'
     )
-    assert expanded([str(file), "--dry-run"]) == [
+    assert read_sweep_file(str(file), SweepOptions) == SweepFile(
         "dqn",
-        *("--space", "learning_rate=log:1e-3:1e-2", "--space", "batch_size=4,8", "--space", "hidden=8,4-4"),
-        *("--space", "env.length=0.5,1.0", "--space", "env.gravity=9.8", "--env-parameter", "length=0.7"),
-        *("--env", "CartPole-v1", "--trials", "4", "--seeds", "3", "5", "--hidden", "8", "8", "--no-double"),
-        "--dry-run",
-    ]
+        options={"env": "CartPole-v1", "trials": 4, "seeds": (3, 5)},
+        fields={"hidden": (8, 8), "double": False},
+        environment={"length": 0.7},
+        space={
+            "learning_rate": "log:1e-3:1e-2",
+            "batch_size": [4, 8],
+            "hidden": [[8], [4, 4]],
+            "env.length": [0.5, 1.0],
+            "env.gravity": [9.8],
+        },
+    )
+
+
+def test_values_of_a_file_s_space():
+    agent = jaxrl.DQN(jaxrl.make("CartPole-v1"))
+    space = {"learning_rate": "log:1e-4:1e-2", "hidden": [[8], [4, 4]], "batch_size": "4,8", "schedule": ["linear"]}
+    assert parse_space(agent, ["discount=0.9"], space | {"discount": [0.5], "tau": 0.1, "double": [True]}) == {
+        "learning_rate": jaxrl.log_uniform(1e-4, 1e-2),
+        "hidden": [(8,), (4, 4)],
+        "batch_size": [4, 8],
+        "schedule": ["linear"],
+        "tau": [0.1],
+        "double": [True],
+        "discount": [0.9],
+    }
 
 
 def test_words_of_a_space():
@@ -117,11 +138,16 @@ def test_tuples_may_be_written_as_in_python():
     assert parse_space(agent, ["hidden=(8,8),(4,)"]) == {"hidden": [(8, 8), (4,)]}
 
 
-def test_the_command_line_counts_more_than_the_file(tmp_path):
+def test_the_command_line_counts_more_than_the_file(tmp_path, capsys):
     file = tmp_path / "sweep.toml"
-    file.write_text('agent = "dqn"\nyes = false\ndry_run = true\n[space]\ndiscount = [0.5]\ntau = [0.1]\n')
-    found = expanded([str(file), "--space", "discount=0.9"])
-    assert found == ["dqn", "--space", "tau=0.1", "--dry-run", "--space", "discount=0.9"]
+    file.write_text(
+        'agent = "dqn"\nenv = "CartPole-v1"\nsteps = 2000\nseeds = 2\ndry_run = true\nyes = false\n'
+        "[space]\ndiscount = [0.5, 0.6, 0.7]\nbatch_size = [4, 8]\n"
+    )
+    assert main(["sweep", str(file), "--space", "discount=0.9", "--seeds", "3"]) == 0
+    printed = plain(capsys.readouterr().out)
+    assert "DQN on CartPole-v1: the plan" in printed
+    assert "2 trials x 3 seeds = 6" in printed
 
 
 @pytest.mark.parametrize(
@@ -156,12 +182,16 @@ def test_bad_words_get_one_line(words, complaint, capsys, tmp_path, monkeypatch)
         ("agent =", "is no TOML"),
         ('agent = "dqn"\nspace = 3', "must be a table"),
         ('agent = "dqn"\n[other]\na = 1', r"\[other\] is no table"),
+        (
+            'agent = "dqn"\nlearning_rat = 1',
+            "learning_rat is no option of a sweep of dqn .did you mean",
+        ),
     ],
 )
 def test_bad_files(content, complaint, tmp_path):
     (tmp_path / "x.toml").write_text(content)
     with pytest.raises(ValueError, match=complaint):
-        expanded([str(tmp_path / "x.toml")])
+        read_sweep_file(str(tmp_path / "x.toml"), SweepOptions)
 
 
 def test_a_sweep_is_no_run(swept, capsys):

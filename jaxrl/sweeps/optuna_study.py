@@ -1,9 +1,9 @@
-"""Sweeps whose next trials depend on the last ones: by a sampler of Optuna, a block of trials at a time.
+"""Sweeps whose next trials depend on the last ones: by a sampler of Optuna, a batch of trials at a time.
 
-The study is in memory. A sweep that goes on asks and tells it anew from the beginning, which costs little: the
+The study is in memory. A sweep that is resumed asks and tells it anew from the beginning, which costs little: the
 sampler then has drawn what it had drawn, and proposes what it would have proposed. Nothing of a sampler is on disk.
-What was asked for is, before it is trained, so that also a sampler that draws otherwise each time, such as one
-without a seed, goes on with the trials that it began with. `optuna.db` is a copy of the study, for Optuna's
+The trials that it proposed are, before they are trained, so that a sampler that draws differently each time, such as
+one without a seed, resumes with the trials that it began with. `optuna.db` is a copy of the study, for Optuna's
 dashboard; it is never read.
 """
 
@@ -16,26 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl.sweeps.folder import SweepFolder
+from jaxrl.sweeps.memory_store import MemoryStore
+from jaxrl.sweeps.samplers import import_optuna
 from jaxrl.sweeps.space import Distribution, Integers, Space, Uniform
 
 STUDY = "sweep"
 """The study's name in its database."""
 
 
-class Advisor:
-    """Asks a study of Optuna for trials, and tells it what came of them."""
+class OptunaStudy:
+    """Proposes trials by a sampler of Optuna, which is told their scores."""
 
-    def __init__(self, space: Space, sampler: Any, folder: SweepFolder | None) -> None:
+    def __init__(self, space: Space, sampler: Any, store: SweepFolder | MemoryStore) -> None:
         """Begins a study.
 
         Args:
           space: checked.
           sampler: of Optuna; a copy of it is used.
-          folder: of the sweep, or None.
+          store: of the sweep.
 
         Raises:
           ImportError: Optuna is not installed.
-          RunDirectoryError: what was asked for is damaged.
+          RunDirectoryError: what was proposed is damaged.
         """
         self._optuna = optuna = import_optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -45,14 +47,15 @@ class Advisor:
         self._labels = {name: _labels(entry) for name, entry in space.items()}
         self._distributions = {name: _distribution(optuna, entry, self._labels[name]) for name, entry in space.items()}
         self._study = self._new_study()
-        self._folder = folder
-        self._stored = [] if folder is None else folder.rounds()
-        self._draws_again = True
+        self._store = store
+        self._stored = store.rounds()
+        self.reproducible = True
+        """Whether the sampler has proposed again what it had proposed, as far as that is stored."""
         self._rounds: list[list[dict[str, Any]]] = []
         self._scores: list[list[float]] = []
         self._copy: Any = None
-        if folder is not None:
-            self._copying(lambda: _database(optuna, folder.path))
+        if (folder := store.path) is not None:
+            self._copying(lambda: _database(optuna, folder))
 
     def ask(self, count: int) -> list[dict[str, Any]]:
         """The values of the trials of the next round, by path.
@@ -60,32 +63,31 @@ class Advisor:
         Args:
           count: how many; a round that a sweep on disk has begun keeps its own trials.
         """
-        number = len(self._rounds)
-        if number == len(self._stored):
+        index = len(self._rounds)
+        if index == len(self._stored):
             self._stored.append(self._drawn(count))
-            if self._folder is not None:
-                self._folder.save_rounds(self._stored)
-        elif self._draws_again and self._drawn(len(self._stored[number])) != self._stored[number]:
-            # This sampler does not draw the same again: it goes on from the results alone.
-            self._draws_again = False
+            self._store.save_rounds(self._stored)
+        elif self.reproducible and self._drawn(len(self._stored[index])) != self._stored[index]:
+            # This sampler does not draw the same again: it resumes from the results alone.
+            self.reproducible = False
             self._study = self._new_study()
             for values, scores in zip(self._rounds, self._scores, strict=True):
                 self._tell(self._adopt(values), scores)
-            self._adopt(self._stored[number])
-        elif not self._draws_again:
-            self._adopt(self._stored[number])
-        self._rounds.append(self._stored[number])
-        return self._stored[number]
+            self._adopt(self._stored[index])
+        elif not self.reproducible:
+            self._adopt(self._stored[index])
+        self._rounds.append(self._stored[index])
+        return self._stored[index]
 
     def tell(self, scores: list[float]) -> None:
-        """The scores of the trials that were asked for last, in order; NaN, as of one that diverged, is the worst."""
+        """The scores of the trials that were proposed last, in order; NaN, as of one that diverged, is the worst."""
         self._scores.append(scores)
         first = len(self._study.get_trials(deepcopy=False)) - len(scores)
-        numbers = range(first, first + len(scores))
-        self._tell(numbers, scores)
+        indices = range(first, first + len(scores))
+        self._tell(indices, scores)
         if self._copy is not None:
             trials = self._study.get_trials(deepcopy=False)
-            self._copying(lambda: self._copied([trials[number] for number in numbers]))
+            self._copying(lambda: self._copied([trials[index] for index in indices]))
 
     def _copied(self, trials: list[Any]) -> Any:
         self._copy.add_trials(trials)
@@ -95,20 +97,20 @@ class Advisor:
         """Does something with the copy of the study, which no sweep ends for."""
         try:
             self._copy = act()
-        except Exception as error:  # Of the database: a full disk, say.
+        except Exception as error:  # Of the database: such as a full disk.
             self._copy = None
             reason = " ".join(str(error.__cause__ or error).split())
-            warnings.warn(f"optuna.db can't be written, and the sweep goes on without it: {reason}", stacklevel=2)
+            warnings.warn(f"optuna.db can't be written, and the sweep continues without it: {reason}", stacklevel=2)
 
     def _new_study(self) -> Any:
         return self._optuna.create_study(study_name=STUDY, sampler=self._sampler, direction="maximize")
 
     def _drawn(self, count: int) -> list[dict[str, Any]]:
-        asked = [self._study.ask(self._distributions) for _ in range(count)]
-        return [{name: self._value(name, trial.params[name]) for name in self._labels} for trial in asked]
+        proposed = [self._study.ask(self._distributions) for _ in range(count)]
+        return [{name: self._value(name, trial.params[name]) for name in self._labels} for trial in proposed]
 
     def _adopt(self, values: list[dict[str, Any]]) -> range:
-        """Takes trials that were asked for before into the study: their numbers."""
+        """Takes trials that were asked for before into the study: their indices."""
         first = len(self._study.get_trials(deepcopy=False))
         for trial in values:
             params = {name: _param(value, self._labels[name]) for name, value in trial.items()}
@@ -118,10 +120,10 @@ class Advisor:
             )
         return range(first, first + len(values))
 
-    def _tell(self, numbers: range, scores: list[float]) -> None:
+    def _tell(self, indices: range, scores: list[float]) -> None:
         # Not as a failed trial, of which samplers take no notice: they would propose its like again and again.
-        for number, score in zip(numbers, scores, strict=True):
-            self._study.tell(number, -math.inf if math.isnan(score) else score)
+        for index, score in zip(indices, scores, strict=True):
+            self._study.tell(index, -math.inf if math.isnan(score) else score)
 
     def _value(self, name: str, value: Any) -> Any:
         labels = self._labels[name]
@@ -141,29 +143,6 @@ def _database(optuna: Any, folder: Path) -> Any:
     return optuna.create_study(study_name=STUDY, storage=storage, direction="maximize")
 
 
-def import_optuna() -> Any:
-    """Optuna.
-
-    Raises:
-      ImportError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError(f"this sampler needs Optuna ({error}): pip install 'jaxrl[optuna]'") from error
-    return optuna
-
-
-def tpe_sampler(seed: int) -> Any:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al., 2011).
-
-    Raises:
-      ImportError: Optuna is not installed.
-    """
-    # The members of a round are asked for before any of them is done: a pretended result keeps them apart.
-    return import_optuna().samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
-
-
 def _labels(entry: list[Any] | Distribution) -> dict[str, Any] | None:
     """Values that Optuna can't hold, such as tuples, by a text for each; None for ranges."""
     if isinstance(entry, Uniform | Integers):
@@ -180,21 +159,3 @@ def _distribution(optuna: Any, entry: Any, labels: dict[str, Any] | None) -> Any
         return kinds.IntDistribution(entry.low, entry.high)
     assert labels is not None
     return kinds.CategoricalDistribution(list(labels))
-
-
-Train = Callable[[int, list[dict[str, Any]]], list[float] | None]
-"""(round, values of its trials) -> their scores, or None where it was interrupted."""
-
-
-def adapt(advisor: Advisor, trials: int, at_once: int, train: Train) -> bool:
-    """Asks, trains and tells, until there are as many trials as asked for; False where it was interrupted."""
-    number, done = 0, 0
-    while done < trials:
-        values = advisor.ask(min(at_once, trials - done))
-        scores = train(number, values)
-        if scores is None:
-            return False
-        advisor.tell(scores)
-        done += len(values)
-        number += 1
-    return True

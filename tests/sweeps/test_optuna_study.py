@@ -11,8 +11,10 @@ from small_runs import dqn
 
 import jaxrl
 from jaxrl.storage import checksum_of
-from jaxrl.sweeps import SweepFolder, running
-from jaxrl.sweeps.adaptive import STUDY, Advisor, tpe_sampler
+from jaxrl.sweeps import SweepFolder, executor
+from jaxrl.sweeps.memory_store import MemoryStore
+from jaxrl.sweeps.optuna_study import STUDY, OptunaStudy
+from jaxrl.sweeps.samplers import tpe_sampler
 
 optuna = pytest.importorskip("optuna")
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -36,7 +38,7 @@ def test_the_study_holds_what_the_table_holds(tmp_path):
     assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.COMPLETE] * 7
     ranking = found.ranking().set_index("trial")
     for trial in study.trials:
-        assert trial.value == pytest.approx(ranking["interquartile_mean"][trial.number])
+        assert trial.value == pytest.approx(ranking["score"][trial.number])
         values = found.values[trial.number]
         assert trial.params["learning_rate"] == values["learning_rate"]
         assert trial.params["hidden"] == str(values["hidden"])
@@ -77,13 +79,13 @@ def test_static_fields_alone():
 def test_stopped_between_rounds_it_goes_on_to_the_same_table(tmp_path, monkeypatch):
     straight = sweep(out=tmp_path / "straight")
     rounds = [0]
-    real = running.Runner.stage
+    real = executor.StageRunner.run
 
     def stop(self, *arguments, **more):
         rounds[0] += 1
         return None if rounds[0] == 3 else real(self, *arguments, **more)
 
-    monkeypatch.setattr(running.Runner, "stage", stop)
+    monkeypatch.setattr(executor.StageRunner, "run", stop)
     first = sweep(out=tmp_path / "s")
     assert not first.complete
     assert len(first.table()) == 4
@@ -102,16 +104,16 @@ def test_stopped_between_rounds_it_goes_on_to_the_same_table(tmp_path, monkeypat
 
 def rounds_of(sampler, rounds, folder=None, size=3):
     """What a study asks for in so many rounds, whose scores are the rates; one in five failed."""
-    advisor = Advisor(SPACE_OF_ADVICE, sampler, folder)
+    study = OptunaStudy(STUDY_SPACE, sampler, folder or MemoryStore())
     asked = []
     for _ in range(rounds):
-        asked.append(advisor.ask(size))
+        asked.append(study.ask(size))
         scores = [trial["rate"] for trial in asked[-1]]
-        advisor.tell([float("nan") if int(1e6 * score) % 5 == 0 else score for score in scores])
-    return asked, advisor
+        study.tell([float("nan") if int(1e6 * score) % 5 == 0 else score for score in scores])
+    return asked, study
 
 
-SPACE_OF_ADVICE = {"rate": jaxrl.uniform(0.0, 1.0), "kind": [(8,), (4, 4), None], "count": jaxrl.integers(1, 9)}
+STUDY_SPACE = {"rate": jaxrl.uniform(0.0, 1.0), "kind": [(8,), (4, 4), None], "count": jaxrl.integers(1, 9)}
 SAMPLERS = {
     "tpe": lambda: tpe_sampler(3),
     "tpe, one by one": lambda: optuna.samplers.TPESampler(seed=0, n_startup_trials=3),
@@ -129,7 +131,7 @@ def place(tmp_path):
 @pytest.fixture
 def no_database(monkeypatch):
     """Without the copy for the dashboard, which takes a second to make."""
-    monkeypatch.setattr("jaxrl.sweeps.adaptive._database", lambda *_: None)
+    monkeypatch.setattr("jaxrl.sweeps.optuna_study._database", lambda *_: None)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -137,14 +139,14 @@ def test_a_study_that_goes_on_proposes_what_it_would_have(name, place, no_databa
     straight, _ = rounds_of(SAMPLERS[name](), 8)
     assert rounds_of(SAMPLERS[name](), 4, place)[0] == straight[:4]
     # Killed between writing the fifth round and its end.
-    Advisor(SPACE_OF_ADVICE, SAMPLERS[name](), place)
-    again, advisor = rounds_of(SAMPLERS[name](), 4, place)
+    OptunaStudy(STUDY_SPACE, SAMPLERS[name](), place)
+    again, study = rounds_of(SAMPLERS[name](), 4, place)
     assert again == straight[:4]
-    assert advisor.ask(3) == straight[4]
+    assert study.ask(3) == straight[4]
     assert place.rounds() == straight[:5]
-    found, advisor = rounds_of(SAMPLERS[name](), 8, place)
+    found, study = rounds_of(SAMPLERS[name](), 8, place)
     assert found == straight
-    assert advisor._draws_again
+    assert study.reproducible
 
 
 def test_the_copy_for_the_dashboard_holds_the_whole_study(place):
@@ -158,11 +160,11 @@ def test_the_copy_for_the_dashboard_holds_the_whole_study(place):
 
 def test_a_sampler_keeps_away_from_where_trials_diverge():
     """The best rate is the greatest below 0.5; above it everything diverges."""
-    advisor = Advisor({"rate": jaxrl.uniform(0.0, 1.0)}, tpe_sampler(0), None)
+    study = OptunaStudy({"rate": jaxrl.uniform(0.0, 1.0)}, tpe_sampler(0), MemoryStore())
     asked = []
     for _ in range(20):
-        rates = [trial["rate"] for trial in advisor.ask(3)]
-        advisor.tell([float("nan") if rate > 0.5 else rate for rate in rates])
+        rates = [trial["rate"] for trial in study.ask(3)]
+        study.tell([float("nan") if rate > 0.5 else rate for rate in rates])
         asked += rates
     # Where samplers are told of failures, all but 4 of the last 40 diverge.
     assert np.mean(np.asarray(asked[20:]) > 0.5) < 0.6
@@ -175,11 +177,11 @@ def test_the_sampler_that_the_user_has_stays_as_it_is():
 
 def test_a_sampler_without_a_seed_keeps_its_trials_and_their_results(place, no_database):
     first, _ = rounds_of(optuna.samplers.TPESampler(), 4, place)
-    found, advisor = rounds_of(optuna.samplers.TPESampler(), 6, place)
+    found, study = rounds_of(optuna.samplers.TPESampler(), 6, place)
     assert found[:4] == first
     assert place.rounds() == found
-    assert not advisor._draws_again
-    trials = advisor._study.trials
+    assert not study.reproducible
+    trials = study._study.trials
     assert [trial.params["rate"] for trial in trials] == [trial["rate"] for part in found for trial in part]
     values = {trial.value for trial in trials if trial.value is not None}
     assert values - {float("-inf")} <= {trial["rate"] for part in found for trial in part}
@@ -200,7 +202,7 @@ def test_nothing_of_a_sampler_is_on_disk_and_the_database_is_never_read(place):
 def test_a_copy_that_cannot_be_written_ends_no_sweep(place):
     (place.path / "optuna.db-journal").mkdir()
     (place.path / "optuna.db").symlink_to(place.path / "none" / "file")
-    with pytest.warns(UserWarning, match=r"optuna\.db can't be written, and the sweep goes on without it"):
+    with pytest.warns(UserWarning, match=r"optuna\.db can't be written, and the sweep continues without it"):
         found, _ = rounds_of(SAMPLERS["random"](), 2, place)
     assert len(found) == 2
 
@@ -217,7 +219,7 @@ def test_damaged_rounds(damage, place, no_database):
     digit = text.index("0.") + 4
     file.write_text(text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1 :] if damage == "flip" else damage)
     with pytest.raises(jaxrl.RunDirectoryError, match=r"rounds\.json is damaged .*: remove "):
-        Advisor(SPACE_OF_ADVICE, SAMPLERS["random"](), place)
+        OptunaStudy(STUDY_SPACE, SAMPLERS["random"](), place)
 
 
 @pytest.mark.parametrize(

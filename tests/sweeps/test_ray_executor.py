@@ -15,9 +15,9 @@ from small_runs import dqn
 
 import jaxrl
 from jaxrl import checkpoints
-from jaxrl.sweeps import plan_sweep
-from jaxrl.sweeps.ray_engine import packed
-from jaxrl.sweeps.work import Task
+from jaxrl.sweeps import SweepConfig, plan_sweep
+from jaxrl.sweeps.ray_executor import serialized
+from jaxrl.sweeps.task import Start, Task
 
 ray = pytest.importorskip("ray")
 SPACE = {"learning_rate": [1e-3, 3e-3, 1e-2], "double": [False, True]}
@@ -33,7 +33,7 @@ def cluster():
 
 
 def workers():
-    return [p for p in psutil.process_iter(["cmdline"]) if "ray::_work" in " ".join(p.info["cmdline"] or [])]
+    return [p for p in psutil.process_iter(["cmdline"]) if "ray::_train_batch" in " ".join(p.info["cmdline"] or [])]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -54,7 +54,7 @@ def test_a_killed_worker_changes_nothing_in_the_table(tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    found = jaxrl.sweep(agent, SPACE, **arguments, engine="ray", out=tmp_path / "s", keep="best:1")
+    found = jaxrl.sweep(agent, SPACE, **arguments, executor="ray", out=tmp_path / "s", keep="best:1")
     killer.join()
     assert len(killed) == 2
     assert found.complete
@@ -64,10 +64,10 @@ def test_a_killed_worker_changes_nothing_in_the_table(tmp_path):
 
 
 def test_a_task_travels_as_plain_data():
-    plan = plan_sweep(dqn(), SPACE, **SETTINGS)
+    plan = plan_sweep(SweepConfig(dqn(), SPACE, **SETTINGS))
     state = {"key": jax.random.key(0), "x": np.zeros(3)}
-    parcel = packed(Task(plan.batches[0], 0, 6, 2, None, False), (state, 3))
-    again = pickle.loads(pickle.dumps(parcel))
+    sent = serialized(Task(plan.batches[0], 0, 6, 2, None, False), Start(state, 3))
+    again = pickle.loads(pickle.dumps(sent))
     assert again.agent["class"] == "jaxrl.agents.dqn.DQN"
-    assert set(again.start) == set(checkpoints.named_arrays(state))
+    assert set(again.start.state) == set(checkpoints.named_arrays(state))
     assert again.task.batch.plan.mesh is None
