@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jaxrl.cli.options import field_docs
+from jaxrl.cli.fields import field_docs
 from jaxrl.environment import Environment
 from jaxrl.pytree import Bounds, field_bounds, is_static
 
