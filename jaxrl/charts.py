@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,16 +11,20 @@ from jaxrl.config import to_config
 from jaxrl.environment import name_of
 from jaxrl.periodic_evaluation import COLUMN
 from jaxrl.report.palette import BLUE, GREY, ORANGE
+from jaxrl.result import Result
 from jaxrl.run_report import median_steps, solved_return
 from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 from jaxrl.storage import new_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TWO_COLUMNS: Any = {"ncols": 2, "borderpad": 0, "columnspacing": 1, "handlelength": 1.5}
 _CURVE_RESAMPLES = 999
 """Of each point of a curve: enough for its ends on paper, and there may be a hundred points."""
 
 
-def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None) -> None:
+def write_curves(result: Result, path: str | os.PathLike[str], returns: np.ndarray | None = None) -> None:
     """Writes the learning curves as a PNG, 300 dots an inch.
 
     The first panel is the episode return over environment steps: median and interquartile band over
@@ -66,7 +70,7 @@ def write_curves(result: Any, path: str | os.PathLike[str], returns: Any = None)
         figure.savefig(file, dpi=300, format="png", facecolor="white")
 
 
-def _title(result: Any) -> str:
+def _title(result: Result) -> str:
     """Algorithm, environment (by its registered name, if it has one) and the number of members."""
     env, members = result.agent.env, len(result.seeds)
     name = name_of(env)
@@ -81,14 +85,14 @@ def _title(result: Any) -> str:
     return title + f"members: {settings:,} settings" + (f" x {seeds:,} seeds" if settings * seeds == members else "")
 
 
-def _shows_length(result: Any) -> bool:
+def _shows_length(result: Result) -> bool:
     if "episode_length" not in result.log:
         return False
     lengths, returns = np.asarray(result.log["episode_length"]), np.asarray(result.log["episode_return"])
     return bool(np.isfinite(lengths).any()) and not np.allclose(lengths, returns, equal_nan=True)
 
 
-def _draw_curve(axes: Any, result: Any, name: str, label: str) -> None:
+def _draw_curve(axes: "Axes", result: Result, name: str, label: str) -> None:
     """One metric's median and quartiles over members against environment steps."""
     from matplotlib.ticker import MaxNLocator
 
@@ -116,14 +120,14 @@ def _draw_curve(axes: Any, result: Any, name: str, label: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _steps_drawn(result: Any) -> tuple[np.ndarray, bool]:
+def _steps_drawn(result: Result) -> tuple[np.ndarray, bool]:
     """Environment steps at the end of every log point, f64[log_points], and whether they are in millions."""
     steps = median_steps(result)
     million = bool(np.nanmax(steps, initial=0) >= 2e6)
     return steps / 1e6 if million else steps, million
 
 
-def _draw_evaluations(axes: Any, result: Any, x: np.ndarray) -> None:
+def _draw_evaluations(axes: "Axes", result: Result, x: np.ndarray) -> None:
     """The interquartile mean over members of the greedy return, and its interval, at every evaluation."""
     returns = np.asarray(result.log[COLUMN], np.float64)
     log_points = np.flatnonzero(np.isfinite(returns).any(0) & np.isfinite(x))
@@ -134,11 +138,11 @@ def _draw_evaluations(axes: Any, result: Any, x: np.ndarray) -> None:
     axes.plot(x[log_points], means, "o-", color=ORANGE, lw=1.2, ms=2.5, label=label, zorder=4, clip_on=False)
     if members > 1:
         ends = np.asarray([bootstrap_interval(column, resamples=_CURVE_RESAMPLES) for column in columns])
-        band = {"color": ORANGE, "alpha": 0.25, "linewidth": 0, "zorder": 3}
+        band: Any = {"color": ORANGE, "alpha": 0.25, "linewidth": 0, "zorder": 3}
         axes.fill_between(x[log_points], *ends.reshape(-1, 2).T, label="95% interval", **band)
 
 
-def _draw_distribution(axes: Any, beside: Any, result: Any, returns: Any) -> None:
+def _draw_distribution(axes: "Axes", beside: "Axes", result: Result, returns: np.ndarray | None) -> None:
     """A histogram on its side of the final returns, a tick a member, the interquartile mean and its interval."""
     from matplotlib.ticker import MaxNLocator
 
@@ -156,7 +160,7 @@ def _draw_distribution(axes: Any, beside: Any, result: Any, returns: Any) -> Non
     least, most = values.min(), values.max()
     room = max(0.0, 0.1 * float(np.ptp(beside.get_ylim())) - (most - least)) / 2
     edges = np.linspace(least - room, most + room, 2 * int(np.clip(np.sqrt(values.size), 4, 20)) + 2)
-    counts, *_ = axes.hist(values, edges, orientation="horizontal", color=BLUE, alpha=0.35, ec="white", lw=0.4)
+    counts, *_ = axes.hist(values, edges.tolist(), orientation="horizontal", color=BLUE, alpha=0.35, ec="white", lw=0.4)
     full = float(np.max(counts))
     axes.plot(np.full(values.size, -0.05 * full), values, "_", color=BLUE, ms=5, mew=0.6, alpha=0.6)
     margin = 0.05 * (edges[-1] - edges[0])
@@ -174,5 +178,5 @@ def _draw_distribution(axes: Any, beside: Any, result: Any, returns: Any) -> Non
     axes.legend(frameon=False, fontsize=7.5, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
 
 
-def _thousands(value: float, _: Any = None) -> str:
+def _thousands(value: float, _: float | None = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:g}"

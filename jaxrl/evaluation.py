@@ -2,7 +2,7 @@
 
 import bisect
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +135,26 @@ def exact_scores(agent: Agent, params: Any) -> np.ndarray | None:
     return np.concatenate([np.asarray(scores(jax.tree.map(lambda x, p=p: x[p], params)), np.float64) for p in parts])
 
 
-def evaluate(result: Any, episodes: int = 32, seed: int = 0, block_size: int = PLAYED_AT_ONCE) -> np.ndarray:
+class Trained(Protocol):
+    """Trained members, such as a `Result`: an agent, and what differs between its members `[members, ...]`."""
+
+    @property
+    def agent(self) -> Agent: ...  # noqa: D102
+
+    @property
+    def params(self) -> Any: ...  # noqa: D102
+
+    @property
+    def seeds(self) -> np.ndarray: ...  # noqa: D102
+
+    @property
+    def vary(self) -> dict[str, np.ndarray]: ...  # noqa: D102
+
+    def batched_agent(self, chosen: np.ndarray) -> Agent:
+        """The agent with the values of the chosen members in its varied leaves."""
+
+
+def evaluate(result: Trained, episodes: int = 32, seed: int = 0, block_size: int = PLAYED_AT_ONCE) -> np.ndarray:
     """Plays greedy episodes with every member of a result, on the device.
 
     Args:

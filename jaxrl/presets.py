@@ -149,6 +149,21 @@ PRESETS = {
         description="a GRU of 32, whole episodes as sequences, 20,000 steps",
         default=True,
     ),
+    "drqn-cartpole-no-velocity": Preset(
+        "drqn",
+        "CartPoleNoVelocity-v1",
+        {
+            "n_step": 5,
+            "discount": 0.995,
+            "learning_rate": 2e-3,
+            "buffer_size": 50_000,
+            "epsilon_decay_steps": 20_000.0,
+            "sequence_length": 12,
+        },
+        iterations=15_625,
+        description="returns of 5 steps, sequences of 12 after a burn-in of 4, 250,000 steps",
+        default=True,
+    ),
     "ppo-t-maze": Preset(
         "ppo",
         "TMaze-v0",

@@ -92,6 +92,13 @@ def pytree(cls: type[_T]) -> type[_T]:
 
     JAX rebuilds such objects through their constructor with tracers in the leaves, so
     `__post_init__` may look at static fields only.
+
+    >>> @pytree
+    ... class Spring:
+    ...     stiffness: float = leaf(default=2.0, above=0)
+    ...     links: int = static(default=3, minimum=1)
+    >>> jax.tree.map(lambda x: 10 * x, Spring(links=5))
+    Spring(stiffness=20.0, links=5)
     """
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]

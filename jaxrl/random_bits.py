@@ -88,7 +88,11 @@ def _used(key: jax.Array) -> jax.Array:
 
 
 def uniform(bits: jax.Array) -> jax.Array:
-    """Turns random bits u32[...] into numbers f32[...], uniform in [0, 1), of 24 bits each."""
+    """Turns random bits u32[...] into numbers f32[...], uniform in [0, 1), of 24 bits each.
+
+    >>> uniform(jnp.array([0, 2**31, 2**32 - 1], jnp.uint32)).tolist()
+    [0.0, 0.5, 0.9999999403953552]
+    """
     return (bits >> 8).astype(jnp.float32) * jnp.float32(2**-24)
 
 

@@ -52,6 +52,9 @@ def names() -> list[str]:
 def make(name: str, **parameters: Any) -> Environment:
     """Builds an environment.
 
+    >>> make("CartPole-v1", length=0.7).length
+    0.7
+
     Args:
       name: a registered name ("CartPole-v1"), "library:name" for one of another library ("gymnax:Catch-bsuite"; see
         `jaxrl.adapters`), or "module:Class" for one that is not registered.

@@ -26,7 +26,14 @@ def lambda_returns(
 ) -> jax.Array:
     """The lambda-returns: G_t = r_t + discount * ((1 - lambda) * v(s_{t+1}) + lambda * G_{t+1}), f32[time, envs].
 
-    Sutton and Barto, 2018, equation 12.18; by `rlax.lambda_returns`.
+    Sutton and Barto, 2018, equation 12.18; by `rlax.lambda_returns`. One environment, whose second step was truncated
+    before a state that is worth 8, and whose third terminated:
+
+    >>> reward = jnp.ones((3, 1))
+    >>> next_value = jnp.full((3, 1), 8.0)
+    >>> truncated, terminated = jnp.array([[False], [True], [False]]), jnp.array([[False], [False], [True]])
+    >>> lambda_returns(reward, next_value, terminated, truncated, discount=0.5, lambda_=1.0)[:, 0].tolist()
+    [3.5, 5.0, 1.0]
 
     Args:
       reward: f32[time, envs].

@@ -1,12 +1,8 @@
-"""What a run leaves for people: the table of metrics, TensorBoard's files, the summary.
-
-Every function reads a `Result` by `train`: `agent`, `vary`, `seeds`, `log`, `seconds` (without
-compiling) and `compile_seconds`.
-"""
+"""What a run leaves for people: the table of metrics, TensorBoard's files, the summary."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +10,7 @@ from jaxrl.env_checker import CODES
 from jaxrl.environment import FAULTS
 from jaxrl.evaluation import exact_scores
 from jaxrl.periodic_evaluation import COLUMN
+from jaxrl.result import Result
 from jaxrl.statistics import bootstrap_interval, forward_fill, interquartile_mean, quartiles
 from jaxrl.storage import new_file
 
@@ -30,7 +27,7 @@ _FAULTS = {
 """The faults of environments as messages, and the findings of `check_env` with their remedies."""
 
 
-def metrics_table(result: Any) -> "pa.Table":
+def metrics_table(result: Result) -> "pa.Table":
     """The log as a table: one row a member and log point, the member's log points one after the other.
 
     Columns: member i32, seed i64, one a swept field (named by its path; "agent.<path>" where a
@@ -60,7 +57,7 @@ def metrics_table(result: Any) -> "pa.Table":
     return pa.table(columns)
 
 
-def write_metrics(result: Any, path: str | os.PathLike[str]) -> None:
+def write_metrics(result: Result, path: str | os.PathLike[str]) -> None:
     """Writes `metrics_table(result)` as a Parquet file; `path` never holds half a file."""
     import pyarrow.parquet as pq
 
@@ -68,7 +65,7 @@ def write_metrics(result: Any, path: str | os.PathLike[str]) -> None:
         pq.write_table(metrics_table(result), file, compression="zstd")
 
 
-def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
+def write_tensorboard(result: Result, folder: str | os.PathLike[str]) -> None:
     """Writes the log as TensorBoard scalars against environment steps, in place of earlier ones.
 
     `folder` itself holds each metric's median over members, `lower_quartile` and `upper_quartile`
@@ -95,7 +92,7 @@ def write_tensorboard(result: Any, folder: str | os.PathLike[str]) -> None:
         _write_scalars(path, steps[path], scalars)
 
 
-def summary_rows(result: Any, returns: Any = None) -> list[tuple[str, str]]:
+def summary_rows(result: Result, returns: np.ndarray | None = None) -> list[tuple[str, str]]:
     """The table at the end of training, as (what, value).
 
     Args:
@@ -123,13 +120,13 @@ def summary_rows(result: Any, returns: Any = None) -> list[tuple[str, str]]:
     return rows + failed_rows(result)
 
 
-def _evaluation_cost(result: Any) -> str:
+def _evaluation_cost(result: Result) -> str:
     count = np.sum(~np.isnan(result.log[COLUMN]).all(0))
     seconds, total = result.evaluation_seconds, result.evaluation_seconds + result.seconds
     return f"{count:,}, {seconds:.2f} s ({seconds / max(total, 1e-9):.1%} of the time without compiling)"
 
 
-def return_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
+def return_rows(result: Result, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of the members, as (what, value); see `summary_rows`."""
     means = np.asarray(returns, np.float64).mean(1)
     low, high = bootstrap_interval(means)
@@ -143,12 +140,11 @@ def return_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
     return rows
 
 
-def exact_score_rows(result: Any) -> list[tuple[str, str]]:
+def exact_score_rows(result: Result) -> list[tuple[str, str]]:
     """The exact scores of the members, as (what, value); none for an environment without one."""
-    scores = exact_scores(result.agent, result.params)
-    if scores is None:
+    exact, scores = result.agent.env.exact_score, exact_scores(result.agent, result.params)
+    if exact is None or scores is None:
         return []
-    exact = result.agent.env.exact_score
     low, high = bootstrap_interval(scores)
     interval = f" (95% interval {low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
     best = int(np.argmin(scores) if exact.fewer_is_better else np.argmax(scores))
@@ -160,7 +156,7 @@ def exact_score_rows(result: Any) -> list[tuple[str, str]]:
     ]
 
 
-def failed_rows(result: Any) -> list[tuple[str, str]]:
+def failed_rows(result: Result) -> list[tuple[str, str]]:
     """How many members have diverged, and what their environments did wrong, as (what, value); nothing for none."""
     diverged: np.ndarray = np.any(result.log["diverged"], axis=1)
     rows = [("diverged", f"{diverged.sum():,} of {len(diverged):,}")] if diverged.any() else []
@@ -172,7 +168,7 @@ def fault_in_words(name: str) -> str:
     return _FAULTS[name][0]
 
 
-def fault_texts(result: Any) -> list[str]:
+def fault_texts(result: Result) -> list[str]:
     """What the environment did wrong in a run, with the remedy: one sentence for each kind of fault."""
     texts = []
     for name, bit in FAULTS.items():
@@ -189,18 +185,18 @@ def fault_texts(result: Any) -> list[str]:
     return texts
 
 
-def _metrics(result: Any) -> list[str]:
+def _metrics(result: Result) -> list[str]:
     """The names of the log's means, the well-known ones first."""
     names = [name for name in result.log if name not in ("step", "diverged", "fault")]
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
-def median_steps(result: Any) -> np.ndarray:
+def median_steps(result: Result) -> np.ndarray:
     """Environment steps at the end of every log point, the median over members: f64[log_points]."""
     return quartiles(result.log["step"])[1]
 
 
-def _members_shown(result: Any) -> np.ndarray:
+def _members_shown(result: Result) -> np.ndarray:
     ranked = np.argsort(np.nan_to_num(forward_fill(result.log["episode_return"])[:, -1], nan=-np.inf), kind="stable")
     places = np.linspace(0, len(ranked) - 1, min(_MEMBERS_SHOWN, len(ranked)))
     return np.sort(ranked[places.round().astype(int)])
@@ -216,7 +212,7 @@ def _write_scalars(folder: Path, steps: np.ndarray, scalars: dict[str, np.ndarra
                     writer.add_scalar(name, float(value), int(step))
 
 
-def solved_return(result: Any) -> float | None:
+def solved_return(result: Result) -> float | None:
     """The return from which on the environment counts as solved, if it has one."""
     solved = getattr(result.agent.env, "solved_return", None)
     return None if solved is None else float(solved)

@@ -11,7 +11,11 @@ import optax
 
 
 def linear(start: Any, end: Any, fraction: Any) -> jax.Array:
-    """A straight line from `start` at 0 to `end` at 1, and `end` after that: f32[]."""
+    """A straight line from `start` at 0 to `end` at 1, and `end` after that: f32[].
+
+    >>> float(linear(1.0, 0.0, 0.75))
+    0.25
+    """
     return optax.linear_schedule(start, end, 1)(fraction)
 
 

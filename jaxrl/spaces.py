@@ -15,7 +15,11 @@ from jaxrl.validation import check_static
 
 @pytree
 class Discrete:
-    """The whole numbers 0 to n - 1, as i32[]."""
+    """The whole numbers 0 to n - 1, as i32[].
+
+    >>> bool(Discrete(3).contains(jnp.int32(3)))
+    False
+    """
 
     n: int = static(minimum=1)
 

@@ -1,7 +1,6 @@
 """Training blocks of members, from log point to log point, with checkpoints and a progress bar."""
 
 import contextlib
-import dataclasses
 import functools
 import gc
 import time
@@ -13,7 +12,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxrl import loop
-from jaxrl.agents.base import Mean
+from jaxrl.agents.base import Agent, Mean
 from jaxrl.blocks import Block, host
 from jaxrl.devices import AXIS
 from jaxrl.periodic_evaluation import (
@@ -54,7 +53,7 @@ class _UnderWay:
       note: of `Block`.
     """
 
-    def __init__(self, plan: Plan, agent: Any, tree: Any, note: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan, agent: Agent, tree: Any, note: dict[str, Any]) -> None:
         """Takes the block's batched agent, and (state, log, evaluations) and the note as they come from a store."""
         sharding = NamedSharding(plan.mesh, PartitionSpec(AXIS))
         self.state, self.log, self.evaluations = jax.device_put(tree, sharding)
@@ -166,11 +165,11 @@ class Trainer:
         self._bar.skip(stored[1]["log_point"])
         return _UnderWay(plan, agent, *stored)
 
-    def _show(self, log: Any, first: int, last: int, seconds: float) -> None:
+    def _show(self, log: dict[str, Mean], first: int, last: int, seconds: float) -> None:
         if not self._bar.drawn:
             return
-        steps, (total, count) = log["steps"].total, dataclasses.astuple(log["episode_return"])
-        steps, total, count = (float(np.sum(np.asarray(x)[:, first:last], dtype=float)) for x in (steps, total, count))
+        sums = (log["steps"].total, log["episode_return"].total, log["episode_return"].count)
+        steps, total, count = (float(np.sum(np.asarray(x)[:, first:last], dtype=float)) for x in sums)
         self._bar.advance(last - first, steps, seconds, total / count if count else float("nan"))
 
     def _checkpoint(self, block: _UnderWay) -> None:
@@ -221,7 +220,7 @@ def final_template(plan: Plan) -> Any:
     return plan.agent.final_state(state), log, params
 
 
-def _init(plan: Plan, index: int, agent: Any) -> Callable[[], Any]:
+def _init(plan: Plan, index: int, agent: Agent) -> Callable[[], Any]:
     """What makes the states of a block's members before training, of the block's batched agent."""
     seeds = plan.seeds[plan.chosen(index)].astype(np.uint32)
     # Named here, because the default may change while compiled programs stay as they are.

@@ -27,11 +27,12 @@ def agent_rule(defaults: dict[str, Any]) -> Callable[[StructTypeInfo], StructCon
     """
 
     def rule(info: StructTypeInfo) -> StructConstructorSpec | None:
-        if not (inspect.isclass(info.type) and issubclass(info.type, Agent)):
+        kind: Any = info.type
+        if not (inspect.isclass(kind) and issubclass(kind, Agent)):
             return None
-        hints, docs = typing.get_type_hints(info.type), field_docs(info.type)
+        hints, docs = typing.get_type_hints(kind), field_docs(kind)
         fields = []
-        for field in dataclasses.fields(typing.cast(Any, info.type)):
+        for field in dataclasses.fields(typing.cast(Any, kind)):
             if field.name != "env":
                 bounds = field_bounds(field)
                 argument = tyro.conf.arg(help_behavior_hint=functools.partial(_hint, bounds))
@@ -40,9 +41,9 @@ def agent_rule(defaults: dict[str, Any]) -> Callable[[StructTypeInfo], StructCon
                 fields.append(StructFieldSpec(field.name, option, default, docs.get(field.name, "")))
 
         def with_fields(**values: Any) -> functools.partial[Agent]:
-            return functools.partial(info.type, **values)
+            return functools.partial(kind, **values)
 
-        with_fields.__doc__ = f"Fields of jaxrl.{info.type.__name__}."
+        with_fields.__doc__ = f"Fields of jaxrl.{kind.__name__}."
         return StructConstructorSpec(with_fields, tuple(fields))
 
     return rule

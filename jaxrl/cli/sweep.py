@@ -110,7 +110,7 @@ class SweepCommand(AlgorithmCommand):
         file_space = {} if self.file is None else self.file.space
         space = parse_space(agent, options.space, file_space)
         refuse_fixed(space, self.words, options.wrap, self.file)
-        same = [field.name for field in dataclasses.fields(SweepConfig) if hasattr(options, field.name)]
+        same = [field.name for field in dataclasses.fields(SweepConfig) if field.init and hasattr(options, field.name)]
         arguments: dict[str, Any] = {
             **{name: getattr(options, name) for name in same},
             **options.length(agent, chosen[1] if chosen else None),

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from jaxrl import run_report
 from jaxrl.agents.base import policy_of
 from jaxrl.cli.fields import field_docs
 from jaxrl.cli.options import make_environment, trusted
+from jaxrl.environment import Environment
 from jaxrl.evaluation import exact_scores
 from jaxrl.pytree import Bounds, field_bounds
 from jaxrl.result import Member, Result
@@ -24,6 +25,9 @@ from jaxrl.spaces import Discrete, MultiDiscrete, Space, array_names, array_spac
 from jaxrl.sweeps import Sweep, SweepFolder, load
 from jaxrl.text import printable
 from jaxrl.wrappers import WRAPPERS
+
+if TYPE_CHECKING:
+    from jaxrl.export.tflite_file import PolicyFile
 
 _WIDTH = 110
 
@@ -86,7 +90,7 @@ def _sweep_member(sweep: Sweep, name: str) -> tuple[Member, float]:
     return member, float(row["greedy_return"].iloc[0])
 
 
-def file_rows(file: Any, env: Any, returns: np.ndarray) -> list[tuple[str, str]]:
+def file_rows(file: "PolicyFile", env: Environment, returns: np.ndarray) -> list[tuple[str, str]]:
     """What a TFLite file's greedy returns f32[episodes] say, as (what, value)."""
     from jaxrl.export.tflite_file import FileAgent
 
@@ -97,7 +101,7 @@ def file_rows(file: Any, env: Any, returns: np.ndarray) -> list[tuple[str, str]]
     return [*rows, (f"exact score, {env.exact_score.meaning}", f"{score:.3f}")]
 
 
-def evaluation_rows(result: Any, returns: np.ndarray) -> list[tuple[str, str]]:
+def evaluation_rows(result: Result, returns: np.ndarray) -> list[tuple[str, str]]:
     """What greedy returns f32[members, episodes] say of a result, as (what, value)."""
     rows = [("members", f"{result.members:,}"), ("episodes a member", f"{returns.shape[1]:,}")]
     rows += run_report.return_rows(result, returns) + run_report.failed_rows(result)

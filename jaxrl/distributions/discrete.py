@@ -107,6 +107,10 @@ def categorical(logits: jax.Array, mask: jax.Array | None = None) -> Categorical
     """The distribution in proportion to exp(logits f32[..., n]) over the actions that `mask` bool[..., n] allows.
 
     A mask that allows nothing forbids nothing.
+
+    >>> policy = categorical(jnp.array([1.0, 3.0, 2.0]), mask=jnp.array([True, False, True]))
+    >>> int(policy.mode())
+    2
     """
     return Categorical(jax.nn.log_softmax(masked(logits, mask)))
 

@@ -15,12 +15,12 @@ from jaxrl.provenance import warn_of_local_classes
 from jaxrl.storage import RunDirectoryError, exclusive
 from jaxrl.sweeps.batches import Values
 from jaxrl.sweeps.config import MAX_COMPILATIONS, SweepConfig
-from jaxrl.sweeps.executor import StageRunner, make_executor
 from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.memory_store import MemoryStore
 from jaxrl.sweeps.optuna_study import OptunaStudy
 from jaxrl.sweeps.plan import SweepPlan, plan_sweep
 from jaxrl.sweeps.ranking import rank_results
+from jaxrl.sweeps.stages import StageRunner, make_executor
 from jaxrl.sweeps.sweep import Sweep
 from jaxrl.sweeps.tables import joined, last_rows
 from jaxrl.training import interrupts
@@ -98,7 +98,7 @@ def sweep(
       RunDirectoryError: `out` holds another sweep or something else.
       TypeError, ValueError: as `jaxrl.train`. All this comes before compiling.
     """
-    config = SweepConfig(**locals())
+    config = SweepConfig(**locals())  # Every argument by its name.
     plan = plan_sweep(config)
     for what, value in plan.rows():
         config.log(f"{what}: {value}")

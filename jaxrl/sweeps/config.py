@@ -34,7 +34,11 @@ class SweepConfig:
     """A sweep as it was asked for; arguments as of `jaxrl.sweep`, of which most have its defaults.
 
     Once made, `space` is a checked `Space`, `seeds` are i64[seeds], `out` is a `Path` or None, `threshold` a float or
-    None, and `sampler` one of `SAMPLERS` or a sampler of Optuna.
+    None, and `sampler` one of `SAMPLERS` or a sampler of Optuna. What follows from the arguments stands beside them.
+
+    Attributes:
+      kept_trials: of how many of the best trials the parameters are kept; None for all.
+      evaluation: of members in training, or None.
 
     Raises:
       SpaceError, TypeError, ValueError: an argument is wrong; see `jaxrl.sweep`.
@@ -64,16 +68,19 @@ class SweepConfig:
     max_compilations: int = MAX_COMPILATIONS
     executor: str = "local"
     progress: bool = True
+    kept_trials: int | None = dataclasses.field(init=False)
+    evaluation: EvaluationPlan | None = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        self.kept_trials  # noqa: B018 (raises where `keep` is wrong)
+        self._set("kept_trials", _parsed_keep(self.keep))
         if not isinstance(self.executor, str) or self.executor not in EXECUTORS:
             raise ValueError(f"executor = {shown(self.executor)} must be one of {', '.join(EXECUTORS)}")
         flag("progress", self.progress)
         self._set("sample_seed", whole("sample_seed", self.sample_seed, 0, LARGEST_SEED))
         self._set("sampler", _checked_sampler(self.sampler, self.sample_seed))
         self._set("out", None if self.out is None else arguments.path("out", self.out))
-        self.evaluation  # noqa: B018 (raises where its arguments are wrong)
+        evaluation = checked_evaluation(self.evaluate_every, self.evaluation_episodes, self.keep_best)
+        self._set("evaluation", evaluation)
         if not isinstance(self.agent, Agent) or not isinstance(self.agent.env, Environment):
             raise TypeError(
                 f"agent = {shown(self.agent)} must be an agent such as jaxrl.DQN(jaxrl.make('CartPole-v1'))"
@@ -110,29 +117,20 @@ class SweepConfig:
         """What stands for the sampler in the sweep's folder."""
         return f"optuna: {type(self.sampler).__name__}" if self.adaptive else self.sampler
 
-    @property
-    def evaluation(self) -> EvaluationPlan | None:
-        """Of members in training, or None."""
-        return checked_evaluation(self.evaluate_every, self.evaluation_episodes, self.keep_best)
-
-    @property
-    def kept_trials(self) -> int | None:
-        """Of how many of the best trials the parameters are kept; None for all.
-
-        Raises:
-          ValueError: `keep` is neither "none", "all" nor "best:N".
-        """
-        if isinstance(self.keep, str) and self.keep in ("none", "all"):
-            return 0 if self.keep == "none" else None
-        match = re.fullmatch(r"best:([0-9]{1,18})", self.keep) if isinstance(self.keep, str) else None
-        if match is None or int(match[1]) < 1:
-            raise ValueError(f"keep = {shown(self.keep)} must be 'none', 'all', or 'best:N' such as 'best:5'")
-        return int(match[1])
-
     def log(self, text: str) -> None:
         """Prints a line about the sweep, unless `progress` is False."""
         if self.progress:
             print(f"jaxrl: {text}", flush=True)
+
+
+def _parsed_keep(keep: Any) -> int | None:
+    """How many of the best trials "none", "all" (None) or "best:N" means."""
+    if isinstance(keep, str) and keep in ("none", "all"):
+        return 0 if keep == "none" else None
+    match = re.fullmatch(r"best:([0-9]{1,18})", keep) if isinstance(keep, str) else None
+    if match is None or int(match[1]) < 1:
+        raise ValueError(f"keep = {shown(keep)} must be 'none', 'all', or 'best:N' such as 'best:5'")
+    return int(match[1])
 
 
 def _checked_sampler(sampler: Any, seed: int) -> Any:

@@ -103,7 +103,11 @@ def uniform(low: float, high: float) -> Uniform:
 
 
 def log_uniform(low: float, high: float) -> Uniform:
-    """Positive numbers whose logarithm is uniform, to be sampled. Raises a SpaceError where those are no range."""
+    """Positive numbers whose logarithm is uniform, to be sampled. Raises a SpaceError where those are no range.
+
+    >>> round(log_uniform(1e-4, 1e-2).at(0.5), 6)
+    0.001
+    """
     return Uniform(low, high, log=True)
 
 

@@ -6,7 +6,7 @@ const LONGEST_POLE = 190;
 const RESTART_SECONDS = 1;
 const element = (id) => document.getElementById(id);
 const physics = { length: [setting.length], gravity: [setting.gravity] };
-const held = new Set();
+const pressed = new Set();
 let paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** A cart in its scene, with a function that gives the next push: 0 to the left, 1 to the right. */
@@ -41,9 +41,9 @@ function advance(cart) {
   cart.wait = RESTART_SECONDS;
 }
 
-/** While neither key is held, pushes alternate, so that they cancel out. */
+/** While neither key is pressed, pushes alternate, so that they cancel out. */
 function chosenByYou(cart) {
-  const last = [...held].pop();
+  const last = [...pressed].pop();
   return last ?? 1 - (cart.action ?? 0);
 }
 
@@ -89,17 +89,17 @@ function playYou() {
 
 /** Your hand on a key or a button; the first push starts an episode. */
 function push(direction, down) {
-  held.delete(direction);
-  if (down) held.add(direction);
-  ["left", "right"].forEach((id, way) => element(id).toggleAttribute("data-held", held.has(way)));
+  pressed.delete(direction);
+  if (down) pressed.add(direction);
+  ["left", "right"].forEach((id, way) => element(id).toggleAttribute("data-pressed", pressed.has(way)));
   if (!down || !you.waiting) return;
   Object.assign(you, start(), { waiting: false });
   if (paused) setPaused(false);
   say("Keep it upright!");
 }
 
-function say(words) {
-  element("status").textContent = words;
+function say(text) {
+  element("status").textContent = text;
 }
 
 // Drawing.

@@ -17,7 +17,7 @@ class UnsupportedOperationError(ValueError):
 
 
 def moved(builder: Builder, equation: Any, operands: Sequence[Operand]) -> list[Operand]:
-    """The results of a primitive that only moves numbers: found by having it move their indices."""
+    """The results of a primitive that only moves numbers: it is given their indices to move."""
     primitive, places = equation.primitive, MOVES[equation.primitive.name]
     sources = [operand for place, operand in enumerate(operands) if place in places]
     starts = iter(np.cumsum([0, *(source.size for source in sources)]))
@@ -126,7 +126,7 @@ def _lookup(
 
 
 def _convolution(builder: Builder, equation: Any, operands: Sequence[Operand]) -> Operand:
-    """Products of patches and kernels; the patches are found by the convolution of JAX that cuts them out."""
+    """Products of patches and kernels; a convolution of JAX itself says which elements a patch has."""
     (image, kernel), params, result = operands, equation.params, equation.outvars[0].aval
     numbers = params["dimension_numbers"]
     if params["feature_group_count"] != 1 or params["batch_group_count"] != 1:
@@ -157,7 +157,7 @@ LOWERED: dict[str, Callable[[Builder, Any, Sequence[Operand]], Operand]] = {
     "dynamic_slice": _dynamic_slice,
     **dict.fromkeys(REDUCTIONS, _reduce),
 }
-"""What gives the result of a primitive that does not only move numbers; "each" where nothing else does."""
+"""What gives the result of a primitive that does not only move numbers; "each" for all others."""
 
 
 def _first(wanted: Any) -> Any:

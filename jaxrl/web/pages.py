@@ -3,7 +3,7 @@
 import dataclasses
 import html
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,10 @@ PAGE_MARK = "<!doctype html>\n<!-- A page of jaxrl"
 """What a page begins with."""
 
 
+Function: TypeAlias = tuple[Callable[..., dict[str, Any]], dict[str, Any]]
+"""What `traced` takes: a function that gives arrays by name, and the shape and dtype of its inputs by name."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Page:
     """A page for one environment.
@@ -29,14 +33,14 @@ class Page:
       files: the name of its parts in this package, which end in .html, .css and .js.
       parameters: fields of the environment that people change while they play.
       setting: what the page knows of an environment, as plain data.
-      programs: functions of the environment beside its step: each, and its inputs, by name.
+      functions: those of the environment that the page calls beside its step, by name.
     """
 
     title: str
     files: str
     parameters: tuple[str, ...]
     setting: Callable[[Any], dict[str, Any]]
-    programs: Callable[[Any], dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]]] = lambda env: {}
+    functions: Callable[[Any], dict[str, Function]] = lambda env: {}
 
 
 def _setting_of_cartpole(env: Any) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def _setting_of_plane_strike(env: Any) -> dict[str, Any]:
     return {"size": env.size, "placements": cells, "chances": env.placement_probabilities.tolist()}
 
 
-def _programs_of_plane_strike(env: Any) -> dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]]:
+def _functions_of_plane_strike(env: Any) -> dict[str, Function]:
     def begin(placement: jax.Array) -> dict[str, jax.Array]:
         state, obs = env.begin(placement)
         return {**_leaves(state), "observation": obs}
@@ -59,7 +63,7 @@ def _programs_of_plane_strike(env: Any) -> dict[str, tuple[Callable[..., dict[st
 
 PAGES = {
     "CartPole-v1": Page("CartPole", "cartpole", ("length", "gravity"), _setting_of_cartpole),
-    "PlaneStrike-v0": Page("Plane Strike", "plane_strike", (), _setting_of_plane_strike, _programs_of_plane_strike),
+    "PlaneStrike-v0": Page("Plane Strike", "plane_strike", (), _setting_of_plane_strike, _functions_of_plane_strike),
 }
 """The pages by the registered names of their environments."""
 
@@ -89,7 +93,7 @@ def page_source(env: Environment, algorithm: str, policy: Program, about: dict[s
       about: plain data about the policy, as `jaxrl.export` notes it.
     """
     page, env = require_page(env), with_array_leaves(env)
-    functions = {"step": step_function(env, page.parameters), **page.programs(env)}
+    functions = {"step": step_function(env, page.parameters), **page.functions(env)}
     programs = {name: traced(*function) for name, function in functions.items()} | {"policy": policy}
     definitions = [f"const {name} = {program_source(program)};" for name, program in programs.items()]
     data = {"about": about, "setting": page.setting(env)}
@@ -107,7 +111,7 @@ def page_source(env: Environment, algorithm: str, policy: Program, about: dict[s
     return f"{PAGE_MARK}. It needs no network. -->\n" + filled(packaged("page.html"), parts)
 
 
-def step_function(env: Any, parameters: tuple[str, ...] = ()) -> tuple[Callable[..., dict[str, Any]], dict[str, Any]]:
+def step_function(env: Any, parameters: tuple[str, ...] = ()) -> Function:
     """A step of an environment as a function of arrays by name, and its inputs.
 
     Args:
@@ -143,7 +147,9 @@ def _facts(algorithm: str, about: dict[str, Any]) -> str:
     if "environment_steps" in about:
         rows["Trained for"] = f"{about['environment_steps']:,} steps"
     rows["Seed"] = str(about["seed"])
-    if about.get("greedy_return") is not None:
+    if "exact_score" in about:
+        rows["Mean strikes"] = f"{about['exact_score']:.2f}"
+    elif about.get("greedy_return") is not None:
         rows["Mean return"] = f"{about['greedy_return']:.1f}"
     rows["Made with"] = str(about["made_with"])
     return "\n".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in rows.items())

@@ -10,8 +10,8 @@ let yours, theirs, over, said;
 /** A placement, each as likely as where the agent was trained. */
 function anyPlacement() {
   let left = Math.random();
-  const found = chances.findIndex((chance) => (left -= chance) < 0);
-  return found < 0 ? placements.length - 1 : found;
+  const placement = chances.findIndex((chance) => (left -= chance) < 0);
+  return placement < 0 ? placements.length - 1 : placement;
 }
 
 /** A sea with a hidden plane: the state of the environment, and what is seen of it. */
@@ -22,7 +22,7 @@ function newSea(placement) {
 
 function strike(sea, cell) {
   const { observation, terminated, ...state } = step({ ...sea.state, action: [cell] });
-  Object.assign(sea, { state, board: observation, last: cell, found: terminated[0] === 1 });
+  Object.assign(sea, { state, board: observation, last: cell, finished: terminated[0] === 1 });
   return observation[cell] > 0;
 }
 
@@ -42,21 +42,21 @@ function newGame() {
 function play(cell) {
   if (over || theirs.board[cell] !== 0) return;
   said = `You ${strike(theirs, cell) ? "hit" : "missed"} at ${nameOf(cell)}. `;
-  if (theirs.found) {
+  if (theirs.finished) {
     end("won", "You have found the plane: you win!");
   } else {
     const answer = policy({ observation: yours.board }).action[0];
     said += `The agent ${strike(yours, answer) ? "hit" : "missed"} at ${nameOf(answer)}. `;
-    if (yours.found) end("lost", "It has found your plane: the agent wins.");
+    if (yours.finished) end("lost", "It has found your plane: the agent wins.");
     else said += "Your turn.";
   }
   draw();
 }
 
-function end(result, words) {
+function end(result, text) {
   over = true;
   score[result] += 1;
-  said += words;
+  said += text;
 }
 
 // Placing your plane, before the first strike.
@@ -83,10 +83,10 @@ function nearest(shape, cell) {
   return fitting.reduce((best, placement) => (apart(placement) < apart(best) ? placement : best));
 }
 
-function place(placement, words) {
+function place(placement, text) {
   if (begun()) return;
   yours = newSea(placement);
-  said = `${words} Your turn: strike a cell of the agent’s sea.`;
+  said = `${text} Your turn: strike a cell of the agent’s sea.`;
   draw();
 }
 
@@ -165,7 +165,7 @@ function drawBoard(cells, sea, { shown, disabled, heat }) {
   });
 }
 
-/** How much the agent favours each untried cell: from 0 to 1, and in words. */
+/** How much the agent favours each untried cell: from 0 to 1, and as text. */
 function heatMap() {
   const worth = policy({ observation: yours.board })[kind];
   const untried = worth.filter((_, cell) => yours.board[cell] === 0);

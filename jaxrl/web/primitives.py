@@ -16,7 +16,7 @@ CALLS = ("jaxpr", "call_jaxpr", "call", "fun_jaxpr")
 """The parameters by which a primitive holds the function that it calls."""
 
 LOOPS = ("scan", "while", "cond")
-"""Primitives that hold functions which they do not call once and with their own operands."""
+"""Primitives that hold functions which they do not call exactly once."""
 
 _ALL = range(2**31)
 MOVES: dict[str, Container[int]] = {

@@ -21,7 +21,7 @@ class Array:
 
     Attributes:
       number: its place among the arrays of the program.
-      shape, dtype: its own; it is stored flat, in row-major order.
+      shape, dtype: of the array; it is stored flat, in row-major order.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Operation:
     kind: ClassVar[str]
 
     def attributes(self) -> tuple[Any, ...]:
-        """What tells two operations on the same operands apart; hashable but for arrays."""
+        """By what two operations on the same operands differ; hashable but for arrays."""
         return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
     def evaluate(self, size: int, *operands: jax.Array) -> jax.Array:

@@ -106,9 +106,9 @@ def test_a_long_block_resumes_from_its_checkpoint(tmp_path, monkeypatch, whole):
 def test_stopped_before_any_trial_has_all_its_seeds(tmp_path, monkeypatch):
     real = task.result_rows
 
-    def interrupt(*arguments):
+    def interrupt(*arguments, **columns):
         os.kill(os.getpid(), signal.SIGINT)
-        return real(*arguments)
+        return real(*arguments, **columns)
 
     monkeypatch.setattr(task, "result_rows", interrupt)
     found = sweep(seeds=6, out=tmp_path / "s")
@@ -124,11 +124,11 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
     calls = [0]
     real = task.result_rows
 
-    def interrupt(*arguments):
+    def interrupt(*arguments, **columns):
         calls[0] += 1
         if calls[0] == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return real(*arguments)
+        return real(*arguments, **columns)
 
     monkeypatch.setattr(task, "result_rows", interrupt)
     found = sweep(out=tmp_path / "s")

@@ -11,7 +11,7 @@ from small_runs import dqn
 
 import jaxrl
 from jaxrl.storage import checksum_of
-from jaxrl.sweeps import SweepFolder, executor
+from jaxrl.sweeps import SweepFolder, stages
 from jaxrl.sweeps.memory_store import MemoryStore
 from jaxrl.sweeps.optuna_study import STUDY, OptunaStudy
 from jaxrl.sweeps.samplers import tpe_sampler
@@ -79,13 +79,13 @@ def test_static_fields_alone():
 def test_stopped_between_rounds_it_goes_on_to_the_same_table(tmp_path, monkeypatch):
     straight = sweep(out=tmp_path / "straight")
     rounds = [0]
-    real = executor.StageRunner.run
+    real = stages.StageRunner.run
 
     def stop(self, *arguments, **more):
         rounds[0] += 1
         return None if rounds[0] == 3 else real(self, *arguments, **more)
 
-    monkeypatch.setattr(executor.StageRunner, "run", stop)
+    monkeypatch.setattr(stages.StageRunner, "run", stop)
     first = sweep(out=tmp_path / "s")
     assert not first.complete
     assert len(first.table()) == 4
