@@ -30,14 +30,14 @@ def ours(steps: int, seeds: int) -> None:
     )
     print(f"jaxrl's PPO, {seeds} seeds, 32 environments: {time.perf_counter() - begin:.0f} s")
     returns = result.log["evaluation_return"]
-    for slot in np.flatnonzero(~np.isnan(returns).all(axis=0)):
-        print(f"  {int(result.log['step'][0, slot]):>9,} steps: " + ", ".join(f"{x:.0f}" for x in returns[:, slot]))
+    for row in np.flatnonzero(~np.isnan(returns).all(axis=0)):
+        print(f"  {int(result.log['step'][0, row]):>9,} steps: " + ", ".join(f"{x:.0f}" for x in returns[:, row]))
 
 
 def of_brax(steps: int) -> None:
     """Trains brax's PPO at the settings of its notebook, and prints the returns."""
     # brax 0.14.2 trains by a function that JAX 0.10 no longer has.
-    jax.device_put_replicated = lambda tree, devices: jax.tree.map(lambda x: jnp.stack([x] * len(devices)), tree)
+    jax.device_put_replicated = lambda x, devices: jax.tree.map(lambda leaf: jnp.stack([leaf] * len(devices)), x)
     import brax.envs
     from brax.training.agents.ppo.train import train
 
