@@ -4,13 +4,12 @@ All take `trials`: a pandas table of trials with a score, best first, as by `jax
 columns of hyperparameters are numbers where the space has a range, and ordered categories where it has a list.
 """
 
-import html
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxrl.report import score_text
+from jaxrl.report.drawing import axis_title, empty_figure, plain, wrapped
 from jaxrl.report.palette import AMBER, BLUE, GREEN, GREY, ORANGE, PURPLE, SCALE, translucent
 from jaxrl.statistics import forward_fill, quartiles
 from jaxrl.sweeps.space import value_text
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 TREND_FROM = 20
 """Trials from which the marginal figures of ranges have a line of medians."""
 _SCORE = "interquartile mean"
-_FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
 def interval_figure(trials: "pd.DataFrame", threshold: float | None = None) -> "go.Figure":
@@ -30,9 +28,9 @@ def interval_figure(trials: "pd.DataFrame", threshold: float | None = None) -> "
     import plotly.graph_objects as go
 
     names = [f"{row + 1}. trial {number}" for row, number in enumerate(trials["trial"])]
-    labels = [_wrapped(f"{name}: {text}") for name, text in zip(names, trials["settings"], strict=True)]
+    labels = [wrapped(f"{name}: {text}") for name, text in zip(names, trials["settings"], strict=True)]
     lines = max(label.count("<br>") + 1 for label in labels)
-    figure = _empty_figure(76 + len(trials) * (26 + 14 * lines))
+    figure = empty_figure(76 + len(trials) * (26 + 14 * lines))
     score, low, high = (trials[name].to_numpy() for name in ("score", "low", "high"))
     bars = {"array": np.maximum(high - score, 0), "arrayminus": np.maximum(score - low, 0)}
     dots = go.Scatter(
@@ -56,7 +54,7 @@ def interval_figure(trials: "pd.DataFrame", threshold: float | None = None) -> "
     ends = np.concatenate([score, low, high])
     if threshold is not None and np.nanmin(ends) <= threshold <= np.nanmax(ends):
         figure.add_vline(x=threshold, line={"color": GREY, "dash": "dash", "width": 1})
-    figure.update_xaxes(title=_title(f"greedy return, {_SCORE}"))
+    figure.update_xaxes(title=axis_title(f"greedy return, {_SCORE}"))
     figure.update_yaxes(range=[len(trials) - top, -top], showticklabels=False, showgrid=False)
     return figure
 
@@ -65,7 +63,7 @@ def _interval_text(trial: Any) -> str:
     score = f"{_SCORE} {score_text(trial.score)}"
     if np.isfinite(trial.low):
         score += f" (95% interval {score_text(trial.low)} to {score_text(trial.high)})"
-    lines = [f"<b>trial {trial.trial}</b>", _wrapped(trial.settings), score]
+    lines = [f"<b>trial {trial.trial}</b>", wrapped(trial.settings), score]
     if np.isfinite(trial.probability_best):
         lines.append(f"probability of being the best {trial.probability_best:.1%}")
     lines.append(f"seeds: {trial.seeds} of {trial.steps:,} steps each, {trial.diverged} diverged")
@@ -92,7 +90,7 @@ def learning_figure(trials: "pd.DataFrame", curves: "pd.DataFrame", threshold: f
     """The median and interquartile band over seeds of the return in training, of at most five trials."""
     import plotly.graph_objects as go
 
-    figure = _empty_figure(430)
+    figure = empty_figure(430)
     legend_height, last = 60, 0.0
     colours = (BLUE, ORANGE, GREEN, PURPLE, AMBER)
     for row, (trial, colour) in enumerate(zip(trials.itertuples(), colours, strict=False)):
@@ -104,7 +102,7 @@ def learning_figure(trials: "pd.DataFrame", curves: "pd.DataFrame", threshold: f
             edge = {**shape, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
             figure.add_trace(go.Scatter(y=lower, **edge))
             figure.add_trace(go.Scatter(y=upper, fill="tonexty", fillcolor=translucent(colour), **edge))
-        name = _wrapped(f"{row + 1}. trial {trial.trial}: {trial.settings}")
+        name = wrapped(f"{row + 1}. trial {trial.trial}: {trial.settings}")
         hover = f"%{{y:,.4~g}} at step %{{x:,}}<extra>trial {trial.trial}</extra>"
         figure.add_trace(go.Scatter(y=median, name=name, line={"color": colour}, hovertemplate=hover, **shape))
         legend_height += 15 * name.count("<br>") + 24
@@ -116,8 +114,8 @@ def learning_figure(trials: "pd.DataFrame", curves: "pd.DataFrame", threshold: f
         legend_height += 24
     legend = {"x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 11}}
     figure.update_layout(height=430 + legend_height, margin={"b": legend_height}, showlegend=True, legend=legend)
-    figure.update_xaxes(title=_title("environment steps a seed"), rangemode="tozero")
-    figure.update_yaxes(title=_title("episode return in training"))
+    figure.update_xaxes(title=axis_title("environment steps a seed"), rangemode="tozero")
+    figure.update_yaxes(title=axis_title("episode return in training"))
     return figure
 
 
@@ -141,7 +139,7 @@ def marginal_figure(trials: "pd.DataFrame", name: str, log: bool) -> "go.Figure"
     """The score against one hyperparameter: a dot a trial, medians of the bins of a range, boxes of a list."""
     import plotly.graph_objects as go
 
-    figure, column = _empty_figure(310), trials[name]
+    figure, column = empty_figure(310), trials[name]
     if is_list(column):
         style = {"line": {"color": "#777777", "width": 1.2}, "fillcolor": "#F2F2F2", "width": 0.6}
         for place in np.unique(column.cat.codes):
@@ -155,7 +153,7 @@ def marginal_figure(trials: "pd.DataFrame", name: str, log: bool) -> "go.Figure"
         marker=marker,
         customdata=trials["trial"],
         text=_texts(column),
-        hovertemplate=f"trial %{{customdata}}<br>{_plain(name)}=%{{text}}<br>%{{y:,.4~g}}<extra></extra>",
+        hovertemplate=f"trial %{{customdata}}<br>{plain(name)}=%{{text}}<br>%{{y:,.4~g}}<extra></extra>",
     )
     figure.add_trace(dots)
     if not is_list(column) and len(trials) >= TREND_FROM:
@@ -166,7 +164,7 @@ def marginal_figure(trials: "pd.DataFrame", name: str, log: bool) -> "go.Figure"
             go.Scatter(x=medians[name], y=medians["score"], line=line, mode="lines+markers", hoverinfo="skip")
         )
     _set_axis(figure.layout.xaxis, column, log)
-    figure.update_yaxes(title=_title(_SCORE))
+    figure.update_yaxes(title=axis_title(_SCORE))
     return figure
 
 
@@ -184,12 +182,12 @@ def pair_figure(
     import plotly.graph_objects as go
 
     columns = [trials[name] for name in names]
-    figure = _empty_figure(350)
+    figure = empty_figure(350)
     if all(map(is_list, columns)):
         figure.add_trace(_cells(trials, names, limits))
     else:
         texts = [
-            f"trial {trial}<br>{_plain(names[0])}={first}<br>{_plain(names[1])}={second}"
+            f"trial {trial}<br>{plain(names[0])}={first}<br>{plain(names[1])}={second}"
             for trial, first, second in zip(trials["trial"], *map(_texts, columns), strict=True)
         ]
         marker = {"color": trials["score"], "colorscale": SCALE, "cmin": limits[0], "cmax": limits[1], "size": 8}
@@ -245,7 +243,7 @@ def parallel_figure(trials: "pd.DataFrame", log: dict[str, bool], limits: tuple[
         if least == most:
             dimension.setdefault("range", [least - 1, most + 1])
     line = {"color": trials["score"], "colorscale": SCALE, "cmin": limits[0], "cmax": limits[1]}
-    figure = _empty_figure(490, l=80, r=80, t=50, b=90)
+    figure = empty_figure(490, l=80, r=80, t=50, b=90)
     figure.add_trace(go.Parcoords(dimensions=dimensions, line=line, labelside="bottom", labelfont={"size": 12}))
     return figure
 
@@ -254,7 +252,7 @@ def _dimension(column: "pd.Series", log: bool, seed: int) -> dict[str, Any]:
     """One axis of the parallel coordinates."""
     # Broken at dots and underscores, so that it fits between two axes.
     words = str(column.name).replace(".", ". ").replace("_", "_ ")
-    label = _wrapped(words, 15).replace(". ", ".").replace("_ ", "_")
+    label = wrapped(words, 15).replace(". ", ".").replace("_ ", "_")
     dimension: dict[str, Any] = {"label": label, "values": _places(column, 0.12, seed)}
     if log:
         values = np.log10(column.to_numpy())
@@ -272,31 +270,13 @@ def _short(text: str) -> str:
     return text if len(text) <= 16 else text[:15] + "…"
 
 
-def _empty_figure(height: int, **margin: int) -> "go.Figure":
-    """A figure without data, as wide as its place; plotly's buttons lie above it."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 12, "r": 12, "t": 30, "b": 46} | margin,
-        font={"family": _FONT, "size": 12, "color": GREY},
-        hoverlabel={"bgcolor": "white", "align": "left"},
-        showlegend=False,
-    )
-    for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(gridcolor="#E6E6E6", linecolor="#999999", zeroline=False, automargin=True, exponentformat="e")
-    return figure
-
-
 def _set_axis(axis: Any, column: "pd.Series", log: bool) -> None:
     """Makes an axis of a figure a hyperparameter's."""
-    axis.update(title=_title(str(column.name)), type="log" if log else "linear")
+    axis.update(title=axis_title(str(column.name)), type="log" if log else "linear")
     if is_list(column):
         names = column.cat.categories
         few = len(names) <= 5  # They fit side by side; plotly turns more of them as it needs to.
-        texts = [_wrapped(name, 40 // len(names) if few else 16) for name in names]
+        texts = [wrapped(name, 40 // len(names) if few else 16) for name in names]
         axis.update(tickvals=np.arange(len(names)), ticktext=texts, ticklabeloverflow="allow", showgrid=False)
         axis.update(range=[-0.5, len(names) - 0.5], tickangle=0 if few else None)
 
@@ -314,23 +294,9 @@ def _places(column: "pd.Series", spread: float, seed: int = 0) -> np.ndarray:
 
 
 def _texts(column: "pd.Series") -> list[str]:
-    return [_plain(value_text(value)) for value in column]
+    return [plain(value_text(value)) for value in column]
 
 
 def _symbols(trials: "pd.DataFrame") -> np.ndarray:
     """The markers, str[trials]: hollow for trials that were stopped early."""
     return np.where(trials["early"], "circle-open", "circle")
-
-
-def _title(text: str) -> dict[str, Any]:
-    return {"text": _plain(text), "standoff": 8, "font": {"size": 12}}
-
-
-def _plain(text: str) -> str:
-    """Text for plotly, which reads a little HTML."""
-    return html.escape(text, quote=False)
-
-
-def _wrapped(text: str, width: int = 56) -> str:
-    """Text for plotly in lines of at most so many characters: 56 fit in 360 pixels."""
-    return "<br>".join(_plain(line) for line in textwrap.wrap(text, width, break_on_hyphens=False) or [""])
