@@ -37,8 +37,10 @@ def scores_table(results: Results, first: str) -> str:
         seeds = str(len(r["seeds"]))
         share = "no threshold"
         if solved:
-            share = f"{solved['seeds']} of {len(r['seeds'])} ({solved['low']:.0%} to {solved['high']:.0%})"
-        score = f"{mean['value']:.2f} ({mean['low']:.2f} to {mean['high']:.2f})"
+            share = f"{solved['seeds']} of {len(r['seeds'])} " + _unbroken(
+                f"({solved['low']:.0%} to {solved['high']:.0%})"
+            )
+        score = f"{mean['value']:.2f} " + _unbroken(f"({mean['low']:.2f} to {mean['high']:.2f})")
         rows.append((_link(first, r[first]), f"`{name}`", f"{r['steps']:,.0f}", seeds, score, share))
     names = {"env": "environment", "algorithm": "algorithm"}
     return table((names[first], "preset", "steps a seed", "seeds", "greedy return", "solved"), rows)
@@ -93,6 +95,11 @@ def draw_curves(results: Results, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fig.savefig(path, transparent=True, metadata={"Date": None})
         plt.close(fig)
+
+
+def _unbroken(text: str) -> str:
+    """The text in one line: its spaces do not break."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _link(kind: str, name: str) -> str:
