@@ -1,6 +1,7 @@
 """Tables that pages include: the fields and scores of each algorithm, what `check_env` finds, all wrappers."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def write_parts(folder: Path, results: Results, write: Callable[[Path, str], Non
         write(parts / f"scores-{algorithm}.md", scores(measured, "env", missing, f"/generated/curves/{algorithm}.svg"))
     write(parts / "scores-all.md", scores_all(results))
     write(parts / "home.md", home(folder, results))
-    findings = ((f"`{code}`", severity, advice) for code, (severity, advice) in CODES.items())
+    findings = (
+        (f"`{code}`", severity, re.sub(r"([_*])", r"\\\1", advice)) for code, (severity, advice) in CODES.items()
+    )
     write(parts / "findings.md", table(("code", "severity", "what to do"), findings))
     write(parts / "wrappers.md", "\n".join(wrapper(name, kind) for name, kind in WRAPPERS.items()))
 

@@ -41,9 +41,9 @@ def scores_table(results: Results, first: str) -> str:
                 f"({solved['low']:.0%} to {solved['high']:.0%})"
             )
         score = f"{mean['value']:.2f} " + _unbroken(f"({mean['low']:.2f} to {mean['high']:.2f})")
-        rows.append((_link(first, r[first]), f"`{name}`", f"{r['steps']:,.0f}", seeds, score, share))
-    names = {"env": "environment", "algorithm": "algorithm"}
-    return table((names[first], "preset", "steps a seed", "seeds", "greedy return", "solved"), rows)
+        rows.append((f"{_link(first, r[first])}<br>`{name}`", f"{r['steps']:,.0f}", seeds, score, share))
+    names = {"env": "environment, preset", "algorithm": "algorithm, preset"}
+    return table((names[first], "steps a seed", "seeds", "greedy return", "solved"), rows)
 
 
 EXPLANATION = """\
