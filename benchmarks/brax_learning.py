@@ -37,7 +37,7 @@ def ours(steps: int, seeds: int) -> None:
 def of_brax(steps: int) -> None:
     """Trains brax's PPO at the settings of its notebook, and prints the returns."""
     # brax 0.14.2 trains by a function that JAX 0.10 no longer has.
-    jax.device_put_replicated = lambda tree, devices: jax.tree.map(lambda x: jnp.stack([x] * len(devices)), tree)
+    vars(jax)["device_put_replicated"] = lambda x, devices: jax.tree.map(lambda y: jnp.stack([y] * len(devices)), x)
     import brax.envs
     from brax.training.agents.ppo.train import train
 

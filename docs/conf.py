@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]  # our extensions; benchma
 
 project = "jaxrl"
 author = "The jaxrl authors"
+html_show_copyright = False
 release = version = importlib.metadata.version("jaxrl")
 
 extensions = [

@@ -13,19 +13,8 @@ import jaxrl
 
 ORDER = [
     *("_module_command", "arguments"),
-    *(
-        "pytree",
-        "validation",
-        "random_bits",
-        "spaces",
-        "masks",
-        "environment",
-        "registry",
-        "wrappers",
-        "actors",
-        "rollout",
-        "storage",
-    ),
+    *("pytree", "validation", "random_bits", "spaces", "masks", "environment", "registry"),
+    *("wrappers", "actors", "rollout", "storage"),
     *("rendering", "env_checker", "adapters"),
     *("text", "trust", "config", "statistics", "schedules", "optimizers", "distributions", "networks", "_rlax"),
     *("returns", "normalize"),

@@ -13,7 +13,7 @@ GAMES = {
 """The preset of each game, the iterations that it is trained here, and what one does."""
 
 _FRAME = """\
-<iframe class="game" src="{page}.html" title="{title}" loading="lazy"></iframe>
+<div class="game"><iframe src="{page}.html" title="{title}" loading="lazy"></iframe></div>
 """
 
 _HOME = """\

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from results import EXPLANATION, WORKS, Results, chosen, draw_curves, scores, scores_table
+from results import WORKS, Results, chosen, draw_curves, explanation, scores, scores_table
 from tables import agent_fields, fields_table, shown, table
 
 from jaxrl.agents import ALGORITHMS
@@ -67,8 +67,7 @@ def scores_all(results: Results) -> str:
     by_name = dict(sorted(results.items(), key=lambda item: (item[1]["env"], item[0])))
     if not by_name:
         return "Nothing is measured yet.\n"
-    episodes = max(r["episodes"] for r in by_name.values())
-    return scores_table(by_name, "env") + "\n" + EXPLANATION.format(episodes=episodes)
+    return scores_table(by_name, "env") + "\n" + explanation(by_name)
 
 
 def wrapper(name: str, kind: type) -> str:

@@ -24,8 +24,25 @@ def read_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, 
         lines[place] = re.sub(r"(?<![`:])`(jaxrl\.[\w.]+)`(?!`)", r":py:obj:`\1`", shapes)
 
 
+_fields: dict[str, list[str]] = {}
+"""Docstrings of fields and properties as they are, by name."""
+
+
+def keep_fields(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Before napoleon, which takes what stands before a colon there for a type."""
+    if what in ("attribute", "data", "property") and "Raises:" not in lines:
+        _fields[name] = list(lines)
+
+
+def restore_fields(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """After napoleon."""
+    lines[:] = _fields.pop(name, lines)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("env-check-consistency", check)
-    app.connect("autodoc-process-docstring", read_docstring)
+    app.connect("autodoc-process-docstring", keep_fields, priority=400)
+    app.connect("autodoc-process-docstring", restore_fields, priority=600)
+    app.connect("autodoc-process-docstring", read_docstring, priority=700)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from tables import table
 
-from benchmarks.learning import WORKS
+from benchmarks.learning import FIRST_SEED, WORKS
 
 Results = dict[str, dict[str, Any]]
 """What `benchmarks.learning` wrote, by the name of the preset."""
@@ -34,7 +34,7 @@ def scores_table(results: Results, first: str) -> str:
     rows = []
     for name, r in results.items():
         mean, solved = r["interquartile_mean"], r["solved"]
-        seeds = f"{len(r['seeds'])} ({r['seeds'][0]} to {r['seeds'][-1]})"
+        seeds = str(len(r["seeds"]))
         share = "no threshold"
         if solved:
             share = f"{solved['seeds']} of {len(r['seeds'])} ({solved['low']:.0%} to {solved['high']:.0%})"
@@ -47,16 +47,21 @@ def scores_table(results: Results, first: str) -> str:
 EXPLANATION = """\
 *Greedy return*: interquartile mean over seeds of the mean of {episodes} greedy episodes each, with a 95% bootstrap
 interval. *Solved*: seeds whose mean greedy return reaches the environment's `solved_return`, with the exact 95%
-interval of that share (Clopper and Pearson). No seed was used to tune the preset.
+interval of that share (Clopper and Pearson). Seeds count from {first_seed}; none was used to tune the preset.
 """
+
+
+def explanation(results: Results) -> str:
+    """What the columns of the table of scores mean."""
+    episodes = max(r["episodes"] for r in results.values())
+    return EXPLANATION.format(episodes=episodes, first_seed=FIRST_SEED)
 
 
 def scores(results: Results, first: str, unmeasured: list[str], picture: str) -> str:
     """A table, what it means, and the curves, whose picture lies at `picture`; what is not measured is named."""
     text = ""
     if results:
-        episodes = max(r["episodes"] for r in results.values())
-        text += scores_table(results, first) + "\n" + EXPLANATION.format(episodes=episodes)
+        text += scores_table(results, first) + "\n" + explanation(results)
         text += f"\n```{{image}} {picture}\n:alt: Learning curves: {', '.join(results)}\n:class: curves\n```\n"
         text += "\nTraining return (of the exploring policy): median and quartiles over seeds, by environment steps.\n"
     if unmeasured:
