@@ -112,11 +112,11 @@ class BatchStore:
 
     def load_checkpoint(self, block: int, template: Any) -> tuple[Any, dict[str, Any]] | None:
         """The block under way, if it is this one; else its share of the paused members."""
-        file, identity = self._checkpoint, self._identity | {"block": block}
+        file = self._checkpoint
         if file is not None and file.exists():
             # A damaged one costs no more than the block's beginning, as does one of another block.
             with contextlib.suppress(checkpoints.DamagedCheckpointError):
-                if checkpoints.read_note(file).items() >= identity.items():
+                if checkpoints.read_note(file).items() >= {**self._identity, "block": block}.items():
                     return checkpoints.restore(file, template)
         if self._start.state is None:
             return None
