@@ -16,7 +16,7 @@ PAGES = {
     "core": ("Train, evaluate, sweep", "jaxrl"),
     "environments": (
         "Environments and wrappers",
-        "jaxrl.envs jaxrl.wrappers jaxrl.adapters jaxrl.registry jaxrl.spaces jaxrl.rendering",
+        "jaxrl.envs jaxrl.wrappers jaxrl.adapters jaxrl.registry jaxrl.spaces jaxrl.masks jaxrl.rendering",
     ),
     "agents": (
         "Agents",
