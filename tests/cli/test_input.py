@@ -258,6 +258,7 @@ def test_an_interruption_during_the_imports_is_one_line(program, begun, seconds)
     assert process.stderr is not None
     while begun not in process.stderr.readline():
         assert process.poll() is None
+    assert process.stderr.readline()  # The next import is over: the command runs, and no longer just begins to.
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     output = [line for line in process.communicate(timeout=60)[1].splitlines() if not line.startswith("import time:")]
