@@ -40,6 +40,10 @@ class EvaluationPlan:
     episodes: int
     keep_best: bool
 
+    def arguments(self) -> dict[str, Any]:
+        """As `jaxrl.train` takes them."""
+        return {"evaluate_every": self.every, "evaluation_episodes": self.episodes, "keep_best": self.keep_best}
+
     def due(self, ends: np.ndarray) -> np.ndarray:
         """The log points at whose end to evaluate: those in which a multiple of `every` is reached, and the last one.
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from jaxrl import arguments, loop, random_bits
 from jaxrl.agents.base import Agent
+from jaxrl.environment import name_of
 from jaxrl.evaluation import evaluate
 from jaxrl.masks import Choices, counts_of
 from jaxrl.pytree import replace_at, with_array_leaves
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Result:
     """Trained members.
 
@@ -54,6 +55,10 @@ class Result:
     best_params: Any = None
     evaluation_seconds: float = 0.0
     greedy_returns: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        what = f"{type(self.agent).__name__} on {name_of(self.agent.env)}"
+        return f"Result({what}, {self.members} members, {self.iterations} iterations)"
 
     @property
     def members(self) -> int:
@@ -105,7 +110,7 @@ class Result:
         return int(np.argmax(np.where(self.failed | np.isnan(mean), -np.inf, mean)))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Member:
     """One trained agent: its hyperparameters, parameters and log ([log_points] each, as `Result.log`)."""
 
@@ -114,6 +119,10 @@ class Member:
     seed: int
     params: Any
     log: dict[str, np.ndarray]
+
+    def __repr__(self) -> str:
+        what = f"{type(self.agent).__name__} on {name_of(self.agent.env)}"
+        return f"Member({what}, index={self.index}, seed={self.seed})"
 
     def policy(self, obs: Any, key: jax.Array | None = None, mask: Any = None) -> jax.Array:
         """The action for one observation, of a policy without memory: see `act`.

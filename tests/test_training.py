@@ -114,7 +114,11 @@ def test_the_size_of_blocks_changes_nothing(result: jaxrl.Result, block_size: in
 
 def test_several_devices_change_nothing(tmp_path: Path) -> None:
     file = tmp_path / "devices.txt"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),  # with the tests' helpers
+    }
     child = subprocess.run(
         [sys.executable, __file__, str(file)], env=environment, capture_output=True, text=True, timeout=300
     )

@@ -16,6 +16,7 @@ from jaxrl.cli.tables import (
     evaluation_rows,
     file_rows,
     load_run,
+    member_label,
     print_environment,
     print_rows,
     print_wrappers,
@@ -112,7 +113,7 @@ class Render:
         policy = policy_of(with_array_leaves(member.agent), member.params, 1)
         frames = episode_frames(env, policy, key)
         save_gif(self.gif, frames, min(50.0, max(2.0, len(frames) / 10)) if rate is None else rate)
-        what = f"member {member.index} (seed {member.seed}), {len(frames) - 1} steps"
+        what = f"{member_label(self.run, member)}, {len(frames) - 1} steps"
         console().print(f"{self.gif}: {what}", soft_wrap=True)
         return 0
 

@@ -8,7 +8,7 @@ import numpy as np
 import tyro
 
 from jaxrl.cli.options import MemberName, Run, Trusted
-from jaxrl.cli.tables import choose_member, exact_score_notes, print_rows
+from jaxrl.cli.tables import choose_member, exact_score_notes, member_label, print_rows
 from jaxrl.spaces import Box
 
 
@@ -49,7 +49,7 @@ class Export:
         member, greedy_return = choose_member(self.run, self.member, self.trust)
         notes = {"run": self.run.name, "greedy_return": greedy_return} | exact_score_notes(member)
         report = self._written(member, notes)
-        what = f"member {member.index} (seed {member.seed})"
+        what = member_label(self.run, member)
         print_rows(
             f"{report.path}: {what} of {self.run}",
             [

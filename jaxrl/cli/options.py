@@ -276,5 +276,7 @@ def choose_preset(algorithm: str, env: str | None, name: str | None) -> tuple[st
         return None if name is None else (name, presets.preset(name))
     chosen = presets.preset(name)
     if chosen.algorithm != algorithm:
-        raise ValueError(f"preset {name!r} is for {chosen.algorithm}: jaxrl train {chosen.algorithm} --preset {name}")
+        raise ValueError(
+            f"preset {name!r} is for {chosen.algorithm}, not for {algorithm}: give {chosen.algorithm} for it"
+        )
     return name, chosen

@@ -1,7 +1,6 @@
 """The commands `jaxrl sweep ALGORITHM` and `jaxrl sweep-report`."""
 
 import dataclasses
-import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from jaxrl.cli.options import (
 )
 from jaxrl.cli.sweep_file import SweepFile
 from jaxrl.cli.tables import console, print_rows
-from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment
+from jaxrl.cli.train import INTERRUPTED, AlgorithmCommand, environments_and_presets, example_environment, has_layers
 from jaxrl.config import named_modules, to_config
 from jaxrl.pytree import annotation, field_at
 from jaxrl.sweeps import (
@@ -91,7 +90,7 @@ class SweepOptions(CommonOptions):
     executor: Annotated[str, tyro.conf.arg(metavar="local|ray")] = "local"
     """Who trains: this process, or the workers of a Ray cluster (extra `ray`)."""
     yes: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Compile as many programs as it takes, even more than 32."""
+    """Compile as many programs as it takes, even more than the 32 that are allowed without it."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the plan, and do nothing."""
 
@@ -109,7 +108,7 @@ class SweepCommand(AlgorithmCommand):
         agent = self.build(chosen[1].fields if chosen else {})
         file_space = {} if self.file is None else self.file.space
         space = parse_space(agent, options.space, file_space)
-        refuse_fixed(space, self.words, options.wrap, self.file)
+        refuse_fixed(space, options, self.words, self.file)
         same = [field.name for field in dataclasses.fields(SweepConfig) if field.init and hasattr(options, field.name)]
         arguments: dict[str, Any] = {
             **{name: getattr(options, name) for name in same},
@@ -186,23 +185,31 @@ def parse_space(agent: Agent, words: Sequence[str], defaults: Mapping[str, Any] 
 
 
 def refuse_fixed(
-    space: dict[str, Any], words: Sequence[str], wraps: Sequence[str] = (), file: SweepFile | None = None
+    space: dict[str, Any], options: CommonOptions, words: Sequence[str], file: SweepFile | None = None
 ) -> None:
     """Checks that no field has both a fixed value and values to try.
+
+    Args:
+      space: the values to try, by path.
+      options: that were given.
+      words: of the command line, whose flags are those of the agent's fields.
+      file: that describes the sweep, or None.
 
     Raises:
       SpaceError: one has.
     """
     given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")}
-    names = [word for flag, word in itertools.pairwise(words) if flag == "--env-parameter"]
-    names += [word.removeprefix("--env-parameter=") for word in words if word.startswith("--env-parameter=")]
+    given |= {name.removeprefix("no_") for name in given}
+    names = [*options.env_parameter]
     if file is not None:
         given |= set(file.fields)
         names += file.environment
     # The outermost wrapper is the agent's environment.
-    layers = ["env." * depth for depth in range(len(wraps) + 1, 0, -1)]
+    layers = ["env." * depth for depth in range(len(options.wrap) + 1, 0, -1)]
     given |= {layers[0] + name.partition("=")[0].strip().replace("-", "_") for name in names}
-    given |= {layer + name for layer, word in zip(layers[1:], wraps, strict=True) for name in parse_wrap(word)[1]}
+    given |= {
+        layer + name for layer, word in zip(layers[1:], options.wrap, strict=True) for name in parse_wrap(word)[1]
+    }
     for path in space:
         if path in given:
             raise SpaceError(f"{path} is both fixed and in the space: leave out one of them")
@@ -245,7 +252,7 @@ def print_sweep(title: str, result: Sweep) -> None:
     )
     ranking = result.ranking()
     lost = ["diverged"] if ranking["diverged"].any() else []
-    for column in ("trial", *result.values[0], "return (95% interval)", "best in", *lost):
+    for column in ("trial", *result.values[0], "return (95% interval)", "probability best", *lost):
         table.add_column(printable(column), overflow="fold")
     for place in range(min(_BEST, len(ranking))):
         trial = result.best(place)
@@ -262,15 +269,16 @@ def print_sweep(title: str, result: Sweep) -> None:
 def describe_sweep(algorithm: str, command: type[AlgorithmCommand], words: Sequence[str]) -> str:
     """The text above the options in `jaxrl sweep ALGORITHM --help`."""
     begin = f"  jaxrl sweep {algorithm} --env {example_environment(algorithm)}"
+    static = "hidden=64-64,128-128" if has_layers(algorithm) else "num_envs=4,8"
     lines = [
         f"{command.__doc__} Many configurations, each with many seeds, in few compilations.",
         "",
-        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. Ctrl-C or a crash loses the batch",
-        "under way; the same command resumes it.",
+        "What a sweep shares is given as in `jaxrl train`, what it tries by --space. After Ctrl-C, a crash",
+        "or a kill the same command goes on, from the last checkpoint of the batch under way.",
         "",
         "Examples:",
         f"{begin} --space learning_rate=log:1e-4:1e-2 --space discount=0.9,0.99 --trials 64 --seeds 8 --out runs/sweep",
-        f"{begin} --space hidden=64-64,128-128 --space learning_rate=1e-3,3e-3 --dry-run",
+        f"{begin} --space {static} --space learning_rate=1e-3,3e-3 --dry-run",
         "  jaxrl sweep sweep.toml --out runs/sweep",
     ]
     return "\n".join([*lines, *environments_and_presets(algorithm, words)])

@@ -80,6 +80,11 @@ def choose_member(path: Path, name: str, trust: Sequence[str] = ()) -> tuple[Mem
     return result.member(index), float(result.returns[index].mean())
 
 
+def member_label(path: Path, member: Member) -> str:
+    """What to call a member of a run, or of a trial of a sweep."""
+    return f"{'trial' if SweepFolder.is_sweep(path) else 'member'} {member.index} (seed {member.seed})"
+
+
 def _sweep_member(sweep: Sweep, name: str) -> tuple[Member, float]:
     trial, _, seed = name.partition(":")
     if name != "best" and not (trial.isdecimal() and (seed.isdecimal() or not seed)):

@@ -5,7 +5,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import tyro
 
@@ -148,15 +148,20 @@ def describe(algorithm: str, command: type[AlgorithmCommand], words: Sequence[st
         "",
         "Examples:",
         f"{begin} 64 --out runs/first",
-        f"{begin} 3 5 7 --learning-rate 5e-4 --hidden 128 128",
+        f"{begin} 3 5 7 --learning-rate 5e-4{' --hidden 128 128' if has_layers(algorithm) else ''}",
         f"{begin} 64 --out runs/first --resume",
     ]
     return "\n".join([*lines, *environments_and_presets(algorithm, words)])
 
 
 def example_environment(algorithm: str) -> str:
-    """An environment for the examples of a help text."""
-    return {"reinforce": "PlaneStrike-v0"}.get(algorithm, "CartPole-v1")
+    """An environment for the examples of a help text: that of the algorithm's first preset."""
+    return next(iter(presets_of(algorithm).values())).env
+
+
+def has_layers(algorithm: str) -> bool:
+    """Whether the algorithm's agents have hidden layers."""
+    return any(field.name == "hidden" for field in dataclasses.fields(cast(Any, ALGORITHMS[algorithm])))
 
 
 def environments_and_presets(algorithm: str, words: Sequence[str]) -> list[str]:

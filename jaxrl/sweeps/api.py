@@ -10,7 +10,7 @@ import numpy as np
 from jaxrl import arguments
 from jaxrl.agents.base import Agent
 from jaxrl.config import from_config
-from jaxrl.periodic_evaluation import DEFAULT_EPISODES
+from jaxrl.periodic_evaluation import DEFAULT_EPISODES, EvaluationPlan
 from jaxrl.provenance import warn_of_local_classes
 from jaxrl.storage import RunDirectoryError, exclusive
 from jaxrl.sweeps.batches import Values
@@ -131,7 +131,7 @@ def _run_rungs(plan: SweepPlan, runner: StageRunner) -> bool:
         if index + 1 < len(plan.rungs):
             count = plan.rungs[index + 1].trials
             best = rank_results(results, config.seeds)["trial"][:count]
-            config.log(f"rung {index + 2}: {len(best):,} of {rung.trials:,} trials go on")
+            config.log(f"rung {index + 1}: {len(best):,} of {rung.trials:,} trials go on")
             previous, batches = batches, plan.grouping.make_batches(sorted(best.tolist()), plan.values, index + 1)
     return True
 
@@ -174,11 +174,15 @@ def _finish(plan: SweepPlan, runner: StageRunner, complete: bool) -> Sweep:
         iterations=[group.plan.iterations for group in plan.grouping.groups],
         log_points=plan.log_points,
         threshold=config.threshold,
+        evaluation=config.evaluation,
         results=last_rows(joined(tables)),
         compile_seconds=runner.compile_seconds,
         complete=complete,
         store=store,
     )
+    if not complete:
+        more = "the same call goes on" if config.out is not None else "nothing of it is on disk, for want of out="
+        config.log(f"interrupted: {len(sweep.ranking()):,} of {len(plan.values):,} trials are done; {more}")
     if complete:
         store.finish(sweep.results)
         store.tidy(_kept_members(config, sweep.ranking()["trial"]))
@@ -215,6 +219,7 @@ def load_sweep(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Sweep
             iterations=config["iterations"],
             log_points=config["log_points"],
             threshold=config["threshold"],
+            evaluation=None if config["evaluation"] is None else EvaluationPlan(**config["evaluation"]),
             results=last_rows(joined(tables)),
             compile_seconds=float("nan"),
             complete=folder.complete,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TREND_FROM = 20
 """Trials from which the marginal figures of ranges have a line of medians."""
 _SCORE = "interquartile mean"
+CURVE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER)
+"""Of the learning curves: a trial each."""
 
 
 def interval_figure(trials: "pd.DataFrame", threshold: float | None = None) -> "go.Figure":
@@ -87,13 +89,12 @@ def learning_bands(curves: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, int]
 
 
 def learning_figure(trials: "pd.DataFrame", curves: "pd.DataFrame", threshold: float | None = None) -> "go.Figure":
-    """The median and interquartile band over seeds of the return in training, of at most five trials."""
+    """The median and interquartile band over seeds of the return in training, of at most as many trials as colours."""
     import plotly.graph_objects as go
 
     figure = empty_figure(430)
     legend_height, last = 60, 0.0
-    colours = (BLUE, ORANGE, GREEN, PURPLE, AMBER)
-    for row, (trial, colour) in enumerate(zip(trials.itertuples(), colours, strict=False)):
+    for row, (trial, colour) in enumerate(zip(trials.itertuples(), CURVE_COLOURS, strict=False)):
         steps, (lower, median, upper), seeds = learning_bands(curves[curves["trial"] == trial.trial])
         if not np.isfinite(median).any():
             continue
@@ -190,7 +191,7 @@ def pair_figure(
             f"trial {trial}<br>{plain(names[0])}={first}<br>{plain(names[1])}={second}"
             for trial, first, second in zip(trials["trial"], *map(_texts, columns), strict=True)
         ]
-        marker = {"color": trials["score"], "colorscale": SCALE, "cmin": limits[0], "cmax": limits[1], "size": 8}
+        marker = {"colorscale": SCALE, "cmin": limits[0], "cmax": limits[1], "size": 8}
         edge = {"width": np.where(trials["early"], 2.0, 0.6)[::-1], "color": "#555555"}
         dots = go.Scatter(
             x=_places(columns[0], 0.25, 0)[::-1],  # the best last, on top

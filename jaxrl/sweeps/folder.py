@@ -7,6 +7,8 @@
     curves.parquet         one row a trial, seed and log point
     checksums.json         of the tables, here and in every batch
     rounds.json            the trials of every round that a sampler of Optuna proposed
+    optuna.db              the study of such a sampler
+    report.html            the page that `jaxrl sweep-report` writes
 
 Every part appears whole or not at all, so a sweep may be killed at any moment.
 """

@@ -147,7 +147,7 @@ def _labels(entry: list[Any] | Distribution) -> dict[str, Any] | None:
     """Values that Optuna can't hold, such as tuples, by a text for each; None for ranges."""
     if isinstance(entry, Uniform | Integers):
         return None
-    values = entry.ends() if isinstance(entry, Distribution) else entry
+    values = entry.values_to_check() if isinstance(entry, Distribution) else entry
     return {str(value): value for value in values}
 
 

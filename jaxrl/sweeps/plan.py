@@ -39,7 +39,7 @@ class SweepPlan:
     Attributes:
       config: as it was asked for.
       trials: how many.
-      values: of every trial; empty where a sampler of Optuna decides as it goes.
+      values: of every trial; where a sampler of Optuna decides, of those so far: each round adds its own.
       grouping: of the trials.
       batches: of the first stage; empty as `values`.
       rungs: one, or several of successive halving.

@@ -30,8 +30,8 @@ def rank(
     Returns:
       One row a trial, best first: trial; score, the interquartile mean over seeds; low and high, its 95% percentile
       bootstrap interval over seeds; probability_best, the share of those resamples in which the trial has the best
-      score; diverged, how many seeds did. All but the first and the last are NaN where they are not defined: the
-      interval and the probability with one seed.
+      score (where no trial has any, none is the best); diverged, how many seeds did. All but the first and the last are
+      NaN where they are not defined: the interval and the probability with one seed.
     """
     import pandas as pd
 
@@ -98,13 +98,15 @@ def _resampled(values: np.ndarray, able: np.ndarray, lost: np.ndarray) -> tuple[
         kept.append(np.where(able[part, None], scores, -np.inf).astype(np.float32))
         leader = np.maximum(leader, kept[-1].max(axis=0))
     # Of equals each has its share of a resample: the greatest return that there is is often reached by many.
-    leads = [part >= leader for part in kept]
+    leads = [(part >= leader) & (part > -np.inf) for part in kept]
     counts = [lost[first : first + step, None] for first in range(0, trials, step)]
     fewest = np.full(RESAMPLES, np.inf)
     for count, ahead in zip(counts, leads, strict=True):
         fewest = np.minimum(fewest, np.where(ahead, count, np.inf).min(axis=0))
     leads = [ahead & (count == fewest) for count, ahead in zip(counts, leads, strict=True)]
-    equals = sum(part.sum(axis=0) for part in leads)
-    share = np.concatenate([(part / equals).mean(axis=1) for part in leads])
+    equals = np.sum([part.sum(axis=0) for part in leads], axis=0)
+    share = np.concatenate([(part / np.maximum(equals, 1)).mean(axis=1) for part in leads])
+    if not equals.any():  # No trial has a score in any resample.
+        share = np.full(trials, np.nan)
     blank = np.isneginf(low) | np.isneginf(high)
     return np.where(blank, np.nan, low), np.where(blank, np.nan, high), share

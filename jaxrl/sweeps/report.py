@@ -17,7 +17,9 @@ from jaxrl.sweeps.tables import column_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_BEST, _CURVES, _MOST_ROWS = 20, 5, 5_000
+CURVES = len(figures.CURVE_COLOURS)
+"""Trials, the best ones, whose learning curves are drawn."""
+_BEST, _MOST_ROWS = 20, 5_000
 _MOST_DRAWN = 2_000
 """Trials in a figure: more are slow to draw, and hide each other."""
 _IN_PAIRS = 4
@@ -46,7 +48,7 @@ def write_report(
       values: of every trial, by path.
       ranking: as of `Sweep.ranking`.
       results: one row a trial and seed, as of `Sweep.table`.
-      curves: one row a trial, seed and log point, as of `Sweep.curves`; of the best five trials at least.
+      curves: one row a trial, seed and log point, as of `Sweep.curves`; of the best `CURVES` trials at least.
       threshold: a return that counts as solved, or None.
     """
     trials = trials_table(ranking, space, values)
@@ -59,7 +61,7 @@ def write_report(
     charts = {}
     if len(scored):
         charts["intervals"] = figures.interval_figure(scored.head(_BEST), threshold)
-    learning = figures.learning_figure(trials.head(_CURVES), curves, threshold)
+    learning = figures.learning_figure(trials.head(CURVES), curves, threshold)
     if learning.data:
         charts["learning"] = learning
     names = by_explained_variance(drawn, list(log))
@@ -84,8 +86,8 @@ def write_report(
         scored=len(scored),
         drawn=len(drawn),
         early=bool(trials["early"].any()),
-        learning=min(_CURVES, len(trials)),
-        several_seeds=bool((trials["seeds"].head(_CURVES) > 1).any()),
+        learning=min(CURVES, len(trials)),
+        several_seeds=bool((trials["seeds"].head(CURVES) > 1).any()),
         several=len(space) > 1,
         lists=lists,
         trend=len(lists) < len(names) and len(drawn) >= figures.TREND_FROM,
@@ -178,7 +180,7 @@ def table_columns(
     columns += [whole("seeds", trials["seeds"]), Column("diverged", lost, trials["diverged"].to_numpy())]
     columns.append(whole("steps a seed", trials["steps"]))
     if trials["rung"].any() or (results["rung"] > 0).any():
-        columns.append(whole("rung", of_seeds("rung", "max")))
+        columns.append(whole("rung", trials["rung"]))
     seconds = of_seeds("seconds", "sum")
     columns.append(Column("seconds", [f"{number:,.1f}" if np.isfinite(number) else "" for number in seconds], seconds))
     return columns

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,22 @@ from jaxrl.arguments import positive
 from jaxrl.pytree import field_at, is_static
 from jaxrl.sweeps.space import Distribution, Integers, Space, SpaceError, Uniform, as_python
 
-SAMPLERS = ("sobol", "random")
-"""How distributions are sampled: a scrambled Sobol sequence (Owen, 1998), which spreads evenly, or independently."""
+
+def _sobol(trials: int, fields: int, rng: np.random.Generator) -> np.ndarray:
+    from scipy.stats import qmc
+
+    # All of a power of two are drawn: a shorter start of the sequence is less even, and scipy warns of it.
+    exponent = max(int(np.ceil(np.log2(trials))), 0)
+    return qmc.Sobol(fields, rng=rng).random_base2(exponent)[:trials]
+
+
+def _independent(trials: int, fields: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.random((trials, fields))
+
+
+SAMPLERS: dict[str, Callable[[int, int, np.random.Generator], np.ndarray]] = {"sobol": _sobol, "random": _independent}
+"""How distributions are sampled: a scrambled Sobol sequence (Owen, 1998), which spreads evenly, or independently. Each
+gives points in the unit cube, f64[trials, fields]."""
 
 
 def import_optuna() -> Any:
@@ -74,7 +88,7 @@ def draw(space: Space, trials: int | None, sampler: str, seed: int) -> list[dict
             f"trials = {trials} are fewer than the {points} points of the grids: give at least {points}, or sample "
             "fields with jaxrl.choice(...)"
         )
-    shares = _shares(trials, len(sampled), sampler, seed)
+    shares = SAMPLERS[sampler](trials, len(sampled), np.random.default_rng([seed, 0]))
     dealt = np.random.default_rng([seed, 1]).permutation(np.arange(trials) % points)
     drawn = []
     for row, place in zip(shares, dealt, strict=True):
@@ -95,18 +109,6 @@ def _point(space: Space, place: int) -> dict[str, Any]:
             place, index = divmod(place, len(grid))
             values[path] = grid[index]
     return dict(reversed(values.items()))
-
-
-def _shares(trials: int, fields: int, sampler: str, seed: int) -> np.ndarray:
-    """Points in the unit cube: f64[trials, fields]."""
-    rng = np.random.default_rng([seed, 0])
-    if sampler == "random":
-        return rng.random((trials, fields))
-    from scipy.stats import qmc
-
-    # All of a power of two are drawn: a shorter start of the sequence is less even, and scipy warns of it.
-    exponent = max(int(np.ceil(np.log2(trials))), 0)
-    return qmc.Sobol(fields, rng=rng).random_base2(exponent)[:trials]
 
 
 def every_program(agent: Agent, space: Space, most: int) -> list[dict[str, Any]]:
@@ -138,7 +140,7 @@ def _deciding(path: str, entry: list[Any] | Distribution, fixed: bool) -> Sequen
         return range(entry.low, entry.high + 1)
     if isinstance(entry, Uniform) and fixed:
         raise SpaceError(f"space[{path!r}] = {entry!r}, and {path} is static: give a list of values")
-    values = entry.ends() if isinstance(entry, Distribution) else entry
+    values = entry.values_to_check() if isinstance(entry, Distribution) else entry
     if fixed:
         return values
     numbers = [value for value in values if value is not None]

@@ -25,7 +25,7 @@ class Distribution:
         """The value below which a share in [0, 1) of all draws lies."""
         raise NotImplementedError
 
-    def ends(self) -> list[Any]:
+    def values_to_check(self) -> list[Any]:
         """Values to check: the ends of a range, or all."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class Uniform(Distribution):
     log: bool = static(default=False)
 
     def __post_init__(self) -> None:
-        _makeplain_value(self, "low", "high")
+        _make_plain(self, "low", "high")
         name = "log_uniform" if self.log else "uniform"
         _require_ends(name, self.low, self.high, int | float)
         if self.log and self.low <= 0:
@@ -52,8 +52,8 @@ class Uniform(Distribution):
             return float(np.clip(np.exp(exponent), self.low, self.high))
         return float(self.low + share * (self.high - self.low))
 
-    def ends(self) -> list[float]:
-        """Both."""
+    def values_to_check(self) -> list[float]:
+        """Both ends."""
         return [float(self.low), float(self.high)]
 
 
@@ -65,15 +65,15 @@ class Integers(Distribution):
     high: int = static()
 
     def __post_init__(self) -> None:
-        _makeplain_value(self, "low", "high")
+        _make_plain(self, "low", "high")
         _require_ends("integers", self.low, self.high, int)
 
     def at(self, share: float) -> int:
         """Int."""
         return self.low + min(int(share * (self.high - self.low + 1)), self.high - self.low)
 
-    def ends(self) -> list[int]:
-        """Both."""
+    def values_to_check(self) -> list[int]:
+        """Both ends."""
         return [self.low, self.high]
 
 
@@ -84,7 +84,7 @@ class Choice(Distribution):
     values: tuple[Any, ...] = static()
 
     def __post_init__(self) -> None:
-        _makeplain_value(self, "values")
+        _make_plain(self, "values")
         if not self.values:
             raise SpaceError("choice needs at least one value")
 
@@ -92,8 +92,8 @@ class Choice(Distribution):
         """One of the values."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
-    def ends(self) -> list[Any]:
-        """All."""
+    def values_to_check(self) -> list[Any]:
+        """All of them."""
         return list(self.values)
 
 
@@ -123,7 +123,7 @@ def choice(values: Sequence[Any]) -> Choice:
     return Choice(tuple(values))
 
 
-def _makeplain_value(node: Any, *names: str) -> None:
+def _make_plain(node: Any, *names: str) -> None:
     for name in names:
         object.__setattr__(node, name, as_python(getattr(node, name)))
 
@@ -174,7 +174,7 @@ def checked_space(agent: Agent, space: Any) -> Space:
             )
         _require_number(agent, path, values)
         entry = checked[path] = values if isinstance(values, Distribution) else _grid(path, values)
-        for value in entry.ends() if isinstance(entry, Distribution) else entry:
+        for value in entry.values_to_check() if isinstance(entry, Distribution) else entry:
             _check_value(agent, path, value)
     return checked
 

@@ -13,15 +13,16 @@ from jaxrl.agents.base import Agent
 from jaxrl.arguments import shown, whole, writable_file
 from jaxrl.environment import FAULTS, name_of
 from jaxrl.loop import batched_agent
+from jaxrl.periodic_evaluation import EvaluationPlan
 from jaxrl.result import Member, Result
 from jaxrl.run_report import fault_in_words
 from jaxrl.sweeps.batches import Values, trial_agent
 from jaxrl.sweeps.folder import SweepFolder
 from jaxrl.sweeps.memory_store import MemoryStore
 from jaxrl.sweeps.ranking import rank_results
-from jaxrl.sweeps.report import write_report
+from jaxrl.sweeps.report import CURVES, write_report
 from jaxrl.sweeps.space import Space, value_text
-from jaxrl.sweeps.tables import insert_values, joined
+from jaxrl.sweeps.tables import RANKING_COLUMNS, insert_values, joined
 from jaxrl.training import train
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Sweep:
       iterations: of every group, by its index.
       log_points: of every member's log.
       threshold: the training return that counts as solved, or None.
+      evaluation: when and how members were evaluated while they were trained; None where they were not.
       results: one row a trial and seed.
       compile_seconds: of compiling.
       complete: whether all of it is done.
@@ -83,6 +85,7 @@ class Sweep:
     iterations: list[int]
     log_points: int
     threshold: float | None
+    evaluation: EvaluationPlan | None
     results: "pa.Table"
     compile_seconds: float
     complete: bool
@@ -132,8 +135,7 @@ class Sweep:
         Columns: trial, the swept fields, score (interquartile mean over seeds of the greedy return), low, high (its
         95% bootstrap interval over seeds), probability_best, seeds, diverged (how many), steps, rung.
         """
-        columns = ["trial", "score", "low", "high", "probability_best", "seeds", "diverged", "steps", "rung"]
-        return insert_values(self._ranking[columns], 1, self.values)
+        return insert_values(self._ranking[list(RANKING_COLUMNS)], 1, self.values)
 
     def best(self, place: int = 0) -> Trial:
         """The best trial, or the one at another place of the ranking, from 0.
@@ -177,7 +179,7 @@ class Sweep:
         return trial_agent(self.agent, self.values[index])
 
     def retrain(self, trial: int, seed: int, **options: Any) -> Result:
-        """Trains one member of the sweep alone, whole: the same curve, to rounding.
+        """Trains one member of the sweep alone, whole: the same curve and parameters, to rounding.
 
         Args:
           trial: its index.
@@ -191,7 +193,8 @@ class Sweep:
         """
         trial, seed = _index("trial", trial), _index("seed", seed)
         iterations = self.iterations[self._row(trial, seed)["group"]]
-        options = {"log_points": self.log_points, **options}
+        evaluated = {} if self.evaluation is None else self.evaluation.arguments()
+        options = {"log_points": self.log_points, **evaluated, **options}
         return train(self.trial_agent(trial), iterations=iterations, seeds=[seed], **options)
 
     def _row(self, trial: int, seed: int) -> dict[str, Any]:
@@ -273,7 +276,7 @@ class Sweep:
             values=self.values,
             ranking=ranking,
             results=self.table(),
-            curves=self.curves(ranking["trial"].head()),
+            curves=self.curves(ranking["trial"].head(CURVES)),
             threshold=self.threshold,
         )
 

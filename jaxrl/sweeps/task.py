@@ -34,7 +34,7 @@ CHECKPOINT_SECONDS = 60.0
 
 
 class InterruptedBatch(Exception):  # noqa: N818
-    """A batch was stopped before its end; nothing of it is kept."""
+    """A batch was stopped before its end; of it there is at most a checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +174,7 @@ def train_batch(
 def _train_batch(
     task: Task, plan: Plan, start: Start, bar: Bar, interrupted: Callable[[], bool], checkpoint: Path | None
 ) -> Outcome:
-    begin, until = time.monotonic(), task.until
+    until = task.until
     store = BatchStore(task, plan, start, checkpoint)
     trainer = Trainer(plan, store, CHECKPOINT_SECONDS, bar, interrupted, until)
     blocks: list[Block] = []
@@ -183,8 +183,10 @@ def _train_batch(
         if blocks[-1].note["log_point"] < until:
             raise InterruptedBatch
     result = join(plan, blocks)
+    begin = time.monotonic()
     returns = _greedy_returns(result, task.episodes)
-    seconds = time.monotonic() - begin - result.compile_seconds
+    # Those of a batch that was interrupted count from its first beginning on.
+    seconds = result.seconds + result.evaluation_seconds + time.monotonic() - begin
     columns = {"trial": task.batch.trials.astype(np.int32)}
     columns |= {
         name: np.full(result.members, of, np.int32) for name, of in (("rung", task.rung), ("group", task.batch.group))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 from jaxrl import registry, trainer
 from jaxrl.agents import ALGORITHMS
 from jaxrl.cli import fields, main
+from jaxrl.cli.sweep import SweepCommand, describe_sweep
 from jaxrl.presets import Preset
 
 TINY = ["--hidden", "8", "--batch-size", "4", "--buffer-size", "64", "--learning-starts", "16", "--no-progress"]
@@ -80,6 +82,15 @@ def test_other_commands_have_examples(command, capsys):
 def test_the_version(capsys):
     assert main(["--version"]) == 0
     assert re.fullmatch(r"jaxrl \d+\.\d+.*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_examples_of_the_help_are_commands_that_work(algorithm):
+    lines = describe_sweep(algorithm, SweepCommand, []).splitlines()
+    (example,) = (line for line in lines if line.endswith("--dry-run"))
+    command = shlex.split(example)
+    assert command[0] == "jaxrl"
+    assert main([*command[1:], "--seeds", "2", "--steps", "100000"]) == 0
 
 
 def test_help_is_quick_to_import():

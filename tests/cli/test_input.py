@@ -122,6 +122,8 @@ def test_wild_numbers_of_sweep(words, capsys, never_compiled):
         (["--discount", "0.98"], "discount is both fixed and in the space"),
         (["--discount=0.98"], "discount is both fixed and in the space"),
         (["--space", "env.length=0.5,0.6", "--env-parameter", "length=0.7"], "env.length is both fixed and in"),
+        (["--space", "env.length=0.5,0.6", "--env_parameter", "length=0.7"], "env.length is both fixed and in"),
+        (["--space", "double=true,false", "--no-double"], "double is both fixed and in"),
         (["--space", "learning_rate=none"], "learning_rate must be float"),
         (["--space", f"tau={DIGITS}"], "tau = "),
         (["--space", "target_period=int:1:1000000000000"], "must be at most 2,147,483,647"),

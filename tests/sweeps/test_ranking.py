@@ -79,6 +79,15 @@ def test_a_seed_that_diverged_counts_as_less_than_any():
     assert rank(np.arange(2), np.full((2, 1), 5.0), diverged=np.asarray([[True], [False]]))["trial"].tolist() == [1, 0]
 
 
+def test_where_no_trial_has_a_score_none_is_the_best():
+    ranked = rank(np.arange(2), np.full((2, 4), 5.0), diverged=np.ones((2, 4), bool))
+    assert np.isnan([ranked.score, ranked.probability_best]).all()
+    # Only the second came to the last rung, where all of it diverged: that the first was stopped makes it no winner.
+    lost = np.asarray([[False] * 4, [True] * 4])
+    ranked = rank(np.arange(2), np.full((2, 4), 5.0), rungs=np.asarray([0, 1]), diverged=lost)
+    assert np.isnan(ranked.probability_best).all()
+
+
 def test_the_lost_beyond_one_part_of_the_resamples(monkeypatch):
     monkeypatch.setattr("jaxrl.sweeps.ranking._NUMBERS_AT_ONCE", 1)
     lost = np.zeros((5, 4), bool)

@@ -258,3 +258,14 @@ def test_a_custom_environment_is_swept_by_its_fields():
     assert found.table()["env.max_steps"].tolist() == [10, 10, 20, 20]
     assert found.table()["greedy_return"].max() <= 20
     assert found.curves([0])["episode_length"].max() <= 10
+
+
+def test_retraining_evaluates_and_keeps_the_best_as_the_sweep_did():
+    agent = jaxrl.QLearning(jaxrl.make("FrozenLake-v1"), num_envs=2)
+    evaluated = {"evaluate_every": 100, "keep_best": True, "progress": False}
+    swept = jaxrl.sweep(agent, {"learning_rate": [0.1, 0.5]}, steps=400, seeds=2, keep="all", **evaluated)
+    again = swept.retrain(1, 1, progress=False)
+    assert np.isfinite(again.log["evaluation_return"]).any()
+    params = (jax.tree.leaves(member.params) for member in (swept.member(1, 1), again.member(0)))
+    for one, other in zip(*params, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

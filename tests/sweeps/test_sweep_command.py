@@ -66,7 +66,7 @@ def test_the_report_and_members_of_a_sweep(swept, tmp_path, capsys):
     assert main(["sweep-report", str(swept), str(tmp_path / "page.html")]) == 0
     assert main(["render", str(swept), str(tmp_path / "best.gif")]) == 0
     best = jaxrl.load(swept).member()
-    assert f"member {best.index} (seed {best.seed})" in capsys.readouterr().out
+    assert f"trial {best.index} (seed {best.seed})" in capsys.readouterr().out
     assert main(["render", str(swept), str(tmp_path / "other.gif"), "--member", f"{best.index}:1"]) == 0
 
 

@@ -13,7 +13,7 @@ from small_runs import cart_pole, dqn, train
 import jaxrl
 from jaxrl.cli import main
 from jaxrl.cli.options import parse_wrap
-from jaxrl.cli.sweep import refuse_fixed
+from jaxrl.cli.sweep import SweepOptions, refuse_fixed
 from jaxrl.config import from_config, named_modules, to_config
 from jaxrl.sweeps import SpaceError
 from jaxrl.trust import Trust
@@ -231,12 +231,11 @@ def test_sweeps_of_wrapped_environments_from_words_and_from_a_file(tmp_path, cap
 
 
 def test_no_field_of_a_layer_is_both_fixed_and_swept():
-    words = ["dqn", "--env-parameter", "length=0.5", "--wrap", "StickyAction:p=0.1", "--wrap", "FrameStack:k=2"]
-    wraps = ["StickyAction:p=0.1", "FrameStack:k=2"]
+    options = SweepOptions(env_parameter=("length=0.5",), wrap=("StickyAction:p=0.1", "FrameStack:k=2"))
     for path in ("env.k", "env.env.p", "env.env.env.length"):
         with pytest.raises(SpaceError, match=rf"{path} is both fixed and in the space"):
-            refuse_fixed({path: [1]}, words, wraps)
-    refuse_fixed({"env.p": [1], "env.env.length": [1], "env.env.env.gravity": [1]}, words, wraps)
+            refuse_fixed({path: [1]}, options, ["dqn"])
+    refuse_fixed({"env.p": [1], "env.env.length": [1], "env.env.env.gravity": [1]}, options, ["dqn"])
 
 
 def test_shaping_of_a_sweep_is_kept_with_the_agents_discount(place, monkeypatch):
