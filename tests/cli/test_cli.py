@@ -274,7 +274,7 @@ def test_options_override_the_preset(presets, monkeypatch, capsys):
     assert main(["train", "dqn", "--preset", "mina"]) == 2
     assert capsys.readouterr().err == "jaxrl: error: unknown preset 'mina' (did you mean 'mine'?); known: mine, other\n"
     assert main(["train", "dqn", "--preset", "other"]) == 2
-    assert "for reinforce: jaxrl train reinforce --preset other" in capsys.readouterr().err
+    assert "preset 'other' is for reinforce, not for dqn: give reinforce" in capsys.readouterr().err
 
 
 # Bad input.
