@@ -151,7 +151,7 @@ def test_bad_arguments(pendulum, tmp_path):
         ),
         (
             lambda: to_tflite(pendulum, path, mask=True),
-            "mask = True, and the actions of Pendulum are continuous: masks are for Discrete ones; leave it out",
+            "mask = True, and the actions of Pendulum are continuous: masks are for discrete ones; leave it out",
         ),
         (lambda: to_saved_model(pendulum, tmp_path / "m", output="logits"), "output = 'logits' is not of a PPO"),
     ]:
